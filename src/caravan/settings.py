@@ -1,0 +1,88 @@
+"""The one table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from caravan.errors import InvalidSetting
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+class Settings(BaseSettings):
+    """What a Caravan process is told from outside. Each field is read from `CARAVAN_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
+
+    data: Path = Field(
+        Path("~/.caravan"), description="The data folder: embedded PostgreSQL, files, uploads under way."
+    )
+    database_url: str | None = Field(
+        None, description="A PostgreSQL (15 or newer) to use instead of the embedded one."
+    )
+    files_url: str | None = Field(
+        None, description="Where files of contacts are kept: a folder or s3://bucket/prefix. Default: DATA/files."
+    )
+    host: str = Field("127.0.0.1", description="The address that the API listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="The port that the API listens on; 0 takes a free one.")
+    public_url: str | None = Field(
+        None, description="How clients reach the API, for upload URLs. Default: what the request itself used."
+    )
+    secret_key: str | None = Field(
+        None, description="Signs upload URLs. Default: made once and kept in the database."
+    )
+    smtp_url: str = Field(
+        "smtp://127.0.0.1:25",
+        description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://.",
+    )
+    smtp_connections: int = Field(20, ge=1, description="Connections to the mail relay that a worker keeps.")
+    smtp_timeout: float = Field(60, gt=0, description="Seconds to wait for the relay's answer to one command.")
+    webhook_connections: int = Field(50, ge=1, description="Webhook calls that a worker has under way at once.")
+    webhook_timeout: float = Field(30, gt=0, description="Seconds that one webhook call may take.")
+    retry_delay: float = Field(
+        60, gt=0, description="Seconds until the first retry of a temporary failure; doubles each time, to 6 hours."
+    )
+    retry_hours: float = Field(
+        72, gt=0, description="Hours after which a contact that still fails temporarily counts as failed."
+    )
+    max_file_bytes: int = Field(
+        20 * GIB, gt=0, description="The largest file that is taken, as sent (compressed or not)."
+    )
+    max_expanded_bytes: int = Field(
+        100 * GIB, gt=0, description="The largest size of a compressed file once it is expanded."
+    )
+    max_row_bytes: int = Field(1 * MIB, gt=0, description="The longest row; a longer one is rejected (too_long).")
+    cohort_size: int = Field(65_536, gt=0, description="Contacts in one cohort, at most.")
+    window_size: int = Field(200, gt=0, description="Contacts that a sender has in its hands at one moment.")
+    download_allow_private: bool = Field(
+        False, description="Allow downloads and webhooks to private, loopback and link-local addresses."
+    )
+    download_timeout: float = Field(
+        60, gt=0, description="Seconds without a byte after which a download is broken off and retried."
+    )
+    download_retry_delay: float = Field(
+        1, gt=0, description="Seconds before a download's first retry; doubles each time."
+    )
+    duckdb_memory: str = Field("512MB", description="Memory that DuckDB may use in a worker before it spills.")
+    threads: int = Field(0, ge=0, description="Threads for reading files in one worker; 0 means one per core.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @property
+    def folder(self) -> Path:
+        """The data folder as an absolute path."""
+        return self.data.expanduser().resolve()
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings of this process: the environment, with `overrides` on top.
+
+    Raises `InvalidSetting` that names each wrong variable and what is wrong with it.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"CARAVAN_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors(include_url=False)
+        )
+        raise InvalidSetting(f"These settings can't be used: {wrong}.") from None
