@@ -1,0 +1,59 @@
+"""Connections to PostgreSQL."""
+
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from typing import Any
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from caravan.errors import Unavailable
+
+Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+
+@asynccontextmanager
+async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
+    """A pool of at most `size` connections to the database at `url`, closed at the end.
+
+    Raises `Unavailable` when the database does not answer.
+    """
+    pool: Pool = AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        kwargs={"row_factory": dict_row},
+        check=AsyncConnectionPool.check_connection,
+    )
+    try:
+        await pool.open(wait=True, timeout=30)
+    except Exception as error:
+        await pool.close()
+        raise Unavailable(f"PostgreSQL does not answer: {error}") from error
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def rows(connection: Connection, query: str, **values: Any) -> list[DictRow]:
+    """All rows of a query."""
+    return await (await connection.execute(query, values)).fetchall()  # type: ignore[arg-type]
+
+
+async def row(connection: Connection, query: str, **values: Any) -> DictRow | None:
+    """The first row of a query, or None."""
+    return await (await connection.execute(query, values)).fetchone()  # type: ignore[arg-type]
+
+
+async def answers(pool: Pool) -> bool:
+    """Whether the database answers now."""
+    try:
+        async with pool.connection(timeout=2) as connection:
+            await connection.execute("select 1")
+    except (OperationalError, TimeoutError):
+        return False
+    return True

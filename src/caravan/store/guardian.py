@@ -1,0 +1,46 @@
+"""The process that stops the embedded PostgreSQL when its last user is gone. It imports nothing of Caravan."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+USERS = "postgres.users"  # shared by every process that uses the server
+GUARDIAN = "postgres.guardian"  # held by the one guardian
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How the server is started and stopped."""
+
+    program: str
+    cluster: str
+    user: str | None  # PostgreSQL refuses to run as root, so there it runs as this user
+
+    def run(self, arguments: list[str], out: IO[str] | int = subprocess.DEVNULL) -> None:
+        """Run pg_ctl. Raises `subprocess.CalledProcessError` when it fails."""
+        command = [self.program, "-D", self.cluster, *arguments]
+        subprocess.run(command, check=True, stdout=out, stderr=out, user=self.user, cwd="/")
+
+
+def guard(folder: Path, control: Control) -> None:
+    """Wait until nobody uses the server any more, then stop it."""
+    with (folder / GUARDIAN).open("a") as alone, (folder / USERS).open("a") as users:
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        fcntl.flock(users, fcntl.LOCK_EX)
+        if (Path(control.cluster) / "postmaster.pid").exists():
+            control.run(["-w", "-m", "fast", "stop"])
+        # In this order: who waits for the users' lock must find no guardian.
+        fcntl.flock(alone, fcntl.LOCK_UN)
+
+
+if __name__ == "__main__":
+    if not os.path.isdir(sys.argv[1]):
+        sys.exit(1)
+    guard(Path(sys.argv[1]), Control(sys.argv[2], sys.argv[3], sys.argv[4] or None))

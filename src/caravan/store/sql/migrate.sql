@@ -1,0 +1,26 @@
+-- name: lock
+select pg_advisory_lock(%(key)s)
+
+-- name: unlock
+select pg_advisory_unlock(%(key)s)
+
+-- name: create_history
+create table if not exists migrations (
+    number integer primary key,
+    name text not null,
+    digest text not null,
+    applied_at timestamptz not null default now()
+)
+
+-- name: history
+select number, digest from migrations
+
+-- name: remember
+insert into migrations (number, name, digest) values (%(number)s, %(name)s, %(digest)s)
+
+-- name: has_queue
+select to_regclass('procrastinate_jobs') is not null as there
+
+-- name: pending
+-- Which of the given migrations the database lacks; to_regclass guards a database without history.
+select to_regclass('migrations') is not null as there
