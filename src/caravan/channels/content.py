@@ -1,0 +1,64 @@
+"""The body of a mail as MIME: the plainest transfer encoding that carries each part unharmed (RFC 2045
+§6)."""
+
+import binascii
+from typing import Final
+
+_LONGEST_LINE: Final = 998  # octets, RFC 5322 §2.1.1
+_PRINTABLE: Final = bytes([9, 10, *range(32, 127)])
+_BASE64_LINE: Final = 76
+
+
+def body(text: str | None, html: str | None, boundary: str) -> bytes:
+    """The MIME headers and the body below them: a text, an HTML page, or both as alternatives, the better
+    last.
+
+    `boundary` (ASCII) separates the parts; it must be unpredictable to who wrote them. Lines end with CRLF.
+    """
+    if html is None:
+        return _part("plain", text or "")
+    if text is None:
+        return _part("html", html)
+    mark = boundary.encode("ascii")
+    return b"".join(
+        (
+            b'Content-Type: multipart/alternative; boundary="%s"\r\n\r\n--%s\r\n' % (mark, mark),
+            _part("plain", text),
+            b"--%s\r\n" % mark,
+            _part("html", html),
+            b"--%s--\r\n" % mark,
+        )
+    )
+
+
+def _part(subtype: str, text: str) -> bytes:
+    octets = _lines(text)
+    encoding, content = _encode(octets)
+    charset = "us-ascii" if encoding == "7bit" else "utf-8"
+    head = f"Content-Type: text/{subtype}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode("ascii") + content
+
+
+def _lines(text: str) -> bytes:
+    """`text` in UTF-8, with LF at the end of each line and of the last one. Lone surrogates become question
+    marks."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    octets = text.encode("utf-8", "replace")
+    return octets if octets.endswith(b"\n") else octets + b"\n"
+
+
+def _encode(octets: bytes) -> tuple[str, bytes]:
+    odd = len(octets.translate(None, _PRINTABLE))
+    if not odd and max(map(len, octets.split(b"\n"))) <= _LONGEST_LINE:
+        return "7bit", octets.replace(b"\n", b"\r\n")
+    # Quoted-printable takes 3 octets for each odd one, Base64 4 for each 3.
+    if odd * 6 > len(octets):
+        return "base64", _base64(octets.replace(b"\n", b"\r\n"))
+    return "quoted-printable", binascii.b2a_qp(octets, istext=True).replace(b"\n", b"\r\n")
+
+
+def _base64(octets: bytes) -> bytes:
+    flat = binascii.b2a_base64(octets, newline=False)
+    lines = [flat[start : start + _BASE64_LINE] for start in range(0, len(flat), _BASE64_LINE)]
+    return b"\r\n".join(lines) + b"\r\n"

@@ -1,0 +1,87 @@
+"""One mail, from rendered strings to the octets that go over the wire (RFC 5322, MIME)."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Final, Self
+
+from caravan.channels.content import body
+from caravan.channels.mailbox import Mailbox, clean_text, encoded_words, parse_mailbox
+from caravan.errors import RenderFailed
+
+_LONGEST_SUBJECT: Final = 980  # characters; with its name it fits a line even when it is one word
+_WIDTH: Final = 76
+_BEFORE_WORD: Final = re.compile(r"(?<=\S)(?= +\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that is ready to be sent to one recipient."""
+
+    sender: str  # the envelope's, where bounces go
+    recipient: str
+    message_id: str  # with its angle brackets
+    content: bytes  # header and body, lines of at most 998 octets that end with CRLF
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the mails of a step version share: made once for each text of From and Reply-To, used many
+    times."""
+
+    sender: Mailbox
+    head: bytes
+
+    @classmethod
+    def of(cls, from_: str, reply_to: str | None = None) -> Self:
+        """Who the mails are from, and where answers go. Raises `RenderFailed` for what is not one mail
+        address."""
+        sender = parse_mailbox(from_, "from")
+        head = f"From: {sender.header()}\r\n"
+        if reply_to is not None:
+            head += f"Reply-To: {parse_mailbox(reply_to, 'reply_to').header()}\r\n"
+        return cls(sender, (head + "MIME-Version: 1.0\r\n").encode("utf-8"))
+
+
+def compose(
+    envelope: Envelope, *, to: str, subject: str, text: str | None, html: str | None, key: str, date: datetime
+) -> Mail:
+    """The mail that `envelope` sends to one contact. The other strings are rendered, and trusted in nothing.
+
+    `key` is the delivery's (`identity.delivery_key`): it makes Message-ID and the boundary, so the same
+    contact gets the same octets at each attempt of one `date` (timezone-aware). Raises `RenderFailed`,
+    which is final for the contact: `to` is not one mail address, or the subject is longer than 980
+    characters.
+    """
+    recipient = parse_mailbox(to, "to")
+    message_id = f"<{key}@{envelope.sender.domain}>"
+    header = (
+        f"To: {recipient.header()}\r\n"
+        f"{_subject(subject)}\r\n"
+        f"Date: {format_datetime(date)}\r\n"
+        f"Message-ID: {message_id}\r\n"
+    )
+    content = envelope.head + header.encode("utf-8") + body(text, html, f"=_{key}")
+    return Mail(envelope.sender.address, recipient.address, message_id, content)
+
+
+def _subject(text: str) -> str:
+    clean = clean_text(text)
+    if len(clean) > _LONGEST_SUBJECT:
+        raise RenderFailed(f"The subject is longer than {_LONGEST_SUBJECT} characters.")
+    if not clean.isascii() or "=?" in clean:
+        return f"Subject: {encoded_words(clean)}"
+    line = f"Subject: {clean}"
+    return line if len(line) <= _WIDTH else _folded(line)
+
+
+def _folded(line: str) -> str:
+    """`line` broken before spaces (RFC 5322 §2.2.3), never into a line of spaces alone. Words stay whole."""
+    lines = [""]
+    for word in _BEFORE_WORD.split(line):
+        if lines[-1] and len(lines[-1]) + len(word) > _WIDTH:
+            lines.append(word)
+        else:
+            lines[-1] += word
+    return "\r\n".join(lines)
