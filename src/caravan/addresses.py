@@ -122,6 +122,19 @@ def redacted(url: str) -> str:
         return "the given address"
 
 
+class SystemResolver(ThreadedResolver):
+    """The resolver of the operating system."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of `host`. Raises OSError, also for a name that can't be one (a label of 64 letters)."""
+        try:
+            return await super().resolve(host, port, family)
+        except UnicodeError:
+            raise OSError("This can't be a host name.") from None
+
+
 class GuardedResolver(AbstractResolver):
     """Answers with the public addresses of a name; raises `AddressRefused` when it has only others."""
 
@@ -187,7 +200,7 @@ def connector(
     `limit` bounds the connections that are open at once, `keepalive` is the seconds that an idle one is
     kept, and `resolver` finds the addresses of a name (default: the system's).
     """
-    inner = resolver or ThreadedResolver(asyncio.get_running_loop())
+    inner = resolver or SystemResolver(asyncio.get_running_loop())
     make = partial(TCPConnector, limit=limit, keepalive_timeout=keepalive)
     if allow_private:
         return make(resolver=inner)

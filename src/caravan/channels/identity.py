@@ -1,7 +1,10 @@
 """The name of one delivery: the same at each attempt, so that the other side can tell a repetition."""
 
-import json
 from hashlib import blake2b
+from json import JSONEncoder
+from typing import Final
+
+_JSON: Final = JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 def delivery_key(batch: str, step: str, contact: str, line: int, visit: int) -> str:
@@ -12,5 +15,5 @@ def delivery_key(batch: str, step: str, contact: str, line: int, visit: int) -> 
     an upgrade.
     """
     # JSON keeps ("ab", "c") and ("a", "bc") apart, and takes lone surrogates that UTF-8 does not.
-    name = json.dumps([batch, step, contact, line, visit], ensure_ascii=True, separators=(",", ":"))
+    name = _JSON.encode([batch, step, contact, line, visit])
     return blake2b(name.encode("ascii"), digest_size=20, person=b"caravan delivery").hexdigest()

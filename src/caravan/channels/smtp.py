@@ -80,16 +80,19 @@ class Conversation(asyncio.Protocol):
 
     async def _reply(self) -> Reply:
         """The next reply. Raises `ConnectionLost` when there will be none; silence counts as that."""
-        if not self._replies:
+        while not self._replies:
             if self._lost is not None:
                 raise ConnectionLost(self._lost)
-            self._waiter = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            # asyncio.timeout would be a tenth of what a mail costs.
+            patience = loop.call_later(
+                self._timeout, self.abort, f"no reply came for {self._timeout:g} seconds"
+            )
             try:
-                async with asyncio.timeout(self._timeout):
-                    await self._waiter
-            except TimeoutError:
-                self.abort(f"no reply for {self._timeout:g} seconds")
-            return await self._reply()
+                await self._waiter
+            finally:
+                patience.cancel()
         return self._replies.popleft()
 
     # A mail
@@ -189,6 +192,7 @@ class Conversation(asyncio.Protocol):
         """Close at once."""
         self._lost = self._lost or why
         self._transport.abort()
+        self._wake()
 
 
 def _accepts(stage: Stage, reply: Reply) -> bool:
