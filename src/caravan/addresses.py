@@ -128,7 +128,7 @@ class SystemResolver(ThreadedResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of `host`. Raises OSError, also for a name that can't be one (a label of 64 letters)."""
+        """The addresses of `host`. Raises OSError, also for what can't be a name (a label of 64 letters)."""
         try:
             return await super().resolve(host, port, family)
         except UnicodeError:
@@ -192,16 +192,17 @@ def connector(
     allow_private: bool,
     limit: int,
     keepalive: float = 15,
+    cache_names: bool = True,
     resolver: AbstractResolver | None = None,
 ) -> TCPConnector:
     """A connection pool that dials public addresses only, unless `allow_private`. To be made inside a
     running loop.
 
-    `limit` bounds the connections that are open at once, `keepalive` is the seconds that an idle one is
-    kept, and `resolver` finds the addresses of a name (default: the system's).
+    `limit` bounds the connections that are open at once, `keepalive` is the seconds that an idle one is kept,
+    `cache_names` keeps a name's addresses for ten seconds, and `resolver` finds them (default: the system's).
     """
     inner = resolver or SystemResolver(asyncio.get_running_loop())
-    make = partial(TCPConnector, limit=limit, keepalive_timeout=keepalive)
+    make = partial(TCPConnector, limit=limit, keepalive_timeout=keepalive, use_dns_cache=cache_names)
     if allow_private:
         return make(resolver=inner)
     return make(resolver=GuardedResolver(inner), socket_factory=_guarded_socket)

@@ -33,7 +33,7 @@ Progress = Callable[[int], Awaitable[None] | None]
 Sleep = Callable[[float], Awaitable[None]]
 
 _MAX_REDIRECTS: Final = 5
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 18  # bytes; aiohttp drops up to twice as many when a transfer breaks
 _GAIN: Final = 1 << 20  # bytes after which a broken transfer counts as having got on, so attempts start anew
 _FLOOR: Final = 1024  # bytes a second below which a transfer counts as standing still
 _LONGEST_PAUSE: Final = 300.0  # seconds; a server may ask for more in Retry-After
@@ -115,7 +115,7 @@ async def download(
     fetch = _Fetch(url, allow_private, max_bytes, timeout, progress)
     session_timeout = ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
     async with ClientSession(
-        connector=connector(allow_private=allow_private, limit=2, resolver=resolver),
+        connector=connector(allow_private=allow_private, limit=2, cache_names=False, resolver=resolver),
         timeout=session_timeout,
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
