@@ -1,7 +1,7 @@
-"""A segment's tree as DuckDB SQL. All of it is written here; nothing that a user wrote but literals gets in.
+"""A segment's tree as DuckDB SQL. All of it is written here; only literals come from a user.
 
-No expression made here raises on any JSON object: whatever can fail is a try_cast, and a number is only looked
-at where it is finite. Times are TIMESTAMP in UTC, so that the session's time zone can't matter.
+No expression made here raises on any JSON object: whatever can fail is a try_cast, and a number is only
+looked at where it is finite. Times are TIMESTAMP in UTC, so that the session's time zone can't matter.
 """
 
 from collections.abc import Callable
@@ -131,8 +131,10 @@ def _big(node: Node, args: list[str]) -> str:
     (number, literal), op = args, node.value
     text = _write(node.args[0].args[0])
     exact = f"CAST('{node.args[1].value}' AS DECIMAL({MAX_DIGITS}, 0))"
-    digits = f"try_cast({text} AS DECIMAL({MAX_DIGITS}, 0)) {op} {exact}"
-    return f"CASE WHEN {number} = {literal} THEN coalesce({digits}, {literal} {op} {literal}) ELSE {number} {op} {literal} END"
+    by_digits = (
+        f"coalesce(try_cast({text} AS DECIMAL({MAX_DIGITS}, 0)) {op} {exact}, {literal} {op} {literal})"
+    )
+    return f"CASE WHEN {number} = {literal} THEN {by_digits} ELSE {number} {op} {literal} END"
 
 
 def _shift(node: Node, args: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a segment says, as a typed tree: every operand is already read as the type that it is compared with."""
+"""What a segment says, as a typed tree: each operand is read as the type that it is compared with."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`op` on `args`, giving a `kind`; `value` is what the operation needs besides, like a literal's value."""
+    """`op` on `args`, giving a `kind`; `value` is what the operation needs besides."""
 
     op: str
     kind: Kind

@@ -1,7 +1,7 @@
 """Segments: SQL conditions over a contact's properties, allow-listed node by node.
 
-`sqlglot` only tells how the words hang together. Each of its nodes that is not in the tables here is refused, also
-when it carries an argument that is not expected, and the SQL is then written anew from the tree of ours.
+`sqlglot` only tells how the words hang together. A node that is not in the table here is refused, also when
+it carries an argument that is not expected, and the SQL is then written anew from a tree of our own.
 """
 
 import re
@@ -53,7 +53,7 @@ _TIME_TYPES = (exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A condition that has been read. `names` are the properties it looks at, nested ones as `address.city`."""
+    """A condition that has been read. `names` are the properties it uses, nested ones as `address.city`."""
 
     text: str
     names: frozenset[str]
@@ -61,7 +61,7 @@ class Segment:
     _sql: str
 
     def sql(self, now: datetime) -> str:
-        """A DuckDB expression over the column `properties` (VARCHAR: a JSON object): TRUE or FALSE, never NULL.
+        """A DuckDB expression over the column `properties` (VARCHAR: a JSON object): TRUE or FALSE.
 
         `now` (timezone-aware) is what `now()` and `current_date` mean.
         """
@@ -69,7 +69,7 @@ class Segment:
 
 
 def compile_segment(text: str) -> Segment:
-    """Read a condition. Raises `InvalidInput` with one sentence, and the line and column if they are known."""
+    """Read a condition. Raises `InvalidInput` with one sentence, and with the place if it is known."""
     parsed = _parse(text)
     try:
         root = tree.condition(_read(parsed))
@@ -192,9 +192,7 @@ def _moment(node: exp.Expr) -> Node:
     """`date '…'` and `timestamp '…'`; every other cast is refused."""
     kind, text = node.args["to"].this, node.this
     if kind not in _TIME_TYPES or not isinstance(text, exp.Literal) or not text.is_string:
-        raise InvalidInput(
-            "a cast is not allowed in a segment; a property is read as what it is compared with"
-        )
+        raise InvalidInput("a cast is not allowed; a property is read as what it is compared with")
     try:
         moment = (
             date.fromisoformat(text.name) if kind == exp.DType.DATE else datetime.fromisoformat(text.name)
@@ -299,7 +297,7 @@ def _escape(node: exp.Expr) -> Node:
         or len(escape.name) != 1
     ):
         raise InvalidInput("`escape` stands after `like` with one character in quotes")
-    return _like(like, escape.name)
+    return _like(like, written)
 
 
 def _round(node: exp.Expr) -> Node:
@@ -309,7 +307,11 @@ def _round(node: exp.Expr) -> Node:
     ):
         raise InvalidInput("round takes from 0 to 10 digits")
     value = tree.operand(_read(node.this), Kind.NUMBER)
-    return Node("round", Kind.NUMBER, (value,), int(digits.name) if digits is not None else 0)
+    return Node("round", Kind.NUMBER, (value,), int(written))
+
+
+def _coalesce(node: exp.Expr) -> Node:
+    return tree.coalesce([_read(each) for each in (node.this, *node.expressions)])
 
 
 def _now(node: exp.Expr) -> Node:
