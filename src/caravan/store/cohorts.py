@@ -1,0 +1,133 @@
+"""Cohorts: the contacts of one batch that stand at one step together. One row each, and one Parquet file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from caravan.store import sql
+from caravan.store.database import Connection, row
+
+_Q = sql.load("caravan.store", "cohorts.sql")
+
+#: One contact a row: its line in the file, the customer's own id, and the text of a JSON object.
+CONTACTS = pa.schema([("line", pa.int64()), ("id", pa.string()), ("properties", pa.string())])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some contacts in a file of the store."""
+
+    file: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """A cohort together with what of its batch decides what may happen to it."""
+
+    id: int
+    batch: str
+    step: str
+    part: Part
+    visit: int
+    attempt: int
+    first_tried_at: datetime | None
+    due_at: datetime
+    closed: bool
+    holder: str | None
+    customer: int
+    journey: int
+    version: int
+    state: str
+    paused: bool
+
+    def held_by(self, holder: str) -> "Cohort":
+        """The same, in these hands."""
+        return replace(self, holder=holder)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A cohort about to be opened."""
+
+    step: str
+    part: Part
+    visit: int
+    due_at: datetime
+    attempt: int = 1
+    first_tried_at: datetime | None = None
+    reason: str | None = None
+
+
+async def get(connection: Connection, cohort: int) -> Cohort | None:
+    """The cohort, or None if it was deleted with its batch."""
+    found = await row(connection, _Q.cohort, id=cohort)
+    if found is None:
+        return None
+    return Cohort(
+        id=found["id"],
+        batch=found["batch_id"],
+        step=found["step"],
+        part=Part(found["file"], found["size"]),
+        visit=found["visit"],
+        attempt=found["attempt"],
+        first_tried_at=found["first_tried_at"],
+        due_at=found["due_at"],
+        closed=found["closed_at"] is not None,
+        holder=found["holder"],
+        customer=found["customer_id"],
+        journey=found["journey_id"],
+        version=found["version"],
+        state=found["state"],
+        paused=found["paused_at"] is not None,
+    )
+
+
+async def open_cohort(connection: Connection, batch: str, opening: Opening, now: datetime) -> int:
+    """Open a cohort and return its id."""
+    made = await row(
+        connection,
+        _Q.open,
+        batch=batch,
+        step=opening.step,
+        file=opening.part.file,
+        size=opening.part.size,
+        visit=opening.visit,
+        attempt=opening.attempt,
+        first_tried=opening.first_tried_at,
+        due=opening.due_at,
+        reason=opening.reason,
+        now=now,
+    )
+    assert made is not None
+    return int(made["id"])
+
+
+async def hold(connection: Connection, cohort: int, holder: str) -> bool:
+    """Take the cohort in hand; False if it is closed. Whoever had it before has lost it."""
+    return await row(connection, _Q.hold, id=cohort, holder=holder) is not None
+
+
+async def close(connection: Connection, cohort: int, holder: str, now: datetime) -> bool:
+    """Close the cohort; False if it was closed before or is in other hands."""
+    return await row(connection, _Q.close, id=cohort, holder=holder, now=now) is not None
+
+
+def read_contacts(path: Path) -> pa.Table:
+    """The contacts of a cohort's file, with the columns of `CONTACTS`."""
+    return pq.read_table(path, schema=CONTACTS)
+
+
+def write_contacts(table: pa.Table, path: Path) -> None:
+    """Write contacts as a cohort's file."""
+    pq.write_table(table, path, compression="zstd", compression_level=1, row_group_size=16_384)
+
+
+def slices(table: pa.Table, first: int, size: int) -> Iterator[dict[str, Any]]:
+    """Some rows of a table of contacts, one dict each."""
+    yield from table.slice(first, size).to_pylist()

@@ -1,0 +1,113 @@
+"""The ledger: the counts that must balance (law 1), and the journal: what they are the sum of."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from caravan.store import sql
+from caravan.store.database import Connection, rows
+
+_Q = sql.load("caravan.store", "ledger.sql")
+
+
+class Outcome(StrEnum):
+    """How a contact left a step. Whatever it is, the contact goes on; only `cancelled` stops it."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    SUPPRESSED = "suppressed"
+    UNKNOWN = "unknown"
+    UNSUPPORTED_ADDRESS = "unsupported_address"
+    PASSED = "passed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(slots=True)
+class StepCounts:
+    """One step's line of the ledger: arrived = standing + the sum of outcomes."""
+
+    step: str
+    arrived: int = 0
+    standing: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def balances(self) -> bool:
+        return self.arrived == self.standing + sum(self.outcomes.values())
+
+
+@dataclass(slots=True)
+class Ledger:
+    """A batch's ledger: lines = entered + rejected + blank, and each step balances."""
+
+    lines: int = 0
+    blank: int = 0
+    entered: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    steps: list[StepCounts] = field(default_factory=list)
+
+    @property
+    def balances(self) -> bool:
+        """Law 1."""
+        whole = self.lines == self.entered + sum(self.rejected.values()) + self.blank
+        return whole and all(step.balances for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Journal entry for all contacts of a file: what they met, or None where the file itself says it."""
+
+    step: str
+    file: str
+    outcome: Outcome | None
+    detail: str | None = None
+
+
+async def add_arrived(connection: Connection, batch: str, contacts: Mapping[str, int]) -> None:
+    """Contacts arrived at steps: {step: contacts}."""
+    for step in sorted(contacts):
+        await connection.execute(_Q.add_arrived, {"batch": batch, "step": step, "contacts": contacts[step]})
+
+
+async def add_left(connection: Connection, batch: str, step: str, outcomes: Mapping[Outcome, int]) -> None:
+    """Contacts left a step: {outcome: contacts}."""
+    values = {"batch": batch, "step": step}
+    await connection.execute(_Q.add_left, {**values, "contacts": sum(outcomes.values())})
+    for outcome in sorted(outcomes):
+        await connection.execute(_Q.add_outcome, {**values, "outcome": outcome, "contacts": outcomes[outcome]})
+
+
+async def add_records(connection: Connection, batch: str, records: list[Record], now: datetime) -> None:
+    """Enter files into the journal."""
+    for each in records:
+        await connection.execute(
+            _Q.add_journal,
+            {
+                "batch": batch,
+                "step": each.step,
+                "file": each.file,
+                "outcome": each.outcome,
+                "at": now,
+                "detail": each.detail,
+            },
+        )
+
+
+async def step_counts(connection: Connection, batches: list[str]) -> dict[str, list[StepCounts]]:
+    """The step lines of several batches, in no order: {batch: lines}."""
+    lines: dict[str, dict[str, StepCounts]] = defaultdict(dict)
+    for each in await rows(connection, _Q.steps, batches=batches):
+        lines[each["batch_id"]][each["step"]] = StepCounts(each["step"], each["arrived"], each["standing"])
+    for each in await rows(connection, _Q.outcomes, batches=batches):
+        lines[each["batch_id"]][each["step"]].outcomes[each["outcome"]] = each["contacts"]
+    return {batch: list(steps.values()) for batch, steps in lines.items()}
+
+
+async def rejected_counts(connection: Connection, batches: list[str]) -> dict[str, dict[str, int]]:
+    """The rejected rows of several batches: {batch: {code: rows}}."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for each in await rows(connection, _Q.rejected, batches=batches):
+        counts[each["batch_id"]][each["code"]] = each["contacts"]
+    return counts

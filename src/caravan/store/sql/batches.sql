@@ -1,0 +1,95 @@
+-- name: add
+insert into batches (id, customer_id, journey_id, version, starter, state, created_at, expires_at, started_at, source, download_url)
+values (%(id)s, %(customer)s, %(journey)s, %(version)s, %(starter)s, %(state)s, %(now)s, %(expires)s, %(started)s, %(source)s, %(url)s)
+returning *
+
+-- name: batch
+select * from batches where id = %(id)s
+
+-- name: of_customer
+select * from batches where id = %(id)s and customer_id = %(customer)s
+
+-- name: page
+-- Newest first; `before` is the id of the last batch of the page before.
+select * from batches b
+where customer_id = %(customer)s
+  and (%(before)s::text is null
+       or (created_at, id) < (select created_at, id from batches where id = %(before)s and customer_id = %(customer)s))
+order by created_at desc, id desc limit %(limit)s
+
+-- name: lock
+-- Every transaction that changes a batch or its ledger begins here, so none of them can deadlock.
+select * from batches where id = %(id)s for update
+
+-- name: set_state
+update batches set state = %(state)s where id = %(id)s and state = any(%(before)s) returning *
+
+-- name: set_received
+update batches set state = 'reading', file = %(file)s, bytes = %(bytes)s, sha256 = %(sha256)s,
+    encoding = %(encoding)s, version = %(version)s, hindrance = null
+where id = %(id)s returning *
+
+-- name: set_read
+update batches set lines = %(lines)s, blank = %(blank)s, entered = %(entered)s, rejects = %(rejects)s,
+    hindrance = null
+where id = %(id)s
+
+-- name: add_rejected
+insert into rejected (batch_id, code, contacts) values (%(id)s, %(code)s, %(contacts)s)
+
+-- name: set_running
+update batches set state = 'running', started_at = %(now)s where id = %(id)s returning *
+
+-- name: set_ended
+update batches set state = %(state)s, finished_at = %(now)s, error_code = %(code)s, error = %(error)s,
+    hindrance = null, paused_at = null, download_url = null
+where id = %(id)s returning *
+
+-- name: set_paused
+update batches set paused_at = %(now)s where id = %(id)s returning *
+
+-- name: set_hindrance
+update batches set hindrance = %(hindrance)s where id = %(id)s and finished_at is null
+
+-- name: forget_download_url
+update batches set download_url = null where id = %(id)s
+
+-- name: add_single
+-- Gathered singles enter as lines that were all accepted.
+update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s where id = %(id)s
+returning lines
+
+-- name: gathering
+-- Shared, so that many calls add at once; a move or a gathering takes the row alone and shuts them out.
+select id from batches
+where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
+  and starter = 'single' and state = 'running'
+for key share
+
+-- name: open_gathering
+insert into batches (id, customer_id, journey_id, version, starter, state, created_at, started_at)
+values (%(id)s, %(customer)s, %(journey)s, %(version)s, 'single', 'running', %(now)s, %(now)s)
+on conflict do nothing
+
+-- name: add_arrival
+insert into arrivals (batch_id, contact, properties) values (%(id)s, %(contact)s, %(properties)s) returning id
+
+-- name: take_arrivals
+-- The oldest `limit` that wait, taken out.
+with oldest as (select id from arrivals where batch_id = %(id)s order by id limit %(limit)s)
+delete from arrivals a using oldest where a.id = oldest.id returning a.id, a.contact, a.properties
+
+-- name: has_arrivals
+select exists (select from arrivals where batch_id = %(id)s) as there
+
+-- name: with_arrivals
+select distinct batch_id as id from arrivals
+
+-- name: overdue_uploads
+select id from batches where state in ('awaiting_upload', 'receiving') and expires_at <= %(now)s
+
+-- name: receiving_uploads
+update batches set state = 'awaiting_upload' where state = 'receiving' and source = 'upload'
+
+-- name: by_state
+select state, count(*) as batches from batches group by state

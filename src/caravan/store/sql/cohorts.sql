@@ -1,0 +1,77 @@
+-- name: open
+insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, opened_at)
+values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(now)s)
+returning id
+
+-- name: cohort
+select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version
+from cohorts c join batches b on b.id = c.batch_id where c.id = %(id)s
+
+-- name: hold
+-- From here on only this holder may move the cohort; an earlier one that still lives finds itself replaced.
+update cohorts set holder = %(holder)s where id = %(id)s and closed_at is null returning id
+
+-- name: let_go
+update cohorts set holder = null where id = %(id)s and holder = %(holder)s
+
+-- name: close
+-- Nothing comes back if it was closed before or another holder has it: then this move does not happen.
+update cohorts set closed_at = %(now)s, holder = null
+where id = %(id)s and closed_at is null and holder = %(holder)s returning id
+
+-- name: close_standing
+-- Closes all cohorts of a batch that nobody has in hand, for a cancel.
+update cohorts set closed_at = %(now)s
+where batch_id = %(batch)s and closed_at is null and holder is null
+returning id, step, file, size, visit
+
+-- name: standing
+select id, step, due_at, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
+
+-- name: any_standing
+select exists (select from cohorts where batch_id = %(batch)s and closed_at is null) as there
+
+-- name: next_due
+-- What the batch waits for: the cohort that is due next, and the contacts that stand with it.
+select c.step, c.due_at, c.attempt, c.reason, c.holder, sum(c.size) over (partition by c.step, c.reason) as contacts
+from cohorts c where c.batch_id = any(%(batches)s) and c.closed_at is null
+order by c.due_at limit 1
+
+-- name: set_reason
+update cohorts set reason = %(reason)s where id = %(id)s and closed_at is null
+
+-- name: windows
+select first, size, holder, record from windows where cohort_id = %(cohort)s order by first
+
+-- name: standing_of_window
+-- Asked before each window: may this holder take one more? The row lock orders it against a new holder.
+select c.holder, b.state, b.paused_at from cohorts c join batches b on b.id = c.batch_id
+where c.id = %(cohort)s and c.closed_at is null for no key update of c
+
+-- name: take_window
+insert into windows (cohort_id, first, size, holder, taken_at)
+values (%(cohort)s, %(first)s, %(size)s, %(holder)s, %(now)s)
+
+-- name: settle_window
+update windows set record = %(record)s where cohort_id = %(cohort)s and first = %(first)s and holder = %(holder)s
+
+-- name: inherit_window
+-- A window that a dead holder left in the air, taken over to say what is known of it.
+update windows set holder = %(holder)s where cohort_id = %(cohort)s and first = %(first)s and record is null
+
+-- name: split_window
+-- The part of an inherited window that is certain not to have been sent goes back: the row shrinks to one contact.
+delete from windows where cohort_id = %(cohort)s and first = %(first)s and record is null
+
+-- name: delete_windows
+delete from windows where cohort_id = %(cohort)s
+
+-- name: loose
+-- Standing, due, and of a batch that runs: each of these must have a job.
+select c.id, c.step, c.due_at, b.customer_id, b.journey_id, b.version
+from cohorts c join batches b on b.id = c.batch_id
+where c.closed_at is null and c.holder is null and b.state = 'running' and b.paused_at is null
+  and c.due_at <= %(now)s
+
+-- name: totals
+select coalesce(sum(size), 0) as contacts, count(*) as cohorts from cohorts where closed_at is null

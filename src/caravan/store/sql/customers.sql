@@ -1,0 +1,22 @@
+-- name: add_customer
+insert into customers (name, created_at) values (%(name)s, %(now)s) returning id
+
+-- name: first_customer
+select id, name from customers order by id limit 1
+
+-- name: has_customer
+select exists (select from customers where id = %(customer)s) as there
+
+-- name: add_token
+insert into tokens (id, customer_id, name, digest, created_at)
+values (%(id)s, %(customer)s, %(name)s, %(digest)s, %(now)s)
+
+-- name: token
+select digest from tokens where id = %(id)s and customer_id = %(customer)s
+
+-- name: keep_secret
+-- The first one to come sets it; everyone reads what is set.
+insert into secrets (name, value) values (%(name)s, %(value)s) on conflict (name) do nothing
+
+-- name: secret
+select value from secrets where name = %(name)s

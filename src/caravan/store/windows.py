@@ -1,0 +1,125 @@
+"""Windows: the few hundred contacts that a sender has in its hands at one moment (law 3).
+
+A window's row is committed before anything of it is sent, and gets its record once everything of it is known.
+A row without a record whose holder is gone is what may or may not have been sent.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import pyarrow as pa
+
+from caravan.store import sql
+from caravan.store.batches import BatchState
+from caravan.store.database import Connection, Pool, row, rows
+
+_Q = sql.load("caravan.store", "cohorts.sql")
+
+#: What happened to each contact at a step: the rows of a journal file.
+JOURNAL = pa.schema(
+    [
+        ("line", pa.int64()),
+        ("contact", pa.string()),
+        ("outcome", pa.string()),
+        ("at", pa.timestamp("us", tz="UTC")),
+        ("detail", pa.string()),
+    ]
+)
+#: The same in a window's record, where an outcome may still be `again`: to be tried after so many seconds.
+RECORD = JOURNAL.append(pa.field("after", pa.float64()))
+
+
+class Verdict(StrEnum):
+    """What a sender is told when it asks for the next window."""
+
+    GO = "go"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    LOST = "lost"  # another holder has the cohort
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Contacts `first` to `first + size` of a cohort's file; without a record they are in someone's hands."""
+
+    first: int
+    size: int
+    record: pa.Table | None
+
+
+class Windows:
+    """The windows of one cohort, as its present holder sees them."""
+
+    def __init__(self, pool: Pool, cohort: int, holder: str) -> None:
+        self._pool = pool
+        self._cohort = cohort
+        self._holder = holder
+
+    async def all(self) -> list[Window]:
+        """All windows, in order."""
+        async with self._pool.connection() as connection:
+            found = await rows(connection, _Q.windows, cohort=self._cohort)
+        return [Window(each["first"], each["size"], _read(each["record"])) for each in found]
+
+    async def verdict(self) -> Verdict:
+        """Whether this holder may go on."""
+        async with self._pool.connection() as connection:
+            return await self._ask(connection)
+
+    async def take(self, first: int, size: int, now: datetime, settled: tuple[int, pa.Table] | None = None) -> Verdict:
+        """Take the next window and settle the one before in one transaction.
+
+        Unless the verdict is GO nothing is taken; what is settled is settled all the same.
+        """
+        async with self._pool.connection() as connection:
+            if settled is not None:
+                await self._settle(connection, *settled)
+            verdict = await self._ask(connection)
+            if verdict is Verdict.GO:
+                values = {"cohort": self._cohort, "first": first, "size": size, "holder": self._holder}
+                await connection.execute(_Q.take_window, {**values, "now": now})
+            return verdict
+
+    async def settle(self, first: int, record: pa.Table) -> None:
+        """Commit what happened to each contact of a window."""
+        async with self._pool.connection() as connection:
+            await self._settle(connection, first, record)
+
+    async def inherit(self, first: int, record: pa.Table) -> None:
+        """Settle a window that another holder left in the air."""
+        async with self._pool.connection() as connection:
+            values = {"cohort": self._cohort, "first": first, "holder": self._holder}
+            await connection.execute(_Q.inherit_window, values)
+            await self._settle(connection, first, record)
+
+    async def _settle(self, connection: Connection, first: int, record: pa.Table) -> None:
+        values = {"cohort": self._cohort, "first": first, "holder": self._holder}
+        await connection.execute(_Q.settle_window, {**values, "record": _write(record)})
+
+    async def _ask(self, connection: Connection) -> Verdict:
+        found = await row(connection, _Q.standing_of_window, cohort=self._cohort)
+        if found is None or found["holder"] != self._holder:
+            return Verdict.LOST
+        if found["state"] == BatchState.CANCELLED:
+            return Verdict.CANCELLED
+        if found["paused_at"] is not None or found["state"] != BatchState.RUNNING:
+            return Verdict.PAUSED
+        return Verdict.GO
+
+
+async def records_of_batch(connection: Connection, batch: str, step: str | None) -> list[tuple[str, pa.Table]]:
+    """Records that no journal file holds yet, because their cohorts are still being sent: (step, record)."""
+    found = await rows(connection, sql.load("caravan.store", "ledger.sql").windows_of_batch, batch=batch, step=step)
+    return [(each["step"], record) for each in found if (record := _read(each["record"])) is not None]
+
+
+def _write(record: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, RECORD, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+        stream.write_table(record)
+    return bytes(sink.getvalue())
+
+
+def _read(content: bytes | None) -> pa.Table | None:
+    return None if content is None else pa.ipc.open_stream(content).read_all()

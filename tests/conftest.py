@@ -1,0 +1,83 @@
+"""What all tiers share: one PostgreSQL for the run, and a database of its own for each test that asks."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from caravan.store.database import Pool, connect
+from caravan.store.embedded import embedded
+from caravan.store.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL: the one that TEST_DATABASE_URL names, else an embedded one."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given is not None:
+        yield given
+        return
+    with embedded(tmp_path_factory.mktemp("postgres"), wait=True) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(server: str) -> Iterator[str]:
+    """The URL of a database without any table."""
+    yield from _database(server, "template1")
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """The name of a database with the present schema, to copy."""
+    import asyncio
+
+    async def fill(url: str) -> None:
+        async with connect(url, size=1) as pool, pool.connection() as connection:
+            await migrate(connection)
+
+    name = f"template_{secrets.token_hex(4)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'create database "{name}"')
+    asyncio.run(fill(_url(server, name)))
+    yield name
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def database(server: str, template: str) -> Iterator[str]:
+    """The URL of a database with the present schema and nothing in it."""
+    yield from _database(server, template)
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """Connections to a database with the present schema."""
+    async with connect(database, size=10) as pool:
+        yield pool
+
+
+def _database(server: str, template: str) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'create database "{name}" template "{template}"')
+    yield _url(server, name)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'drop database "{name}" with (force)')
+
+
+def _url(server: str, name: str) -> str:
+    """The same server, another database."""
+    from urllib.parse import urlsplit
+
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data folder."""
+    return tmp_path / "data"

@@ -1,0 +1,50 @@
+"""Customers and tokens."""
+
+from datetime import UTC, datetime
+
+from caravan.store.customers import add_customer, create_token, first_customer, holds_token, shared_secret
+from caravan.store.database import Pool, rows
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+async def test_a_token_opens_its_own_customer_only(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        ours = await add_customer(connection, "ours", NOW)
+        theirs = await add_customer(connection, "theirs", NOW)
+        token = await create_token(connection, ours, "nightly", NOW)
+        assert await holds_token(connection, ours, token)
+        assert not await holds_token(connection, theirs, token)
+
+
+async def test_a_token_that_is_changed_or_odd_opens_nothing(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        customer = await add_customer(connection, "ours", NOW)
+        token = await create_token(connection, customer, "nightly", NOW)
+        for odd in (token[:-1], token + "x", token.replace("crv", "abc"), "", "crv", "crv__", "crv_\0_x", "é" * 20):
+            assert not await holds_token(connection, customer, odd), odd
+
+
+async def test_the_secret_of_a_token_is_not_stored(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        customer = await add_customer(connection, "ours", NOW)
+        token = await create_token(connection, customer, "nightly", NOW)
+        stored = str(await rows(connection, "select * from tokens"))
+    assert token.rpartition("_")[2] not in stored
+
+
+async def test_the_first_customer_is_the_oldest(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        assert await first_customer(connection) is None
+        number = await add_customer(connection, "first", NOW)
+        await add_customer(connection, "second", NOW)
+        found = await first_customer(connection)
+    assert found is not None
+    assert (found.id, found.name) == (number, "first")
+
+
+async def test_a_shared_secret_stays_what_it_was(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        first = await shared_secret(connection, "upload")
+        assert await shared_secret(connection, "upload") == first
+        assert await shared_secret(connection, "other") != first
