@@ -1,0 +1,149 @@
+"""The one way on. Whatever brings a cohort to move, a file, a single start, a retry, a timer, a resume:
+it goes through `advance` (law 6), and each move is one transaction (law 2)."""
+
+import secrets
+from collections import Counter
+from datetime import datetime
+
+from caravan.engine.engine import Engine
+from caravan.journeys.model import Journey
+from caravan.steps.move import Lane, Move, Passage, Stay, Tools
+from caravan.steps.step import CohortStep
+from caravan.store import batches, cohorts, ledger, sql
+from caravan.store.batches import Batch, BatchState
+from caravan.store.cohorts import Cohort, Opening
+from caravan.store.database import Connection, row
+from caravan.store.ledger import Outcome, Record
+
+_COHORTS = sql.load("caravan.store", "cohorts.sql")
+_BATCHES = sql.load("caravan.store", "batches.sql")
+
+
+async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
+    """Let a cohort take its step, if it is its turn. Running twice does nothing twice."""
+    taken = await _take_in_hand(engine, cohort_id)
+    if taken is None:
+        return
+    cohort, journey = taken
+    try:
+        move = await step_of(journey, cohort.step).take(cohort, tools)
+    except Exception as error:
+        await _let_go(engine, cohort, reason=f"{type(error).__name__}: {error}")
+        raise
+    if move is None:
+        await _let_go(engine, cohort)
+        return
+    async with engine.pool.connection() as connection:
+        await _commit(engine, connection, journey, cohort, move)
+
+
+def step_of(journey: Journey, step: str) -> CohortStep:
+    """A step of a journey, as one that takes cohorts."""
+    found = journey.step(step)
+    assert isinstance(found, CohortStep)
+    return found
+
+
+async def open_cohorts(
+    engine: Engine, connection: Connection, batch: Batch, journey: Journey, openings: list[Opening]
+) -> None:
+    """Open cohorts, count their contacts as arrived, and see to it that they advance when they are due."""
+    now, arrived = engine.clock.now(), Counter[str]()
+    for opening in openings:
+        cohort = await cohorts.open_cohort(connection, batch.id, opening, now)
+        if opening.attempt == 1:
+            arrived[opening.step] += opening.part.size
+        if batch.paused_at is None:
+            lane = step_of(journey, opening.step).lane
+            await engine.jobs.advance(connection, cohort, lane, opening.due_at)
+    await ledger.add_arrived(connection, batch.id, arrived)
+
+
+async def _take_in_hand(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | None:
+    """The cohort in our hands, with its journey; None if it is closed, paused, stopped or not due yet."""
+    async with engine.pool.connection() as connection:
+        cohort = await cohorts.get(connection, cohort_id)
+        if cohort is None or cohort.closed:
+            return None
+        if cohort.paused or cohort.state not in (BatchState.RUNNING, BatchState.CANCELLED):
+            return None
+        journey = await engine.journeys.get(connection, cohort.customer, cohort.journey, cohort.version)
+        if cohort.due_at > engine.clock.now():
+            lane = step_of(journey, cohort.step).lane
+            await engine.jobs.advance(connection, cohort.id, lane, cohort.due_at)
+            return None
+        holder = secrets.token_hex(8)
+        held = await cohorts.hold(connection, cohort.id, holder)
+    return (cohort.held_by(holder), journey) if held else None
+
+
+async def _let_go(engine: Engine, cohort: Cohort, reason: str | None = None) -> None:
+    """Leave the cohort standing for later; after a stop of this worker, for whoever comes next."""
+    async with engine.pool.connection() as connection:
+        values = {"id": cohort.id, "holder": cohort.holder}
+        await connection.execute(_COHORTS.let_go, values)
+        if reason is not None:
+            await connection.execute(_COHORTS.set_reason, {"id": cohort.id, "reason": reason})
+            return
+        standing = await cohorts.get(connection, cohort.id)
+        if standing and not standing.closed and not standing.paused and standing.holder is None:
+            await engine.jobs.advance(connection, cohort.id, Lane.DELIVER, cohort.due_at)
+
+
+async def _commit(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort, move: Move) -> None:
+    """Close the cohort, open what comes of it, change the ledger, defer the next jobs: together or not at all."""
+    now = engine.clock.now()
+    async with connection.transaction():
+        batch = await batches.lock(connection, cohort.batch)
+        assert cohort.holder is not None
+        if not await cohorts.close(connection, cohort.id, cohort.holder, now):
+            return
+        if batch.state == BatchState.CANCELLED:
+            move = _stopped(cohort, move)
+        await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
+        await ledger.add_records(connection, batch.id, move.records, now)
+        await connection.execute(_COHORTS.delete_windows, {"cohort": cohort.id})
+        await open_cohorts(engine, connection, batch, journey, _openings(cohort, journey, move, now))
+        await finish_if_empty(connection, batch, now)
+
+
+def _stopped(cohort: Cohort, move: Move) -> Move:
+    """The same move in a cancelled batch: who left has left, but nobody goes on and nobody stays."""
+    outcomes, records = Counter(move.outcomes), list(move.records)
+    if move.stay is not None:
+        outcomes[Outcome.CANCELLED] += move.stay.part.size
+        records.append(Record(cohort.step, move.stay.part.file, Outcome.CANCELLED))
+    return Move(passages=[], outcomes=outcomes, records=records)
+
+
+def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
+    going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
+    return going if move.stay is None else [*going, _again(cohort, move.stay, now)]
+
+
+def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -> Opening:
+    assert passage.to is not None
+    due = step_of(journey, passage.to).due(now)
+    return Opening(passage.to, passage.part, visit=cohort.visit + 1, due_at=due)
+
+
+def _again(cohort: Cohort, stay: Stay, now: datetime) -> Opening:
+    return Opening(
+        cohort.step,
+        stay.part,
+        visit=cohort.visit,
+        due_at=stay.due_at,
+        attempt=cohort.attempt + 1,
+        first_tried_at=cohort.first_tried_at or now,
+        reason=stay.reason,
+    )
+
+
+async def finish_if_empty(connection: Connection, batch: Batch, now: datetime) -> None:
+    """A running batch in which nobody stands any more is completed. The caller has it locked."""
+    if batch.state != BatchState.RUNNING:
+        return
+    standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
+    waiting = await row(connection, _BATCHES.has_arrivals, id=batch.id)
+    if not (standing and standing["there"]) and not (waiting and waiting["there"]):
+        await batches.end(connection, batch.id, BatchState.COMPLETED, now)

@@ -1,0 +1,74 @@
+"""Pause, resume and cancel: one update each, however many contacts there are. All are idempotent."""
+
+from caravan.engine.advance import step_of
+from caravan.engine.engine import Engine
+from caravan.engine.singles import gather_locked
+from caravan.errors import Conflict
+from caravan.store import batches, ledger, sql
+from caravan.store.batches import Batch, BatchState
+from caravan.store.database import Connection, rows
+from caravan.store.ledger import Outcome, Record
+
+_BATCHES = sql.load("caravan.store", "batches.sql")
+_COHORTS = sql.load("caravan.store", "cohorts.sql")
+_PAUSABLE = (BatchState.READING, BatchState.RUNNING)
+
+
+async def pause(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
+    """Let nobody of the batch move until it is resumed. Raises `Conflict` where there is nothing to pause."""
+    async with connection.transaction():
+        batch = await _locked(connection, customer, batch_id)
+        if batch.paused_at is not None:
+            return batch
+        if batch.state not in _PAUSABLE:
+            raise Conflict(f"Batch {batch.id} is {batch.state}; only a batch that is reading or running can pause.")
+        await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": engine.clock.now()})
+        return await batches.get(connection, batch.id)
+
+
+async def resume(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
+    """Let the batch go on where it was. Raises `Conflict` if it has ended."""
+    async with connection.transaction():
+        batch = await _locked(connection, customer, batch_id)
+        if batch.ended:
+            raise Conflict(f"Batch {batch.id} is {batch.state}; it can't be resumed.")
+        if batch.paused_at is None:
+            return batch
+        await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": None})
+        await _set_going(engine, connection, batch)
+        return await batches.get(connection, batch.id)
+
+
+async def _set_going(engine: Engine, connection: Connection, batch: Batch) -> None:
+    if batch.state != BatchState.RUNNING or batch.version is None:
+        return
+    journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
+    for cohort in await rows(connection, _COHORTS.standing, batch=batch.id):
+        lane = step_of(journey, cohort["step"]).lane
+        await engine.jobs.advance(connection, cohort["id"], lane, cohort["due_at"])
+
+
+async def cancel(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
+    """Recall the batch: everyone whom nobody has in hand leaves as `cancelled`; a sender in the middle of a
+    cohort stops before its next contact and cancels the rest. Raises `Conflict` if the batch has ended otherwise.
+    """
+    async with connection.transaction():
+        batch = await _locked(connection, customer, batch_id)
+        if batch.state == BatchState.CANCELLED:
+            return batch
+        if batch.ended:
+            raise Conflict(f"Batch {batch.id} is {batch.state}; it can't be cancelled any more.")
+        now = engine.clock.now()
+        if batch.state == BatchState.RUNNING:
+            await gather_locked(engine, connection, batch)
+        for cohort in await rows(connection, _COHORTS.close_standing, batch=batch.id, now=now):
+            outcomes = {Outcome.CANCELLED: cohort["size"]}
+            await ledger.add_left(connection, batch.id, cohort["step"], outcomes)
+            record = Record(cohort["step"], cohort["file"], Outcome.CANCELLED)
+            await ledger.add_records(connection, batch.id, [record], now)
+        return await batches.end(connection, batch.id, BatchState.CANCELLED, now)
+
+
+async def _locked(connection: Connection, customer: int, batch_id: str) -> Batch:
+    await batches.of_customer(connection, customer, batch_id)
+    return await batches.lock(connection, batch_id)

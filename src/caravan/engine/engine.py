@@ -1,0 +1,44 @@
+"""What the engine works with: composed once by bootstrap.py, passed to every function of this folder."""
+
+from dataclasses import dataclass
+
+from caravan.clock import Clock
+from caravan.engine.jobs import Jobs
+from caravan.journeys.definition import load_journey
+from caravan.journeys.model import Journey
+from caravan.settings import Settings
+from caravan.steps import STEP_TYPES
+from caravan.store import journeys
+from caravan.store.database import Connection, Pool
+from caravan.store.files import Files
+
+_KEPT = 256  # journeys in memory; a version never changes, so one that is there stays right
+
+
+class Journeys:
+    """Journey versions, compiled once in each process."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, int], Journey] = {}
+
+    async def get(self, connection: Connection, customer: int, journey: int, version: int) -> Journey:
+        """One version of a customer's journey. Raises `NotFound`."""
+        key = (customer, journey, version)
+        if key not in self._known:
+            found = await journeys.get_version(connection, customer, journey, version)
+            if len(self._known) >= _KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = load_journey(found.definition, STEP_TYPES)
+        return self._known[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The database, the files, the clock, the queue and the journeys of one process."""
+
+    settings: Settings
+    pool: Pool
+    files: Files
+    clock: Clock
+    jobs: Jobs
+    journeys: Journeys

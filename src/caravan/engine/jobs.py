@@ -1,0 +1,69 @@
+"""Deferring jobs to Procrastinate, inside the transaction of the state that they belong to (DESIGN §3)."""
+
+from contextlib import suppress
+from datetime import datetime
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import Job
+
+from caravan.clock import Clock
+from caravan.steps.move import Lane
+from caravan.store.database import Connection
+
+
+class Jobs:
+    """The jobs that the engine knows. Each has an identity, so that no two of the same wait in a queue."""
+
+    def __init__(self, app: App, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def read(self, connection: Connection, batch: str) -> None:
+        """Read the batch's file into cohorts."""
+        await self._defer(connection, _job("read", Lane.INTAKE, f"batch:{batch}", batch=batch))
+
+    async def fetch(self, connection: Connection, batch: str) -> None:
+        """Download the batch's file."""
+        await self._defer(connection, _job("fetch", Lane.INTAKE, f"batch:{batch}", batch=batch))
+
+    async def gather(self, connection: Connection, batch: str) -> None:
+        """Gather the singles that wait into a cohort."""
+        await self._defer(connection, _job("gather", Lane.ADVANCE, f"gather:{batch}", priority=10, batch=batch))
+
+    async def advance(self, connection: Connection, cohort: int, lane: Lane, due: datetime) -> None:
+        """Advance a cohort once it is due."""
+        at = self._clock.to_machine(due) if due > self._clock.now() else None
+        job = _job("advance", lane, f"cohort:{cohort}", scheduled_at=at, cohort=cohort)
+        await self._defer(connection, job)
+
+    async def _defer(self, connection: Connection, job: Job) -> None:
+        # A savepoint: the job that waits already is as good, and must not undo the caller's transaction.
+        with suppress(AlreadyEnqueued):
+            async with connection.transaction():
+                await self._app.job_manager.batch_defer_jobs_async([job], connection)
+
+
+def _job(
+    name: str,
+    lane: Lane,
+    identity: str,
+    *,
+    priority: int = 0,
+    scheduled_at: datetime | None = None,
+    **arguments: str | int,
+) -> Job:
+    return Job(
+        queue=lane,
+        lock=identity,
+        queueing_lock=identity,
+        task_name=name,
+        task_kwargs=dict(arguments),
+        priority=priority,
+        scheduled_at=scheduled_at,
+    )
+
+
+def queue_app() -> App:
+    """A Procrastinate app whose connector takes the pool that `open_async` is given."""
+    return App(connector=PsycopgConnector())

@@ -1,0 +1,271 @@
+"""The batch starter: from a call to cohorts that stand at the journey's first step.
+
+open_batch → (upload) receive ─┐
+           → (download) fetch ─┴→ read → open_cohorts → advance
+"""
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from caravan.engine.advance import finish_if_empty, open_cohorts, step_of
+from caravan.engine.engine import Engine
+from caravan.errors import CaravanError, Conflict, FileFailed, Gone
+from caravan.intake.download import download
+from caravan.intake.expand import Encoding
+from caravan.intake.reading import Limits, Receipt, read_contacts
+from caravan.store import batches, journeys, sql
+from caravan.store.batches import Batch, BatchState, Source
+from caravan.store.cohorts import Opening, Part
+from caravan.store.database import Connection
+
+UPLOAD_TIME = timedelta(hours=12)  # the wire protocol's promise
+_Q = sql.load("caravan.store", "batches.sql")
+
+
+class Interrupted(CaravanError):
+    """Reading stopped because the batch was cancelled or the worker is stopping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file that has arrived on this machine."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    encoding: Encoding | None
+
+
+async def open_upload(engine: Engine, connection: Connection, customer: int, journey: int) -> Batch:
+    """A batch that waits for its file. Raises `NotFound` for a journey that is not published."""
+    await journeys.latest(connection, customer, journey)
+    now = engine.clock.now()
+    return await batches.add(connection, customer, journey, source=Source.UPLOAD, now=now, expires=now + UPLOAD_TIME)
+
+
+async def open_download(engine: Engine, connection: Connection, customer: int, journey: int, url: str) -> Batch:
+    """A batch whose file is fetched at once. Raises `NotFound` for a journey that is not published."""
+    await journeys.latest(connection, customer, journey)
+    batch = await batches.add(connection, customer, journey, source=Source.DOWNLOAD, now=engine.clock.now(), url=url)
+    await engine.jobs.fetch(connection, batch.id)
+    return batch
+
+
+def refuse_upload(engine: Engine, batch: Batch) -> None:
+    """Raise what a PUT to this batch deserves before its body is read: `Gone` or `Conflict`."""
+    if batch.source != Source.UPLOAD:
+        raise Conflict(f"Batch {batch.id} fetches its file itself; it takes no upload.")
+    late = batch.file is None and batch.expires_at is not None and engine.clock.now() >= batch.expires_at
+    if late or batch.state == BatchState.EXPIRED:
+        raise Gone("This uploadUrl has expired; POST to batchtrigger/v2 for a new one.")
+    if batch.file is None and batch.state == BatchState.CANCELLED:
+        raise Conflict(f"Batch {batch.id} was cancelled; POST to batchtrigger/v2 for a new one.")
+
+
+async def begin_receiving(engine: Engine, batch: str) -> None:
+    """An upload has begun."""
+    async with engine.pool.connection() as connection:
+        await batches.set_state(connection, batch, BatchState.RECEIVING, (BatchState.AWAITING_UPLOAD,))
+
+
+async def abandon_receiving(engine: Engine, batch: str) -> None:
+    """An upload broke off: the batch awaits its file as before."""
+    async with engine.pool.connection() as connection:
+        await batches.set_state(connection, batch, BatchState.AWAITING_UPLOAD, (BatchState.RECEIVING,))
+
+
+async def receive(engine: Engine, batch_id: str, received: Received) -> Batch:
+    """Take a file for a batch and start it. The same bytes again start nothing; others raise `Conflict`."""
+    name = f"batches/{batch_id}/upload-{secrets.token_hex(4)}"
+    await asyncio.to_thread(engine.files.put, received.path, name)
+    try:
+        async with engine.pool.connection() as connection, connection.transaction():
+            batch = await batches.lock(connection, batch_id)
+            if _is_wanted(batch, received):
+                await _start_reading(engine, connection, batch, received, name)
+                return await batches.get(connection, batch.id)
+    except CaravanError:
+        await asyncio.to_thread(engine.files.delete, name)
+        raise
+    await asyncio.to_thread(engine.files.delete, name)
+    return batch
+
+
+def _is_wanted(batch: Batch, received: Received) -> bool:
+    if batch.sha256 == received.sha256:
+        return False
+    if batch.sha256 is not None:
+        raise Conflict(
+            f"Batch {batch.id} already has another file (SHA-256 {batch.sha256}); start a new batch for this one."
+        )
+    if batch.ended:
+        raise Conflict(f"Batch {batch.id} is {batch.state}; it takes no file any more.")
+    return True
+
+
+async def _start_reading(engine: Engine, connection: Connection, batch: Batch, received: Received, name: str) -> None:
+    """The batch has its file and, from here on, its version of the journey."""
+    version = await journeys.latest(connection, batch.customer_id, batch.journey_id)
+    await connection.execute(
+        _Q.set_received,
+        {
+            "id": batch.id,
+            "file": name,
+            "bytes": received.bytes,
+            "sha256": received.sha256,
+            "encoding": received.encoding,
+            "version": version.version,
+        },
+    )
+    await engine.jobs.read(connection, batch.id)
+
+
+async def fetch(engine: Engine, batch_id: str) -> None:
+    """Download a batch's file and start it; a download that fails for good fails the batch."""
+    async with engine.pool.connection() as connection:
+        batch = await batches.get(connection, batch_id)
+    if batch.state != BatchState.RECEIVING or batch.download_url is None:
+        return
+    with _scratch(engine) as folder:
+        try:
+            received = await _download(engine, batch, folder / "download")
+        except FileFailed as error:
+            await fail(engine, batch.id, error)
+            return
+        with suppress(Conflict):  # cancelled meanwhile
+            await receive(engine, batch.id, received)
+
+
+async def _download(engine: Engine, batch: Batch, target: Path) -> Received:
+    assert batch.download_url is not None
+    settings = engine.settings
+    got = await download(
+        batch.download_url,
+        target,
+        allow_private=settings.download_allow_private,
+        max_bytes=settings.max_file_bytes,
+        timeout=settings.download_timeout,
+        retry_delay=settings.download_retry_delay,
+    )
+    encoding = got.content_encoding if got.content_encoding in tuple(Encoding) else None
+    return Received(target, got.bytes, got.sha256, Encoding(encoding) if encoding else None)
+
+
+async def read(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
+    """Read a batch's whole file, then enter everyone at once; nobody moves before the last line is read."""
+    async with engine.pool.connection() as connection:
+        batch = await batches.get(connection, batch_id)
+    if batch.state != BatchState.READING or batch.file is None:
+        return
+    with _scratch(engine) as folder:
+        try:
+            receipt = await _read_file(engine, batch, folder, stopping)
+        except FileFailed as error:
+            await fail(engine, batch.id, error)
+            return
+        except Interrupted:
+            return
+        await _enter(engine, batch, receipt)
+
+
+async def _read_file(engine: Engine, batch: Batch, folder: Path, stopping: asyncio.Event) -> Receipt:
+    assert batch.file is not None
+    async with _interruption(engine, batch.id, stopping) as interrupted:
+
+        def go_on(done: int, total: int) -> None:
+            if interrupted.is_set():
+                raise Interrupted
+
+        encoding = Encoding(batch.encoding) if batch.encoding else None
+        limits = Limits.from_settings(engine.settings)
+        with engine.files.local(batch.file) as source:
+            return await asyncio.to_thread(read_contacts, source, folder, limits, encoding=encoding, progress=go_on)
+
+
+@asynccontextmanager
+async def _interruption(engine: Engine, batch: str, stopping: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the batch is no longer to be read or the worker stops."""
+    interrupted = asyncio.Event()
+
+    async def watch() -> None:
+        while not interrupted.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), 0.5)
+            async with engine.pool.connection() as connection:
+                present = await batches.get(connection, batch)
+            if stopping.is_set() or present.state != BatchState.READING:
+                interrupted.set()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield interrupted
+    finally:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+
+async def _enter(engine: Engine, batch: Batch, receipt: Receipt) -> None:
+    """Commit what reading made of the file: the ledger's first lines, and the cohorts at the first step."""
+    parts = [await _store(engine, batch, each.path, "cohort", each.size) for each in receipt.parts]
+    rejects = await _store(engine, batch, receipt.rejects, "rejects") if receipt.rejects else None
+    async with engine.pool.connection() as connection, connection.transaction():
+        now = engine.clock.now()
+        current = await batches.lock(connection, batch.id)
+        if current.state != BatchState.READING:
+            return
+        await _write_receipt(connection, batch, receipt, rejects.file if rejects else None)
+        if receipt.failure is not None:
+            code, sentence = receipt.failure.code, receipt.failure.message
+            await batches.end(connection, batch.id, BatchState.FAILED, now, code=code, error=sentence)
+            return
+        await connection.execute(_Q.set_running, {"id": batch.id, "now": now})
+        assert batch.version is not None
+        journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
+        entry = journey.entry.id
+        due = step_of(journey, entry).due(now)
+        openings = [Opening(entry, part, visit=0, due_at=due) for part in parts]
+        await open_cohorts(engine, connection, current, journey, openings)
+        await finish_if_empty(connection, await batches.get(connection, batch.id), now)
+
+
+async def _store(engine: Engine, batch: Batch, path: Path, kind: str, size: int = 0) -> Part:
+    name = f"{batch.folder}/{kind}-{path.stem}-{secrets.token_hex(4)}.parquet"
+    await asyncio.to_thread(engine.files.put, path, name)
+    return Part(name, size)
+
+
+async def _write_receipt(connection: Connection, batch: Batch, receipt: Receipt, rejects: str | None) -> None:
+    counts = {"lines": receipt.lines, "blank": receipt.blank, "entered": receipt.entered}
+    await connection.execute(_Q.set_read, {"id": batch.id, **counts, "rejects": rejects})
+    for code, contacts in receipt.rejected.items():
+        await connection.execute(_Q.add_rejected, {"id": batch.id, "code": code, "contacts": contacts})
+
+
+async def fail(engine: Engine, batch: str, error: FileFailed) -> None:
+    """The batch fails with one sentence, unless it has ended in another way meanwhile."""
+    async with engine.pool.connection() as connection, connection.transaction():
+        current = await batches.lock(connection, batch)
+        if not current.ended:
+            now = engine.clock.now()
+            await batches.end(connection, batch, BatchState.FAILED, now, code=error.code, error=error.message)
+
+
+class _scratch:
+    """A folder of this machine for one piece of work, removed at the end."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._path = engine.settings.folder / "scratch" / secrets.token_hex(8)
+
+    def __enter__(self) -> Path:
+        self._path.mkdir(parents=True)
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)

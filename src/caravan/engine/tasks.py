@@ -1,0 +1,59 @@
+"""The Procrastinate tasks: what each job's name means in a worker."""
+
+from datetime import timedelta
+
+from procrastinate import App, BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
+from procrastinate.utils import utcnow
+
+from caravan.engine import singles, start, upkeep
+from caravan.engine.advance import advance
+from caravan.engine.engine import Engine
+from caravan.steps.move import Tools
+
+UPKEEP = "upkeep"  # the lane of chores
+_LONGEST_WAIT = 60.0
+
+
+class Patience(BaseRetryStrategy):
+    """Try again with growing delay: 1 s, 2 s, 4 s … up to a minute, `attempts` times."""
+
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if job.attempts >= self._attempts:
+            return None
+        delay = min(2.0**job.attempts, _LONGEST_WAIT)
+        return RetryDecision(retry_at=utcnow() + timedelta(seconds=delay))
+
+
+def register(app: App, engine: Engine, tools: Tools) -> None:
+    """Tell the app what its jobs do."""
+    patience = Patience(attempts=20)
+
+    @app.task(name="read", retry=patience)
+    async def read(batch: str) -> None:
+        await start.read(engine, batch, tools.stopping)
+
+    @app.task(name="fetch", retry=patience)
+    async def fetch(batch: str) -> None:
+        await start.fetch(engine, batch)
+
+    @app.task(name="gather", retry=patience)
+    async def gather(batch: str) -> None:
+        await singles.gather(engine, batch)
+
+    @app.task(name="advance", retry=patience)
+    async def advance_cohort(cohort: int) -> None:
+        await advance(engine, tools, cohort)
+
+    @app.periodic(cron="* * * * * */5")
+    @app.task(name="recover", queue=UPKEEP, queueing_lock="recover")
+    async def recover(timestamp: int) -> None:
+        await upkeep.recover(app, seconds=upkeep.STALLED_AFTER)
+
+    @app.periodic(cron="* * * * * */30")
+    @app.task(name="tidy", queue=UPKEEP, queueing_lock="tidy")
+    async def tidy(timestamp: int) -> None:
+        await upkeep.tidy(engine)

@@ -1,0 +1,67 @@
+"""Chores: jobs of dead workers go on elsewhere, overdue uploads expire, old keys are forgotten."""
+
+import logging
+from datetime import timedelta
+
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Status
+
+from caravan.engine.advance import step_of
+from caravan.engine.engine import Engine
+from caravan.store import batches, sql
+from caravan.store.batches import BatchState
+from caravan.store.database import rows
+
+HEARTBEAT = 5.0  # seconds between two signs of life of a worker
+STALLED_AFTER = 20.0  # seconds without one after which its jobs go to others
+_KEY_LIFE = timedelta(hours=24)
+_GRACE = timedelta(seconds=60)
+_log = logging.getLogger(__name__)
+_BATCHES = sql.load("caravan.store", "batches.sql")
+_COHORTS = sql.load("caravan.store", "cohorts.sql")
+_KEYS = sql.load("caravan.store", "idempotency.sql")
+
+
+async def recover(app: App, seconds: float) -> int:
+    """Put the jobs of workers that gave no sign of life for `seconds` back into their queues; how many."""
+    count = 0
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=seconds):
+        try:
+            await app.job_manager.retry_job(job)
+        except ConnectorException:  # its twin waits in the queue already, and serves as well
+            await app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
+        count += 1
+        _log.warning("The worker of %s is gone; the job goes on elsewhere", job.call_string)
+    return count
+
+
+async def tidy(engine: Engine) -> None:
+    """All chores that nobody waits for."""
+    await expire_uploads(engine)
+    await set_going(engine)
+    async with engine.pool.connection() as connection:
+        await connection.execute(_KEYS.forget_old, {"before": engine.clock.now() - _KEY_LIFE})
+
+
+async def expire_uploads(engine: Engine) -> None:
+    """Batches whose file did not come in time have expired."""
+    now = engine.clock.now()
+    async with engine.pool.connection() as connection:
+        for each in await rows(connection, _BATCHES.overdue_uploads, now=now):
+            async with connection.transaction():
+                batch = await batches.lock(connection, each["id"])
+                if batch.state in (BatchState.AWAITING_UPLOAD, BatchState.RECEIVING):
+                    sentence = "No file came within 12 hours; POST to batchtrigger/v2 for a new uploadUrl."
+                    await batches.end(connection, batch.id, BatchState.EXPIRED, now, error=sentence)
+
+
+async def set_going(engine: Engine) -> None:
+    """Give a job to each cohort that is overdue without one, and to singles that nobody gathered."""
+    async with engine.pool.connection() as connection:
+        for each in await rows(connection, _COHORTS.loose, now=engine.clock.now() - _GRACE):
+            journey = await engine.journeys.get(connection, each["customer_id"], each["journey_id"], each["version"])
+            lane = step_of(journey, each["step"]).lane
+            await engine.jobs.advance(connection, each["id"], lane, each["due_at"])
+        for each in await rows(connection, _BATCHES.with_arrivals):
+            await engine.jobs.gather(connection, each["id"])

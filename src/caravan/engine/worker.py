@@ -1,0 +1,105 @@
+"""A worker: one Procrastinate worker for each lane, in one process."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import AsyncIterator, Mapping
+
+import duckdb
+from procrastinate import App
+from procrastinate.worker import Worker
+
+from caravan.channels.email import EmailChannel
+from caravan.channels.webhook import WebhookChannel
+from caravan.engine.engine import Engine
+from caravan.engine.tasks import UPKEEP, register
+from caravan.engine.upkeep import HEARTBEAT, STALLED_AFTER
+from caravan.settings import Settings
+from caravan.steps.move import Lane, Pacing, Tools
+
+#: Jobs of a lane that one worker runs at once.
+CONCURRENCY: Mapping[str, int] = {Lane.INTAKE: 1, Lane.ADVANCE: 2, Lane.DELIVER: 4, UPKEEP: 1}
+_POLL = 0.5  # seconds between two looks for jobs that fell due
+_log = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
+    """The tools of a worker, with its channels open."""
+    settings = engine.settings
+    async with (
+        EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout) as email,
+        WebhookChannel(
+            connections=settings.webhook_connections,
+            timeout=settings.webhook_timeout,
+            allow_private=settings.download_allow_private,
+        ) as webhook,
+    ):
+        with contextlib.closing(open_duckdb(settings)) as duck:
+            yield Tools(
+                pool=engine.pool,
+                files=engine.files,
+                folder=settings.folder,
+                clock=engine.clock,
+                duck=duck,
+                email=email,
+                webhook=webhook,
+                pacing=Pacing(settings.window_size, settings.retry_delay, settings.retry_hours),
+            )
+
+
+def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """DuckDB for segments: in memory, bounded, with no way to anything outside of itself."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": settings.duckdb_memory,
+        "enable_external_access": False,
+        "TimeZone": "UTC",
+    }
+    return duckdb.connect(config=config)
+
+
+async def work(app: App, engine: Engine, lanes: Mapping[str, int], stop: asyncio.Event) -> None:
+    """Run jobs of the given lanes, {lane: jobs at once}, until `stop` is set; then end soon and cleanly."""
+    async with tools_of(engine) as tools:
+        register(app, engine, tools)
+        running = [asyncio.create_task(_run_lane(app, lane, size, stop)) for lane, size in lanes.items()]
+        await stop.wait()
+        tools.stopping.set()
+        await asyncio.gather(*running)
+
+
+async def _run_lane(app: App, lane: str, concurrency: int, stop: asyncio.Event) -> None:
+    """One lane's worker; if it breaks down, as when the database goes away, another takes its place."""
+    while not stop.is_set():
+        worker = Worker(
+            app=app,
+            queues=[lane],
+            name=lane,
+            concurrency=concurrency,
+            fetch_job_polling_interval=_POLL,
+            install_signal_handlers=False,
+            delete_jobs="always",
+            update_heartbeat_interval=HEARTBEAT,
+            stalled_worker_timeout=STALLED_AFTER,
+        )
+        stopper = asyncio.create_task(_stop_with(worker, stop))
+        try:
+            await worker.run()  # type: ignore[no-untyped-call]
+        except Exception:
+            _log.exception("The worker of lane %s broke down; another starts in a second", lane)
+        finally:
+            stopper.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1)
+
+
+async def _stop_with(worker: Worker, stop: asyncio.Event) -> None:
+    await stop.wait()
+    worker.stop()  # type: ignore[no-untyped-call]
+
+
+def clear_scratch(engine: Engine) -> None:
+    """Remove what a killed process left half-written. Only while no other process works on this folder."""
+    for name in ("scratch", "uploads"):
+        shutil.rmtree(engine.settings.folder / name, ignore_errors=True)

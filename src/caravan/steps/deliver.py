@@ -1,0 +1,306 @@
+"""Send something to each contact of a cohort, window by window (law 3). Email and webhook steps share it."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from caravan.channels.channel import Channel
+from caravan.channels.result import Delivery, Result
+from caravan.errors import RenderFailed
+from caravan.steps.move import Move, Passage, Stay, Tools
+from caravan.steps.parts import file_name, scratch_file, write_part
+from caravan.steps.trace import Mark, Trace, drop_trace, read_trace
+from caravan.store.cohorts import Cohort, Part, read_contacts, slices
+from caravan.store.ledger import Outcome, Record
+from caravan.store.windows import JOURNAL, RECORD, Verdict, Window, Windows
+
+AGAIN = "again"  # in a window's record: this contact is to be tried once more
+_LONGEST_DELAY = 6 * 3600.0
+_OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should not be left alone for hours
+_ASK_EVERY = 0.5  # seconds between two looks whether the batch was paused or cancelled
+
+Message = TypeVar("Message")
+
+
+class OnUnknown(StrEnum):
+    """What to do for a contact who may or may not have got the message."""
+
+    SKIP = "skip"
+    RESEND = "resend"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What came of one contact of a window."""
+
+    outcome: str
+    detail: str
+    at: datetime
+    after: float | None = None  # with `again`: seconds that the other side asked for
+    outage: bool = False  # with `again`: not this contact, but the channel is in trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Errand(Generic[Message]):
+    """One cohort's delivery: how to make a contact's message, and what sends it."""
+
+    cohort: Cohort
+    tools: Tools
+    channel: Channel[Message]
+    prepare: Callable[[dict[str, Any]], Message]  # a row of CONTACTS; may raise RenderFailed
+    on_unknown: OnUnknown
+    to: str | None
+
+    @property
+    def windows(self) -> Windows:
+        assert self.cohort.holder is not None
+        return Windows(self.tools.pool, self.cohort.id, self.cohort.holder)
+
+
+async def deliver(errand: Errand[Message]) -> Move | None:
+    """Send to everyone in the cohort who is still to be sent to; None if that has to go on later."""
+    contacts = await asyncio.to_thread(_read, errand)
+    await _inherit(errand, contacts)
+    verdict, trouble = await _send_windows(errand, contacts)
+    if verdict in (Verdict.PAUSED, Verdict.LOST):
+        return None
+    fates = _fates(errand, contacts, await errand.windows.all(), verdict, trouble)
+    return await asyncio.to_thread(_conclude, errand, contacts, fates)
+
+
+def _read(errand: Errand[Message]) -> pa.Table:
+    with errand.tools.files.local(errand.cohort.part.file) as path:
+        return read_contacts(path)
+
+
+async def _inherit(errand: Errand[Message], contacts: pa.Table) -> None:
+    """Settle what an earlier holder left in the air: nothing of it is sent again blindly."""
+    for window in await errand.windows.all():
+        if window.record is not None:
+            continue
+        marks = read_trace(errand.tools.traces, errand.cohort.id, window.first, window.size)
+        now = errand.tools.clock.now()
+        fates = [_fate_of_mark(mark, errand.on_unknown, now) for mark in marks or [Mark.UNDER_WAY] * window.size]
+        await errand.windows.inherit(window.first, _record(contacts, window.first, fates))
+        drop_trace(errand.tools.traces, errand.cohort.id, window.first)
+
+
+def _fate_of_mark(mark: Mark, on_unknown: OnUnknown, now: datetime) -> Fate:
+    match mark:
+        case Mark.SENT:
+            return Fate(Outcome.SENT, "accepted just before the sender stopped", now)
+        case Mark.FAILED:
+            return Fate(Outcome.FAILED, "refused just before the sender stopped", now)
+        case Mark.UNDER_WAY if on_unknown is OnUnknown.SKIP:
+            return Fate(Outcome.UNKNOWN, "the sender stopped while this was under way", now)
+        case _:
+            return Fate(AGAIN, "the sender stopped before this was sent", now, after=0)
+
+
+async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Verdict, str]:
+    """Send window after window until all is done (GO) or something stops it; with the channel's trouble, if any."""
+    settled: tuple[int, pa.Table] | None = None
+    verdict, trouble = Verdict.GO, ""
+    for first, size in _gaps(await errand.windows.all(), contacts.num_rows, errand.tools.pacing.window_size):
+        verdict = await errand.windows.take(first, size, errand.tools.clock.now(), settled)
+        if settled is not None:
+            drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
+            settled = None
+        if verdict is not Verdict.GO:
+            break
+        fates = await _send_window(errand, contacts, first, size)
+        settled = (first, _record(contacts, first, fates))
+        trouble = _trouble(fates)
+        if trouble or errand.tools.stopping.is_set():
+            break
+    if settled is not None:
+        await errand.windows.settle(*settled)
+        drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
+    if verdict is Verdict.GO:
+        verdict = await errand.windows.verdict()
+    if verdict is Verdict.GO and errand.tools.stopping.is_set():
+        verdict = Verdict.PAUSED
+    return verdict, trouble
+
+
+def _gaps(windows: list[Window], total: int, size: int) -> Iterator[tuple[int, int]]:
+    """The stretches that no window covers yet, cut to windows: (first, size)."""
+    edge = 0
+    for start, length in [*((each.first, each.size) for each in windows), (total, 0)]:
+        while edge < start:
+            step = min(size, start - edge)
+            yield edge, step
+            edge += step
+        edge = start + length
+
+
+def _trouble(fates: list[Fate]) -> str:
+    """The channel's trouble if nobody in the window could be tried, else nothing."""
+    return fates[0].detail if all(fate.outage for fate in fates) else ""
+
+
+async def _send_window(errand: Errand[Message], contacts: pa.Table, first: int, size: int) -> list[Fate]:
+    trace = Trace(errand.tools.traces, errand.cohort.id, first, size)
+    async with _watching(errand) as halted:
+        people = enumerate(slices(contacts, first, size))
+        fates = await asyncio.gather(*(_send(errand, person, trace, i, halted) for i, person in people))
+    trace.close()
+    return fates
+
+
+@asynccontextmanager
+async def _watching(errand: Errand[Message]) -> AsyncIterator[asyncio.Event]:
+    """An event that is set as soon as the batch is paused or cancelled, or the worker stops."""
+    halted = asyncio.Event()
+
+    async def watch() -> None:
+        while not errand.tools.stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(errand.tools.stopping.wait(), _ASK_EVERY)
+            if await errand.windows.verdict() is not Verdict.GO:
+                break
+        halted.set()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield halted
+    finally:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+
+async def _send(
+    errand: Errand[Message], person: dict[str, Any], trace: Trace, index: int, halted: asyncio.Event
+) -> Fate:
+    clock = errand.tools.clock
+    if halted.is_set():
+        return Fate(AGAIN, "held back before this was sent", clock.now(), after=0)
+    try:
+        message = errand.prepare(person)
+    except RenderFailed as error:
+        return Fate(Outcome.FAILED, error.message, clock.now())
+    delivery = await errand.channel.send(message, lambda: trace.mark(index, Mark.UNDER_WAY))
+    fate = _fate(delivery, errand, clock.now())
+    trace.mark(index, _MARKS.get(fate.outcome, Mark.FAILED))
+    return fate
+
+
+_MARKS = {Outcome.SENT: Mark.SENT, Outcome.UNKNOWN: Mark.UNDER_WAY, AGAIN: Mark.AGAIN}
+_OUTCOMES = {
+    Result.SENT: Outcome.SENT,
+    Result.FAILED: Outcome.FAILED,
+    Result.UNSUPPORTED: Outcome.UNSUPPORTED_ADDRESS,
+    Result.UNKNOWN: Outcome.UNKNOWN,
+}
+
+
+def _fate(delivery: Delivery, errand: Errand[Message], now: datetime) -> Fate:
+    result = delivery.result
+    if result is Result.UNKNOWN and errand.on_unknown is OnUnknown.RESEND:
+        return Fate(AGAIN, delivery.detail, now, delivery.retry_after)
+    if result in _OUTCOMES:
+        return Fate(_OUTCOMES[result], delivery.detail, now)
+    if result is Result.UNREACHABLE:
+        return Fate(AGAIN, delivery.detail, now, _outage_delay(errand), outage=True)
+    if _exhausted(errand, now):
+        return Fate(Outcome.FAILED, f"given up after {errand.cohort.attempt} attempts: {delivery.detail}", now)
+    return Fate(AGAIN, delivery.detail, now, delivery.retry_after)
+
+
+def _outage_delay(errand: Errand[Message]) -> float:
+    return min(_OUTAGE_DELAY * 2.0 ** min(errand.cohort.attempt - 1, 16), _LONGEST_OUTAGE_DELAY)
+
+
+def _exhausted(errand: Errand[Message], now: datetime) -> bool:
+    since = errand.cohort.first_tried_at
+    return since is not None and now - since >= timedelta(hours=errand.tools.pacing.retry_hours)
+
+
+def _record(contacts: pa.Table, first: int, fates: list[Fate]) -> pa.Table:
+    people = contacts.slice(first, len(fates))
+    columns = [
+        people["line"].combine_chunks(),
+        people["id"].combine_chunks(),
+        pa.array([str(fate.outcome) for fate in fates], pa.string()),
+        pa.array([fate.at for fate in fates], RECORD.field("at").type),
+        pa.array([fate.detail for fate in fates], pa.string()),
+        pa.array([fate.after for fate in fates], pa.float64()),
+    ]
+    return pa.table(columns, schema=RECORD)
+
+
+def _fates(
+    errand: Errand[Message], contacts: pa.Table, windows: list[Window], verdict: Verdict, trouble: str
+) -> pa.Table:
+    """One row for each contact of the cohort, also for those whom no window reached."""
+    now = errand.tools.clock.now()
+    cancelled = verdict is Verdict.CANCELLED
+    rest = Fate(Outcome.CANCELLED, "", now) if cancelled else Fate(AGAIN, trouble, now, _outage_delay(errand))
+    pieces = {each.first: each.record for each in windows}
+    for first, size in _gaps(windows, contacts.num_rows, contacts.num_rows):
+        pieces[first] = _record(contacts, first, [rest] * size)
+    table = pa.concat_tables(pieces[first] for first in sorted(pieces)).combine_chunks()
+    if not cancelled:
+        return table
+    stopped = [str(Outcome.CANCELLED) if each == AGAIN else each for each in table["outcome"].to_pylist()]
+    return table.set_column(2, RECORD.field("outcome"), pa.array(stopped, pa.string()))
+
+
+def _conclude(errand: Errand[Message], contacts: pa.Table, fates: pa.Table) -> Move:
+    """The move that these fates make: who goes on, who stays, and the journal file."""
+    again = pc.equal(fates["outcome"], AGAIN)
+    done = fates.filter(pc.invert(again))
+    waiting = fates.filter(again)
+    going, staying = _part_ways(errand, contacts, again, done.num_rows)
+    outcomes = Counter(Outcome(each) for each in done["outcome"].to_pylist())
+    return Move(
+        passages=[Passage(going, errand.to)] if going else [],
+        outcomes=outcomes,
+        records=[_journal(errand, done)] if going else [],
+        stay=_stay(errand, staying, waiting) if staying else None,
+    )
+
+
+def _part_ways(
+    errand: Errand[Message], contacts: pa.Table, again: pa.ChunkedArray, done: int
+) -> tuple[Part | None, Part | None]:
+    """Those who go on and those who stay. Where all do the same, the cohort's own file serves."""
+    whole = errand.cohort.part
+    if done == whole.size:
+        return whole, None
+    if done == 0:
+        return None, whole
+    going = write_part(errand.tools, errand.cohort, contacts.filter(pc.invert(again)), "on")
+    return going, write_part(errand.tools, errand.cohort, contacts.filter(again), "again")
+
+
+def _journal(errand: Errand[Message], done: pa.Table) -> Record:
+    name = file_name(errand.cohort, "journal")
+    local = scratch_file(errand.tools)
+    pq.write_table(done.select(JOURNAL.names), local, compression="zstd", compression_level=1)
+    errand.tools.files.put(local, name)
+    return Record(errand.cohort.step, name, None)
+
+
+def _stay(errand: Errand[Message], part: Part, waiting: pa.Table) -> Stay:
+    reason, _ = Counter(waiting["detail"].to_pylist()).most_common(1)[0]
+    return Stay(part, errand.tools.clock.now() + timedelta(seconds=_delay(errand, waiting)), reason)
+
+
+def _delay(errand: Errand[Message], waiting: pa.Table) -> float:
+    """Seconds until the next attempt: what the other side asked for, else ever longer."""
+    asked = waiting["after"].to_pylist()
+    grown = errand.tools.pacing.retry_delay * 2.0 ** min(errand.cohort.attempt - 1, 16)
+    grown *= 0.9 + secrets.randbelow(200) / 1000
+    return min(max(grown if each is None else each for each in asked), _LONGEST_DELAY)

@@ -1,0 +1,88 @@
+"""What a step does to a cohort, as a value: the engine commits it in one transaction (law 2)."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import duckdb
+
+from caravan.channels.channel import Channel
+from caravan.channels.mail import Mail
+from caravan.channels.webhook import Call
+from caravan.clock import Clock
+from caravan.store.cohorts import Part
+from caravan.store.database import Pool
+from caravan.store.files import Files
+from caravan.store.ledger import Outcome, Record
+
+
+class Lane(StrEnum):
+    """The queues. Reading, moving and sending never stand in each other's way."""
+
+    INTAKE = "intake"
+    ADVANCE = "advance"
+    DELIVER = "deliver"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Contacts that leave the step for the step `to`; None ends their journey."""
+
+    part: Part
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Contacts that stay at the step and are tried again at `due_at`."""
+
+    part: Part
+    due_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A cohort's way on. The sum of `outcomes` plus those who stay is the cohort's size."""
+
+    passages: list[Passage]
+    outcomes: Mapping[Outcome, int]
+    records: list[Record]
+    stay: Stay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How many contacts are in hand at once, and how long temporary failures are tried again."""
+
+    window_size: int
+    retry_delay: float  # seconds until the first retry; doubles
+    retry_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the steps of one worker work with."""
+
+    pool: Pool
+    files: Files
+    folder: Path  # of this machine: scratch files and traces of sends under way
+    clock: Clock
+    duck: duckdb.DuckDBPyConnection
+    email: Channel[Mail]
+    webhook: Channel[Call]
+    pacing: Pacing
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files that are about to go into the store."""
+        return self.folder / "scratch"
+
+    @property
+    def traces(self) -> Path:
+        """A folder for traces of sends under way."""
+        return self.folder / "traces"
