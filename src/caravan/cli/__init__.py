@@ -1,0 +1,18 @@
+"""The command line. What is heavy is imported where it is used, so that `caravan --help` is quick."""
+
+import sys
+
+from caravan.errors import CaravanError
+
+
+def main() -> None:
+    """Run a command: exit 0, 1 (failed) or 2 (usage); errors are one sentence on stderr."""
+    from caravan.cli.commands import app
+
+    try:
+        app()
+    except CaravanError as error:
+        print(f"caravan: {error.message}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

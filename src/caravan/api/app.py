@@ -1,0 +1,25 @@
+"""The doors: one FastAPI app with every resource, below /{customerid} and, the same, below /rest/{customerid}."""
+
+from fastapi import FastAPI
+
+from caravan import __version__
+from caravan.api import batches, batchtrigger, health, journeys, problems, uploads
+from caravan.engine.engine import Engine
+
+
+def create_app(engine: Engine) -> FastAPI:
+    """The HTTP API on an engine."""
+    app = FastAPI(
+        title="Caravan",
+        version=__version__,
+        description="A file of contacts enters a journey, all at the same time.",
+    )
+    app.state.engine = engine
+    problems.install(app)
+    # First, so that /uploads/… is no customer's.
+    app.include_router(health.router)
+    app.include_router(uploads.router)
+    for resource in (batchtrigger, batches, journeys):
+        app.include_router(resource.router, prefix="/{customerid}")
+        app.include_router(resource.router, prefix="/rest/{customerid}", include_in_schema=False)
+    return app

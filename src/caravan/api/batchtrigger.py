@@ -1,0 +1,72 @@
+"""The batch starter: the wire protocol's `POST batchtrigger/v2`."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from caravan.addresses import check_url
+from caravan.api.access import ACustomer, AnEngine
+from caravan.api.calls import once, read_body, read_object
+from caravan.api.uploads import upload_url
+from caravan.engine.start import open_download, open_upload
+from caravan.errors import InvalidInput
+from caravan.store.database import Connection
+from caravan.store.idempotency import Answer
+
+router = APIRouter(tags=["batch starter"])
+
+
+class Trigger(BaseModel):
+    """Enter the contacts of a file into the journey `entityId`."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    entity_id: int = Field(alias="entityId", gt=0, lt=2**63, description="The journey's number.")
+    download_url: str | None = Field(
+        None,
+        alias="downloadUrl",
+        description="Where to fetch the file; without it the answer is an uploadUrl.",
+    )
+    type: str = Field("JOURNEY_COMMENCE", pattern="^JOURNEY_COMMENCE$")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": Trigger.model_json_schema()}},
+    }
+}
+
+
+@router.post("/batchtrigger/v2", openapi_extra=_BODY)
+async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
+    """Start a batch: get a signed `uploadUrl` (12 hours) for the file, or name a `downloadUrl`."""
+    body = await read_body(request)
+
+    async def start(connection: Connection) -> Answer:
+        call = _read(body)
+        if call.download_url is not None:
+            check_url(call.download_url, allow_private=True)  # whether it may be dialled shows when it is
+            batch = await open_download(engine, connection, customer, call.entity_id, call.download_url)
+            return Answer(200, {"batchId": batch.id})
+        batch = await open_upload(engine, connection, customer, call.entity_id)
+        assert batch.expires_at is not None
+        url = await upload_url(request, connection, batch.id, batch.expires_at)
+        return Answer(200, {"uploadUrl": url, "batchId": batch.id, "expiresAt": batch.expires_at.isoformat()})
+
+    return await once(request, engine, customer, body, start)
+
+
+def _read(body: bytes) -> Trigger:
+    content = read_object(body)
+    try:
+        return Trigger.model_validate(content)
+    except ValidationError as error:
+        wrong = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors(include_url=False))
+        raise InvalidInput(
+            f'The body can\'t be used: {wrong}. Send an object like {{"entityId": 4711}}, '
+            'with "downloadUrl": "https://…" if the file is to be fetched.'
+        ) from None

@@ -1,0 +1,54 @@
+"""For operators: is it alive, is it ready, how much stands where."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+
+from caravan.api.access import AnEngine
+from caravan.errors import Unavailable
+from caravan.store import sql
+from caravan.store.database import answers, row, rows
+
+router = APIRouter(tags=["operation"])
+
+_BATCHES = sql.load("caravan.store", "batches.sql")
+_COHORTS = sql.load("caravan.store", "cohorts.sql")
+_QUEUE = sql.load("caravan.store", "queue.sql")
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(engine: AnEngine) -> dict[str, str]:
+    """Calls can be served: PostgreSQL answers."""
+    if not await answers(engine.pool):
+        raise Unavailable("PostgreSQL does not answer.")
+    return {"status": "ready"}
+
+
+@router.get("/metrics")
+async def metrics(engine: AnEngine) -> Response:
+    """Prometheus text format 0.0.4."""
+    async with engine.pool.connection() as connection:
+        by_state = await rows(connection, _BATCHES.by_state)
+        standing = await row(connection, _COHORTS.totals)
+        jobs = await rows(connection, _QUEUE.jobs_by_lane)
+    assert standing is not None
+    lines = [
+        "# HELP caravan_batches Batches by state.",
+        "# TYPE caravan_batches gauge",
+        *(f'caravan_batches{{state="{each["state"]}"}} {each["batches"]}' for each in by_state),
+        "# HELP caravan_contacts_standing Contacts that stand at a step.",
+        "# TYPE caravan_contacts_standing gauge",
+        f"caravan_contacts_standing {standing['contacts']}",
+        "# HELP caravan_cohorts_standing Cohorts that stand at a step.",
+        "# TYPE caravan_cohorts_standing gauge",
+        f"caravan_cohorts_standing {standing['cohorts']}",
+        "# HELP caravan_jobs Jobs that wait or run, by lane.",
+        "# TYPE caravan_jobs gauge",
+        *(f'caravan_jobs{{lane="{each["lane"]}",status="{each["status"]}"}} {each["jobs"]}' for each in jobs),
+    ]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -1,0 +1,91 @@
+"""Journeys: publish a definition as a version, read it back, and enter a single contact."""
+
+from typing import Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse
+
+from caravan.api.access import ACustomer, AnEngine
+from caravan.api.calls import once, read_body
+from caravan.engine.publish import publish
+from caravan.engine.singles import commence
+from caravan.errors import InvalidInput
+from caravan.store import journeys
+from caravan.store.database import Connection
+from caravan.store.idempotency import Answer
+
+router = APIRouter(tags=["journeys"])
+
+JourneyId = Path(gt=0, lt=2**63, description="The journey's number, the `entityId` of the batch starter.")
+_DEFINITION = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}},
+    }
+}
+_CONTACT = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["id"],
+                    "properties": {"id": {"type": "string"}, "properties": {"type": "object"}},
+                }
+            }
+        },
+    }
+}
+
+
+@router.get("/journeys")
+async def list_journeys(customer: ACustomer, engine: AnEngine) -> list[dict[str, Any]]:
+    """All journeys, with their newest version."""
+    async with engine.pool.connection() as connection:
+        found = await journeys.list_journeys(connection, customer)
+    return [
+        {
+            "journey": each.journey,
+            "name": each.name,
+            "version": each.version,
+            "publishedAt": each.published_at.isoformat(),
+        }
+        for each in found
+    ]
+
+
+@router.get("/journeys/{journeyid}")
+async def show_journey(customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId) -> JSONResponse:
+    """The newest definition; the header `Caravan-Version` tells its version."""
+    async with engine.pool.connection() as connection:
+        found = await journeys.latest(connection, customer, journeyid)
+    return JSONResponse(found.definition, headers={"Caravan-Version": str(found.version)})
+
+
+@router.put("/journeys/{journeyid}", openapi_extra=_DEFINITION)
+async def publish_journey(
+    request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
+) -> dict[str, Any]:
+    """Publish a definition (YAML or JSON) as a new version. Batches that run keep theirs."""
+    body = await read_body(request)
+    try:
+        source = body.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("The definition is not UTF-8.") from None
+    published = await publish(engine, customer, source, journeyid)
+    return {"journey": published.journey, "name": published.name, "version": published.version}
+
+
+@router.post("/journeys/{journeyid}/commence", status_code=202, openapi_extra=_CONTACT)
+async def commence_journey(
+    request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
+) -> JSONResponse:
+    """The single starter: enter one contact. It is stored durably before the answer and moves within a second."""
+    body = await read_body(request)
+
+    async def work(connection: Connection) -> Answer:
+        entered = await commence(engine, connection, customer, journeyid, body)
+        return Answer(202, {"contactId": entered.contact, "batchId": entered.batch})
+
+    return await once(request, engine, customer, body, work)

@@ -1,0 +1,87 @@
+"""Errors as HTTP: problem+json (RFC 9457), with `error` for the wire protocol's clients."""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from caravan import errors
+
+_log = logging.getLogger(__name__)
+
+_STATUS: dict[type[errors.CaravanError], HTTPStatus] = {
+    errors.InvalidDefinition: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidInput: HTTPStatus.BAD_REQUEST,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Gone: HTTPStatus.GONE,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def problem(status: HTTPStatus, detail: str, **more: object) -> JSONResponse:
+    """A problem+json answer."""
+    content = {"title": status.phrase, "status": int(status), "detail": detail, "error": detail, **more}
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse(content, status, headers=headers, media_type="application/problem+json")
+
+
+def status_of(error: errors.CaravanError) -> HTTPStatus:
+    """The status that fits an error best."""
+    for kind in type(error).__mro__:
+        if kind in _STATUS:
+            return _STATUS[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+async def _caravan_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.CaravanError)
+    more: dict[str, object] = {}
+    if isinstance(error, errors.InvalidDefinition):
+        more["problems"] = [
+            {"line": each.line, "where": each.where, "message": each.message} for each in error.problems
+        ]
+    return problem(status_of(error), error.message, **more)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.NOT_FOUND:
+        return problem(status, f"There is nothing at {request.url.path}; /docs lists all calls.")
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        return problem(status, f"{request.url.path} does not take {request.method}; /docs lists all calls.")
+    return problem(status, str(error.detail))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    wrong = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
+    return problem(HTTPStatus.BAD_REQUEST, "The request can't be used: " + "; ".join(wrong) + ".")
+
+
+async def _disconnected(request: Request, error: Exception) -> JSONResponse:
+    _log.info("%s %s: the client went away", request.method, request.url.path)
+    return problem(HTTPStatus.BAD_REQUEST, "The connection was closed before the body was complete.")
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Caravan failed to do this; its log says why.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer all errors in this way."""
+    app.add_exception_handler(errors.CaravanError, _caravan_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(Exception, _unexpected)

@@ -1,0 +1,131 @@
+"""The signed upload URL: good for 12 hours, bound to its batch, needs no token."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from itsdangerous import BadData, URLSafeSerializer
+
+from caravan.api.access import AnEngine
+from caravan.engine.engine import Engine
+from caravan.engine.start import Received, abandon_receiving, begin_receiving, receive, refuse_upload
+from caravan.errors import Forbidden, Gone, TooLarge, UnsupportedType
+from caravan.intake.expand import Encoding
+from caravan.settings import Settings
+from caravan.store import batches
+from caravan.store.customers import shared_secret
+from caravan.store.database import Connection
+
+router = APIRouter(tags=["batch starter"])
+
+_FLUSH = 1 << 20  # bytes gathered before they are hashed and written off the event loop
+_ENCODINGS = {
+    "": None,
+    "identity": None,
+    "gzip": Encoding.GZIP,
+    "x-gzip": Encoding.GZIP,
+    "zstd": Encoding.ZSTD,
+}
+
+
+async def upload_url(request: Request, connection: Connection, batch: str, expires: datetime) -> str:
+    """The URL to PUT the batch's file to."""
+    settings: Settings = request.app.state.engine.settings
+    base = settings.public_url or str(request.base_url)
+    token = (await _signer(settings, connection)).dumps([batch, int(expires.timestamp())])
+    return f"{base.rstrip('/')}/uploads/{token}"
+
+
+async def _signer(settings: Settings, connection: Connection) -> URLSafeSerializer:
+    key = settings.secret_key or await shared_secret(connection, "upload")
+    return URLSafeSerializer(key, salt="upload", signer_kwargs={"digest_method": hashlib.sha256})
+
+
+@router.put(
+    "/uploads/{token}",
+    openapi_extra={"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse:
+    """Take the file of contacts: UTF-8 `text/plain`, one JSON object a line; gzip or zstd if it says so."""
+    batch = await _batch_of(engine, token)
+    encoding = _check_headers(request, engine.settings)
+    async with _receiving(engine, batch, request) as target:
+        size, digest = await _stream(request, target, engine.settings.max_file_bytes)
+        await receive(engine, batch, Received(target, size, digest, encoding))
+    return JSONResponse({"batchId": batch, "bytes": size, "sha256": digest})
+
+
+async def _batch_of(engine: Engine, token: str) -> str:
+    """The batch that the token was signed for. Raises `Forbidden`, `Gone`, `Conflict`."""
+    async with engine.pool.connection() as connection:
+        try:
+            batch_id, expires = (await _signer(engine.settings, connection)).loads(token)
+        except BadData:
+            raise Forbidden("The signature of this uploadUrl is wrong; use the URL exactly as it was given.") from None
+        batch = await batches.get(connection, batch_id)
+    if engine.clock.now() >= datetime.fromtimestamp(expires, UTC):
+        raise Gone("This uploadUrl has expired; POST to batchtrigger/v2 for a new one.")
+    refuse_upload(engine, batch)
+    return batch.id
+
+
+def _check_headers(request: Request, settings: Settings) -> Encoding | None:
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "') or "utf-8"
+    if kind.strip() != "text/plain" or charset not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedType("Send the file with Content-Type: text/plain, as UTF-8.")
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise UnsupportedType(f"Content-Encoding {encoding!r} is not known; use gzip, zstd or none.")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > settings.max_file_bytes:
+        raise TooLarge(_too_large(settings.max_file_bytes))
+    return _ENCODINGS[encoding]
+
+
+def _too_large(largest: int) -> str:
+    return f"The file is larger than the {largest:,} bytes that this server takes; send it in several batches."
+
+
+@asynccontextmanager
+async def _receiving(engine: Engine, batch: str, request: Request) -> AsyncIterator[Path]:
+    """A file to stream into; if that breaks off, it is removed and the batch awaits its file as before."""
+    folder = engine.settings.folder / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{batch}-{secrets.token_hex(4)}"
+    await begin_receiving(engine, batch)
+    try:
+        yield target
+    except BaseException:
+        with suppress(Exception):
+            await asyncio.shield(abandon_receiving(engine, batch))
+        raise
+    finally:
+        target.unlink(missing_ok=True)
+
+
+async def _stream(request: Request, target: Path, largest: int) -> tuple[int, str]:
+    """Write the body to a file, never holding more than a piece of it; its size and SHA-256."""
+    digest, size, piece = hashlib.sha256(), 0, bytearray()
+    with target.open("wb", buffering=0) as file:
+
+        def flush(content: bytes) -> None:
+            digest.update(content)
+            file.write(content)
+
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > largest:
+                raise TooLarge(_too_large(largest))
+            piece += chunk
+            if len(piece) >= _FLUSH:
+                await asyncio.to_thread(flush, bytes(piece))
+                piece.clear()
+        await asyncio.to_thread(flush, bytes(piece))
+    return size, digest.hexdigest()

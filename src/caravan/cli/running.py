@@ -1,0 +1,101 @@
+"""`up`, `serve`, `worker`, `migrate`, `demo`: what runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caravan.cli.session import database, start_logging
+from caravan.settings import read_settings
+
+Data = Annotated[Path | None, typer.Option(help="The data folder (CARAVAN_DATA).", show_default="~/.caravan")]
+Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.", show_default="8080")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (up, serve, worker, migrate, demo):
+        app.command()(command)
+
+
+def up(data: Data = None, host: Host = None, port: Port = None) -> None:
+    """Run everything in one process tree: PostgreSQL, API and a worker. Stop it with SIGTERM or Ctrl-C.
+
+    Example: caravan up --data ./caravan-data --port 8080
+    """
+    from caravan.cli.processes import run_up
+
+    settings = read_settings(data=data, host=host, port=port)
+    start_logging(settings)
+    run_up(settings)
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    fd: Annotated[int | None, typer.Option(help="Serve on this open socket instead.", hidden=True)] = None,
+) -> None:
+    """Run the API only, on CARAVAN_DATABASE_URL or the data folder.
+
+    Example: CARAVAN_DATABASE_URL=postgresql://db/caravan caravan serve --host 0.0.0.0
+    """
+    from caravan.cli.processes import run_serve
+
+    settings = read_settings(host=host, port=port)
+    start_logging(settings)
+    with database(settings) as running:
+        run_serve(running, fd)
+
+
+def worker(
+    queues: Annotated[
+        str | None, typer.Option(help="Lanes to work on: intake,advance,deliver,upkeep.", show_default="all")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Jobs of each lane at once.", show_default="by lane")
+    ] = None,
+) -> None:
+    """Run a worker only, on CARAVAN_DATABASE_URL or the data folder. Start as many as you like.
+
+    Example: caravan worker --queues deliver --concurrency 8
+    """
+    from caravan.cli.processes import run_worker
+
+    settings = read_settings()
+    start_logging(settings)
+    with database(settings) as running:
+        run_worker(running, queues, concurrency)
+
+
+def migrate() -> None:
+    """Bring the database to this version's schema.
+
+    Example: CARAVAN_DATABASE_URL=postgresql://db/caravan caravan migrate
+    """
+    import asyncio
+
+    from caravan.store.database import connect
+    from caravan.store.migrate import migrate as apply
+
+    async def run(url: str) -> list[str]:
+        async with connect(url, size=1) as pool, pool.connection() as connection:
+            return await apply(connection)
+
+    with database(read_settings()) as running:
+        assert running.database_url is not None
+        done = asyncio.run(run(running.database_url))
+    typer.echo("\n".join(f"applied {name}" for name in done) or "nothing to do: the schema is current")
+
+
+def demo(
+    contacts: Annotated[int, typer.Option(min=100, help="Contacts in the large file.")] = 20_000,
+    keep: Annotated[bool, typer.Option(help="Keep the demo's folder.")] = False,
+) -> None:
+    """Start a real system in a temporary folder, send files of contacts through it, and check every count.
+
+    Example: caravan demo
+    """
+    from caravan.demo.demo import run_demo
+
+    raise typer.Exit(run_demo(contacts, keep=keep))
