@@ -23,22 +23,25 @@ MAX_ITEMS = 10_000  # of a list that a filter is used on
 MAX_DIGITS = 300  # of a number that a filter makes
 MAX_SECONDS = 1.0  # of the processor, for one rendering
 
-TAGS = frozenset(
-    "if unless case for break continue assign capture comment raw cycle increment decrement echo liquid #".split()
-)
-_INTERNAL_TAGS = frozenset({"content", "output", "illegal"})
-# Left out: what is quadratic (uniq, strip_html), what reads the machine's clock and zone, and what mails don't need.
-FILTERS = frozenset(
-    "abs append at_least at_most base64_encode capitalize ceil compact concat date default divided_by downcase"
-    " escape escape_once first floor join last lstrip map minus modulo newline_to_br plus prepend raw remove"
-    " remove_first replace replace_first reverse round rstrip safe size slice sort sort_natural split squish strip"
-    " strip_newlines sum times truncate truncatewords upcase url_decode url_encode where".split()
-)
+_TAG_NAMES = """
+if unless case for break continue assign capture comment raw cycle increment decrement echo liquid #
+"""
+# Left out: what is quadratic (uniq, strip_html) and what mails don't need.
+_FILTER_NAMES = """
+abs append at_least at_most base64_encode capitalize ceil compact concat date default divided_by downcase escape
+escape_once first floor join last lstrip map minus modulo newline_to_br plus prepend raw remove remove_first
+replace replace_first reverse round rstrip safe size slice sort sort_natural split squish strip strip_newlines
+sum times truncate truncatewords upcase url_decode url_encode where
+"""
 # These neither make a text longer nor go through a list, so they need no guard.
-_CHEAP = frozenset(
-    "abs at_least at_most capitalize ceil date default downcase first floor last lstrip raw remove remove_first"
-    " rstrip safe size squish strip strip_newlines truncate truncatewords upcase".split()
-)
+_CHEAP_NAMES = """
+abs at_least at_most capitalize ceil date default downcase first floor last lstrip raw remove remove_first
+rstrip safe size squish strip strip_newlines truncate truncatewords upcase
+"""
+TAGS = frozenset(_TAG_NAMES.split())
+_INTERNAL_TAGS = frozenset({"content", "output", "illegal"})
+FILTERS = frozenset(_FILTER_NAMES.split())
+_CHEAP = frozenset(_CHEAP_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)

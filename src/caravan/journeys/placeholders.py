@@ -17,8 +17,8 @@ from caravan.journeys.placeholder_engine import (
     FILTERS,
     MAX_OUTPUT,
     TAGS,
-    Context,
     ContactView,
+    Context,
     make_environment,
     to_text,
 )

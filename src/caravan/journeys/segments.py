@@ -194,15 +194,11 @@ def _moment(node: exp.Expr) -> Node:
     if kind not in _TIME_TYPES or not isinstance(text, exp.Literal) or not text.is_string:
         raise InvalidInput("a cast is not allowed; a property is read as what it is compared with")
     try:
-        moment = (
-            date.fromisoformat(text.name) if kind == exp.DType.DATE else datetime.fromisoformat(text.name)
-        )
+        moment = datetime.fromisoformat(text.name)
+        if kind == exp.DType.DATE:
+            date.fromisoformat(text.name)
     except ValueError:
-        raise InvalidInput(
-            f"'{text.name}' is no date or time like 2026-01-31 or 2026-01-31 09:00:00"
-        ) from None
-    if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day)
+        raise InvalidInput(f"'{text.name}' is nothing like 2026-01-31 or 2026-01-31 09:00:00") from None
     return Node("moment", Kind.TIME, value=moment if moment.tzinfo else moment.replace(tzinfo=EPOCH.tzinfo))
 
 
@@ -291,20 +287,16 @@ def _like(node: exp.Expr, escape: str | None = None) -> Node:
 
 def _escape(node: exp.Expr) -> Node:
     like, escape = node.this, node.expression
-    if (
-        type(like) not in (exp.Like, exp.ILike)
-        or not isinstance(escape, exp.Literal)
-        or len(escape.name) != 1
-    ):
+    written = escape.name if isinstance(escape, exp.Literal) else ""
+    if type(like) not in (exp.Like, exp.ILike) or len(written) != 1:
         raise InvalidInput("`escape` stands after `like` with one character in quotes")
     return _like(like, written)
 
 
 def _round(node: exp.Expr) -> Node:
     digits = node.args.get("decimals")
-    if digits is not None and not re.fullmatch(
-        "[0-9]|10", digits.name if isinstance(digits, exp.Literal) else ""
-    ):
+    written = "0" if digits is None else digits.name if isinstance(digits, exp.Literal) else ""
+    if not re.fullmatch("[0-9]|10", written):
         raise InvalidInput("round takes from 0 to 10 digits")
     value = tree.operand(_read(node.this), Kind.NUMBER)
     return Node("round", Kind.NUMBER, (value,), int(written))
