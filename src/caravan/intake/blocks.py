@@ -1,0 +1,110 @@
+"""A file of lines in blocks: each a bounded number of bytes and lines, cut at line ends, with every line's place."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEWLINE = 10
+FIRST_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some consecutive lines of a file, whole, except that a line which is too long is cut.
+
+    `ends[i]` is where line i ends in `data`, its newline not counted; the next line starts behind the newline.
+    """
+
+    first_line: int  # 1-based
+    offset: int  # of `data` in the file
+    data: bytes
+    ends: NDArray[np.int64]
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each line starts in `data`."""
+        return np.concatenate((np.zeros(1, np.int64), self.ends[:-1] + 1))
+
+    def line(self, index: int) -> bytes:
+        """The bytes of one line (0 is the block's first) without its newline."""
+        start = int(self.ends[index - 1]) + 1 if index else 0
+        return self.data[start : int(self.ends[index])]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What bounds a block."""
+
+    lines: int
+    bytes: int
+    row_bytes: int  # a line that is longer may be cut to `row_bytes` + 1 bytes
+
+
+def line_ends(data: bytes, ended: bool = True) -> NDArray[np.int64]:
+    """Where the lines in `data` end; if nothing follows, the last one may lack its newline."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
+    return np.append(ends, len(data)) if ended and data and not data.endswith(b"\n") else ends
+
+
+def read_blocks(path: Path, size: Size) -> Iterator[Block]:
+    """All lines of a file, in order. Nothing behind the last newline is no line; an empty file has none."""
+    with path.open("rb") as file:
+        yield from _Cutter(file, size).blocks()
+
+
+class _Cutter:
+    """Reads ahead just far enough that most blocks are full and little is read or searched twice."""
+
+    def __init__(self, file: BinaryIO, size: Size) -> None:
+        self._file = file
+        self._size = size
+        self._most = max(size.bytes, size.row_bytes + 2)
+        self._least = self._want = min(self._most, FIRST_READ)
+        self._line, self._offset = 1, 0
+
+    def blocks(self) -> Iterator[Block]:
+        rest, ended = b"", False
+        while not ended:
+            more = self._file.read(max(self._want - len(rest), self._least))
+            ended = not more
+            rest = yield from self._cut(rest + more, ended)
+
+    def _cut(self, data: bytes, ended: bool) -> Generator[Block, None, bytes]:
+        ends = line_ends(data, ended)
+        full = len(data) >= self._most
+        position = index = 0
+        while (lines := len(ends) - index) >= self._size.lines or (lines and (ended or full)):
+            last = min(index + self._size.lines, len(ends))
+            stop = int(ends[last - 1]) + 1
+            yield self._block(data[position:stop], ends[index:last] - position)
+            position, index = stop, last
+        self._aim(len(data), len(ends))
+        rest = data[position:]
+        return (yield from self._skip(rest)) if full and not position else rest
+
+    def _block(self, data: bytes, ends: NDArray[np.int64]) -> Block:
+        block = Block(self._line, self._offset, data, ends)
+        self._line += len(ends)
+        self._offset += len(data)
+        return block
+
+    def _aim(self, read: int, lines: int) -> None:
+        expected = (read * self._size.lines) // lines if lines else 2 * read
+        self._want = min(self._most, max(self._least, expected + expected // 32))
+
+    def _skip(self, head: bytes) -> Generator[Block, None, bytes]:
+        """One line that no block can hold: a block of its beginning; what follows it comes back."""
+        start = self._offset
+        kept = head[: self._size.row_bytes + 1]
+        yield self._block(kept + b"\n", np.array([len(kept)]))
+        passed, more = len(head), head
+        while (found := more.find(b"\n")) < 0 and more:
+            more = self._file.read(self._most)
+            passed += len(more)
+        rest = more[found + 1 :] if found >= 0 else b""
+        self._offset = start + passed - len(rest)
+        return rest

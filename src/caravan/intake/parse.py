@@ -1,0 +1,75 @@
+"""The second fast reading: DuckDB parses the rows that have no common shape.
+
+Its parser is more lenient than JSON, and of equal names it takes the first where nearly every reader takes the last.
+So rows in which that could matter are found by a regular expression beforehand and left to the strict reading, as are
+all that DuckDB refuses.
+"""
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from caravan.intake.template import Matches
+from caravan.store import sql
+
+# Each line is something that DuckDB's reading gets wrong or can't tell. Too much may match, too little must not.
+_DOUBTFUL = "|".join(
+    [
+        r",\s*[}\]]",  # a trailing comma
+        r"[:\[,]\s*[-+]?(?:[nN][aA]|[iI])",  # NaN, Infinity, in any case
+        r"[:\[,]\s*-?[0-9.]+[eE][-+]?[0-9]{3}",  # perhaps not a finite double
+        r"[0-9]{200}",
+        r"\\u0000",
+        r'\\u[^"]*"\s*:',  # a name with escapes, which could be `id`
+        r'"id"\s*:.*"id"\s*:',
+        r'"properties"\s*:.*"properties"\s*:',
+        r"\{[^{]*\{[^{]*\{",  # objects in the properties, whose names aren't looked at below
+        r"(?:\[[^\[]*){60}",  # perhaps too deep
+    ]
+)
+
+
+def parse(connection: duckdb.DuckDBPyConnection, rows: pa.StringArray) -> Matches:
+    """Those of `rows` that DuckDB reads beyond doubt as the strict reading does."""
+    doubtful = pc.match_substring_regex(rows, _DOUBTFUL).to_numpy(zero_copy_only=False)
+    places = np.flatnonzero(~doubtful)
+    table = pa.table({"place": places, "row": rows.take(pa.array(places))})
+    connection.register("rows", table)
+    parsed = connection.sql(sql.load("caravan.intake", "rows.sql").parsed).to_arrow_table().combine_chunks()
+    connection.unregister("rows")
+    return _without_duplicates(parsed)
+
+
+def hashes(connection: duckdb.DuckDBPyConnection, ids: pa.StringArray) -> NDArray[np.uint64]:
+    """A 64-bit hash of each id, in order."""
+    connection.register("accepted", pa.table({"id": ids}))
+    table = connection.sql(sql.load("caravan.intake", "rows.sql").hashes).to_arrow_table()
+    connection.unregister("accepted")
+    return np.asarray(table["hash"].to_numpy(), dtype=np.uint64)
+
+
+def _without_duplicates(parsed: pa.Table) -> Matches:
+    """The rows whose properties have no name twice."""
+    good = pa.array(~_repeats(parsed["names"]))
+    kept = parsed.select(["place", "id", "properties"]).filter(good)
+    ids, properties = (_one(kept[name]) for name in ("id", "properties"))
+    return Matches(kept["place"].to_numpy(), ids, properties)
+
+
+def _one(column: pa.ChunkedArray) -> pa.StringArray:
+    return (
+        pa.concat_arrays(column.cast(pa.string()).chunks) if column.num_chunks else pa.array([], pa.string())
+    )
+
+
+def _repeats(names: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which of the lists have an element twice."""
+    lists = pa.concat_arrays(names.chunks) if names.num_chunks else pa.array([], names.type)
+    row = pc.list_parent_indices(lists).to_numpy().astype(np.int64)
+    name = lists.flatten().dictionary_encode()
+    pair = np.sort(row * (len(name.dictionary) + 1) + name.indices.to_numpy())
+    repeats = np.zeros(len(lists), np.bool_)
+    repeats[pair[1:][pair[1:] == pair[:-1]] // (len(name.dictionary) + 1)] = True
+    return repeats

@@ -1,0 +1,99 @@
+"""Rejects: the rows that were refused, each with its place, its reason and its beginning."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SHOWN = 200  # characters of a refused row that are kept
+
+
+class RejectCode(StrEnum):
+    """Why a row was refused (DESIGN §6, docs/contacts-file.md)."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_OBJECT = "not_object"
+    MISSING_ID = "missing_id"
+    BAD_ID = "bad_id"
+    BAD_PROPERTIES = "bad_properties"
+    TOO_LONG = "too_long"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One refused row."""
+
+    line: int  # 1-based
+    offset: int  # byte in the expanded file where the line starts
+    code: RejectCode
+    message: str  # one sentence
+    row: str  # its first 200 characters; bytes that aren't UTF-8 show as U+FFFD
+
+
+REJECT_SCHEMA = pa.schema(
+    [
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("row", pa.string(), nullable=False),
+    ]
+)
+
+
+def shown(row: bytes) -> str:
+    """The first 200 characters of a row, whatever its bytes are."""
+    return row[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
+
+
+def to_table(rejects: list[Reject]) -> pa.Table:
+    """The rejects as a table of `REJECT_SCHEMA`."""
+    return pa.table(
+        {name: [getattr(each, name) for each in rejects] for name in REJECT_SCHEMA.names},
+        schema=REJECT_SCHEMA,
+    )
+
+
+class RejectFile:
+    """A file of rejects that grows by one Parquet row group a block; no file exists before the first reject."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.groups = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def append(self, rejects: pa.Table) -> int | None:
+        """Writes rejects that all come after the ones before; the number of their row group, None for none."""
+        if not rejects.num_rows:
+            return None
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, REJECT_SCHEMA, compression="zstd")
+        self._writer.write_table(rejects, row_group_size=rejects.num_rows)
+        self.groups += 1
+        return self.groups - 1
+
+    def close(self) -> Path | None:
+        """Completes the file; its path, or None when there was no reject."""
+        if self._writer is None:
+            return None
+        self._writer.close()
+        return self.path
+
+
+def read_rejects(path: Path, after_line: int = 0) -> Iterator[Reject]:
+    """The rejects in a file behind a line, ordered by line; holds one row group's batch in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        groups = [each for each in range(file.num_row_groups) if _last_line(file, each) > after_line]
+        for batch in file.iter_batches(batch_size=4096, row_groups=groups):
+            for row in batch.to_pylist():
+                if row["line"] > after_line:
+                    yield Reject(**{**row, "code": RejectCode(row["code"])})
+
+
+def _last_line(file: pq.ParquetFile, group: int) -> int:
+    return int(file.metadata.row_group(group).column(0).statistics.max)
