@@ -1,0 +1,234 @@
+"""YAML or JSON as nodes that know their lines. Nothing is interpreted: a scalar is its text, as it was written.
+
+YAML 1.1 would turn `no` into false, `09:00` into 540 and `1_000` into 1000, so types are given later, by what a
+field wants. Reading is iterative, and aliases are refused, so that no file can exhaust the machine.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from json.decoder import scanstring  # type: ignore[attr-defined]  # public in fact, missing in typeshed
+from typing import Any
+
+import yaml
+
+from caravan.errors import InvalidDefinition, Problem
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+@dataclass(slots=True)
+class Scalar:
+    """A text. `quoted` tells '1' from 1."""
+
+    text: str
+    quoted: bool
+    line: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says that there is nothing."""
+        return not self.quoted and self.text in ("", "~", "null", "Null", "NULL")
+
+    def value(self) -> Any:
+        """What JSON would understand: null, true, false, a number or a text."""
+        if self.quoted:
+            return self.text
+        if self.empty or self.text in ("true", "false"):
+            return {"true": True, "false": False}.get(self.text)
+        return json.loads(self.text) if _NUMBER.fullmatch(self.text) and len(self.text) <= 300 else self.text
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list."""
+
+    line: int
+    items: list["Node"] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Mapping:
+    """Keys with their nodes, and the keys' lines."""
+
+    line: int
+    entries: dict[str, "Node"] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+
+Node = Scalar | Sequence | Mapping
+_Event = tuple[
+    str, int, Any
+]  # "scalar", "mapping", "sequence" or "end"; its line; (text, quoted) of a scalar
+
+
+def read_document(source: str) -> tuple[Node, list[Problem]]:
+    """The nodes of a file, and problems that leave it readable (keys that stand twice, aliases).
+
+    Raises `InvalidDefinition` if it can't be read at all.
+    """
+    if len(source) > MAX_BYTES or len(source.encode(errors="replace")) > MAX_BYTES:
+        _fail(0, f"the file is larger than {MAX_BYTES >> 20} MiB")
+    source = source.removeprefix("\ufeff")
+    if source.lstrip(" \t\r\n").startswith("{"):
+        try:
+            return _build(_json_events(source))
+        except (ValueError, IndexError):
+            pass  # YAML's own braces, or a mistake that YAML's reader will tell
+    return _build(_yaml_events(source))
+
+
+def _fail(line: int, message: str) -> None:
+    raise InvalidDefinition([Problem(line, "", message)])
+
+
+def _build(events: Iterator[_Event]) -> tuple[Node, list[Problem]]:
+    problems: list[Problem] = []
+    top = Sequence(0)
+    stack: list[tuple[Node, Scalar | None]] = [(top, None)]
+    for kind, line, content in events:
+        if kind == "problem":
+            problems.append(Problem(line, "", content))
+            continue
+        if kind == "end":
+            stack.pop()
+            continue
+        node = _node(kind, line, content)
+        parent, key = stack[-1]
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+        elif isinstance(parent, Mapping) and key is None:
+            stack[-1] = (parent, _as_key(node, problems))
+        elif isinstance(parent, Mapping) and key is not None:
+            _add(parent, key, node, problems)
+            stack[-1] = (parent, None)
+        if not isinstance(node, Scalar):
+            stack.append((node, None))
+            if len(stack) > MAX_DEPTH + 1:
+                _fail(line, f"the file is nested deeper than {MAX_DEPTH} levels")
+    if not top.items:
+        _fail(0, "the file is empty; a journey has the keys journey, name and steps")
+    return top.items[0], problems
+
+
+def _node(kind: str, line: int, content: Any) -> Node:
+    if kind == "scalar":
+        return Scalar(content[0], content[1], line)
+    return Mapping(line) if kind == "mapping" else Sequence(line)
+
+
+def _as_key(node: Node, problems: list[Problem]) -> Scalar:
+    if isinstance(node, Scalar):
+        return node
+    problems.append(Problem(node.line, "", "a key must be a word"))
+    return Scalar("", True, node.line)
+
+
+def _add(parent: Mapping, key: Scalar, node: Node, problems: list[Problem]) -> None:
+    if key.text in parent.entries:
+        first = parent.lines[key.text]
+        problems.append(
+            Problem(key.line, "", f"the key '{key.text}' stands here twice (first in line {first})")
+        )
+        return
+    parent.entries[key.text] = node
+    parent.lines[key.text] = key.line
+
+
+def _yaml_events(source: str) -> Iterator[_Event]:
+    documents = 0
+    try:
+        for event in yaml.parse(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            line = event.start_mark.line + 1
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents == 2:
+                    _fail(line, "the file holds several documents; one file is one journey")
+            else:
+                yield from _yaml_event(event, line)
+    except yaml.YAMLError as error:
+        _fail(*_yaml_error(error, source))
+    except UnicodeEncodeError:
+        _fail(0, "the file is not valid UTF-8")
+
+
+def _yaml_event(event: yaml.Event, line: int) -> Iterator[_Event]:
+    tag = getattr(event, "tag", None)
+    if tag is not None and tag != "!":
+        yield "problem", line, f"the tag {tag} can't be used in a journey"
+    if isinstance(event, yaml.ScalarEvent):
+        yield "scalar", line, (event.value, bool(event.style))
+    elif isinstance(event, yaml.AliasEvent):
+        yield "problem", line, f"the alias *{event.anchor} can't be used in a journey; write it out"
+        yield "scalar", line, ("", False)
+    elif isinstance(event, yaml.MappingStartEvent):
+        yield "mapping", line, None
+    elif isinstance(event, yaml.SequenceStartEvent):
+        yield "sequence", line, None
+    elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+        yield "end", line, None
+
+
+def _yaml_error(error: yaml.YAMLError, source: str) -> tuple[int, str]:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    position = getattr(error, "position", None)
+    if mark is not None:
+        what = getattr(error, "problem", None) or getattr(error, "context", None)
+        return mark.line + 1, f"this is not valid YAML: {what} (column {mark.column + 1})"
+    line = source.count("\n", 0, position) + 1 if isinstance(position, int) else 0
+    return line, "the file contains a character that YAML does not allow"
+
+
+def _json_events(source: str) -> Iterator[_Event]:
+    """The tokens of strict JSON. Raises ValueError or IndexError where it is none."""
+    position, line, expect = 0, 1, "value"
+    open_brackets: list[str] = []
+    while True:
+        after = _skip(source, position)
+        line += source.count("\n", position, after)
+        position = after
+        if expect == "comma" and not open_brackets:
+            if position != len(source):
+                raise ValueError("more than one value")
+            return
+        event, position, expect = _json_token(source, position, expect, open_brackets)
+        if event is not None:
+            yield event[0], line, event[1]
+
+
+def _skip(source: str, position: int) -> int:
+    match = _BLANK.match(source, position)
+    return match.end() if match else position
+
+
+def _json_token(
+    source: str, position: int, expect: str, open_brackets: list[str]
+) -> tuple[tuple[str, Any] | None, int, str]:
+    """One token: its event, where the next one starts, and what it may be."""
+    letter = source[position]
+    if expect in ("comma", "first", "first key") and open_brackets and letter == open_brackets[-1]:
+        open_brackets.pop()
+        return ("end", None), position + 1, "comma"
+    if expect == "comma" and letter == ",":
+        return None, position + 1, "key" if open_brackets[-1] == "}" else "value"
+    if expect == "colon" and letter == ":":
+        return None, position + 1, "value"
+    if expect in ("comma", "colon"):
+        raise ValueError(f"unexpected {letter}")
+    if letter == '"':
+        text, end = scanstring(source, position + 1, True)
+        return ("scalar", (text, True)), end, "colon" if "key" in expect else "comma"
+    if "key" in expect:
+        raise ValueError("a key is a text")
+    if letter in "{[":
+        open_brackets.append("}" if letter == "{" else "]")
+        kind = "mapping" if letter == "{" else "sequence"
+        return (kind, None), position + 1, "first key" if letter == "{" else "first"
+    word = re.compile(r"true|false|null|" + _NUMBER.pattern).match(source, position)
+    if word is None:
+        raise ValueError(f"unexpected {letter}")
+    return ("scalar", (word[0], False)), word.end(), "comma"

@@ -1,0 +1,78 @@
+"""What a journey is: steps that lead to each other, from the first one on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from caravan.errors import NotFound
+
+STEP_ID = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+class Part(BaseModel):
+    """A piece of a definition. Unknown keys are problems."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Step(Part):
+    """One node of a journey. The fields of a step type are the keys below its kind in the file.
+
+    `kind` is the word in the file; `sole` names the field that stands alone there, without a key (`wait: 3 days`);
+    `json_fields` take any JSON value, where all others take a scalar's text as it was written.
+    """
+
+    kind: ClassVar[str]
+    sole: ClassVar[str | None] = None
+    json_fields: ClassVar[frozenset[str]] = frozenset()
+
+    id: str = Field(pattern=STEP_ID)
+    next: str | None = None
+
+    def targets(self) -> list[tuple[str, str]]:
+        """The steps that this one can lead to: (where in the step, step id)."""
+        return [("next", self.next)] if self.next is not None else []
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """What else is wrong with it, like templates that can't be read: (where in the step, message)."""
+        yield from ()
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether contacts stand here until a later moment. A circle needs such a step."""
+        return False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The step as it stands in a file."""
+        content = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        own = {"id": content.pop("id"), "next": content.pop("next", None)}
+        body = content[self.sole] if self.sole else content
+        return {"id": own["id"], self.kind: body} | ({"next": own["next"]} if own["next"] else {})
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A definition that has been checked whole. `journey` is its number (1 … 2^63-1), the first step its entry."""
+
+    journey: int
+    name: str
+    steps: tuple[Step, ...]
+
+    @property
+    def entry(self) -> Step:
+        """Where every contact starts."""
+        return self.steps[0]
+
+    def step(self, id: str) -> Step:
+        """The step with this id. Raises `NotFound`."""
+        try:
+            return self._by_id[id]
+        except KeyError:
+            raise NotFound(f"Journey {self.journey} has no step {id}.") from None
+
+    @cached_property
+    def _by_id(self) -> dict[str, Step]:
+        return {step.id: step for step in self.steps}

@@ -1,0 +1,77 @@
+"""A/B: contacts are dealt out by weight; the same contact always takes the same arm."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from functools import cached_property
+from hashlib import sha256
+from itertools import accumulate
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from caravan.journeys.model import Part, Step
+
+_POINTS = 2**64  # a contact stands at one of so many points; each arm owns a stretch of them
+
+
+def _positive(value: Any) -> Decimal:
+    try:
+        weight = Decimal(str(value).strip())
+    except InvalidOperation:
+        weight = Decimal(0)
+    if not Decimal("0.000001") <= weight <= 10**9:
+        raise ValueError("a weight is a positive number, like 50 or 0.5")
+    return weight
+
+
+def _as_number(weight: Decimal) -> int | float:
+    return int(weight) if weight == int(weight) else float(weight)
+
+
+def point(step_id: str, contact_id: str) -> int:
+    """Where a contact stands between 0 and 2^64 - 1 at a step: the first 8 bytes of a SHA-256, big-endian.
+
+    Never to be changed: journeys under way rely on it, and so do comparisons of batches.
+    """
+    return int.from_bytes(sha256(f"{step_id}\n{contact_id}".encode()).digest()[:8], "big")
+
+
+def bounds(weights: Iterable[Decimal | int]) -> list[int]:
+    """The first point after each arm but the last, exactly."""
+    sums = list(accumulate(Fraction(weight) for weight in weights))
+    return [-(-(total * _POINTS).__floor__() // 1) for total in (each / sums[-1] for each in sums[:-1])]
+
+
+class Arm(Part):
+    """`{weight: 50, to: step}`. Weights are relative to their sum."""
+
+    weight: Annotated[Decimal, BeforeValidator(_positive), PlainSerializer(_as_number)]
+    to: str
+
+
+class AB(Step):
+    """`ab: [{weight: 50, to: a}, {weight: 50, to: b}]`."""
+
+    kind: ClassVar[str] = "ab"
+    sole: ClassVar[str | None] = "arms"
+
+    arms: tuple[Arm, ...]
+
+    def arm(self, contact_id: str) -> int:
+        """The index of the arm that this contact takes."""
+        return bisect_right(self._bounds, point(self.id, contact_id))
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        return bounds(arm.weight for arm in self.arms)
+
+    def targets(self) -> list[tuple[str, str]]:
+        return [(f"ab[{index}].to", arm.to) for index, arm in enumerate(self.arms)]
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        if len(self.arms) < 2:
+            yield "ab", "an A/B step needs at least two arms"
+        if self.next is not None:
+            yield "next", "every contact takes one of the arms, so next is never used"

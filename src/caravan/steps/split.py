@@ -1,0 +1,68 @@
+"""Split: the first condition that is true of a contact says where it goes."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from caravan.errors import InvalidInput
+from caravan.journeys.model import Part, Step
+from caravan.journeys.segments import compile_segment
+
+
+class Branch(Part):
+    """`{if: condition, to: step}`, or the last one: `{else: step}`."""
+
+    condition: str | None = Field(None, alias="if")
+    to: str | None = None
+    otherwise: str | None = Field(None, alias="else")
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if self.otherwise is None and None in (self.condition, self.to):
+            raise ValueError("a branch is {if: condition, to: step} or {else: step}")
+        if self.otherwise is not None and (self.condition, self.to) != (None, None):
+            raise ValueError("a branch with else has neither if nor to")
+        return self
+
+
+class Split(Step):
+    """`split: [{if: …, to: …}, …, {else: …}]`."""
+
+    kind: ClassVar[str] = "split"
+    sole: ClassVar[str | None] = "branches"
+
+    branches: tuple[Branch, ...]
+
+    @property
+    def conditions(self) -> list[tuple[str, str]]:
+        """(condition, step id), in the order in which they are tried."""
+        return [(each.condition, each.to) for each in self.branches if each.condition and each.to]
+
+    @property
+    def otherwise(self) -> str | None:
+        """Where those go that no condition is true of; None ends their journey."""
+        return next((each.otherwise for each in self.branches if each.otherwise), self.next)
+
+    def targets(self) -> list[tuple[str, str]]:
+        places = [
+            (f"split[{index}].{key}", target)
+            for index, each in enumerate(self.branches)
+            for key, target in (("to", each.to), ("else", each.otherwise))
+            if target is not None
+        ]
+        return places + super().targets()
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        if not self.conditions:
+            yield "split", "a split needs at least one branch {if: condition, to: step}"
+        for index, each in enumerate(self.branches):
+            if each.otherwise is not None and index < len(self.branches) - 1:
+                yield f"split[{index}].else", "else must be the last branch"
+            if each.condition is not None:
+                try:
+                    compile_segment(each.condition)
+                except InvalidInput as error:
+                    yield f"split[{index}].if", error.message
+        if self.next is not None and any(each.otherwise is not None for each in self.branches):
+            yield "next", "else takes everyone who is left, so next is never used"
