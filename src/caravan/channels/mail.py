@@ -80,14 +80,15 @@ def _subject(text: str) -> str:
     if not clean.isascii() or "=?" in clean:
         return f"Subject: {encoded_words(clean)}"
     line = f"Subject: {clean}"
-    return line if len(line) <= _WIDTH else _folded(line)
+    return line if len(line) <= _WIDTH else _folded("Subject: ", clean)
 
 
-def _folded(line: str) -> str:
-    """`line` broken before spaces (RFC 5322 §2.2.3), never into a line of spaces alone. Words stay whole."""
-    lines = [""]
-    for word in _BEFORE_WORD.split(line):
-        if lines[-1] and len(lines[-1]) + len(word) > _WIDTH:
+def _folded(name: str, text: str) -> str:
+    """A header line broken before spaces (RFC 5322 §2.2.3), never into one of spaces alone. Words stay whole."""
+    first, *words = _BEFORE_WORD.split(text)
+    lines = [name + first]
+    for word in words:
+        if len(lines[-1]) + len(word) > _WIDTH:
             lines.append(word)
         else:
             lines[-1] += word

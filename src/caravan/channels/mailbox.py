@@ -73,7 +73,9 @@ def parse_mailbox(text: str, field: str) -> Mailbox:
 def _thorough(address: str, field: str) -> str:
     try:
         # Whether .test or .local can be delivered is for the relay to say, so no rule but syntax.
-        valid = validate_email(address, check_deliverability=False, globally_deliverable=False)
+        valid = validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
+        if "\ufffd" in valid.local_part:
+            raise UnicodeError("something was lost on the way here")
     except (EmailNotValidError, UnicodeError):
         raise RenderFailed(f"`{field}` must be one mail address, not {_shown(address)}.") from None
     if "." not in valid.ascii_domain:

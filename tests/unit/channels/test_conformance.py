@@ -1,0 +1,210 @@
+"""Every channel, and the fake, keeps the same promises to what stands above it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from caravan.channels.email import EmailChannel
+from caravan.channels.fake import FakeChannel
+from caravan.channels.mail import Mail
+from caravan.channels.replies import Stage
+from caravan.channels.result import Delivery, Result
+from caravan.channels.sandbox import Act, Received, Sandbox
+from caravan.channels.webhook import Call, WebhookChannel
+
+TIMEOUT = 0.3
+
+
+@dataclass
+class Room:
+    """A channel, how to write to someone who behaves in a known way, and who has got something."""
+
+    channel: Any
+    to: Callable[
+        [str], Any
+    ]  # "accepts-1" → a message; what stands before the dash is how the other side behaves
+    arrived: Callable[[], list[str]]
+    abandoned: Callable[[], Any]  # the same kind of channel, to where nobody listens
+
+
+def mail(who: str) -> Mail:
+    return Mail("shop@example.com", f"{who}@example.com", f"<{who}@example.com>", b"Subject: x\r\n\r\nHi\r\n")
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@asynccontextmanager
+async def email_room() -> AsyncIterator[Room]:
+    def script(stage: Stage, received: Received) -> str | Act | None:
+        how = received.recipients[-1].partition("-")[0] if received.recipients else ""
+        match stage, how:
+            case Stage.RCPT, "refuses":
+                return "550 5.1.1 no such user"
+            case Stage.CONTENT, "waits":
+                return "451 4.7.1 Greylisted, try again in 5 minutes"
+            case Stage.RCPT, "busy":
+                return "450 4.2.0 later"
+            case Stage.CONTENT, "dies":
+                return Act.HANG_UP
+            case Stage.CONTENT, "sleeps":
+                return Act.SAY_NOTHING
+        return None
+
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox(script=script))
+        channel = EmailChannel(sandbox.url, connections=8, timeout=TIMEOUT)
+        await stack.enter_async_context(channel)
+        yield Room(
+            channel,
+            mail,
+            lambda: [each.recipients[0].partition("@")[0] for each in sandbox.mails],
+            lambda: EmailChannel(f"smtp://127.0.0.1:{unused_port()}"),
+        )
+
+
+@asynccontextmanager
+async def webhook_room() -> AsyncIterator[Room]:
+    arrived: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        who = request.match_info["who"]
+        await request.read()
+        match who.partition("-")[0]:
+            case "refuses":
+                return web.Response(status=404, text="550 no such hook")
+            case "waits":
+                return web.Response(status=429, headers={"Retry-After": "300"})
+            case "busy":
+                return web.Response(status=503)
+            case "dies":
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
+            case "sleeps":
+                await asyncio.sleep(5)
+        arrived.append(who)
+        return web.Response(text="thanks")
+
+    app = web.Application()
+    app.router.add_post("/{who}", answer)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(TestServer(app, host="127.0.0.1", shutdown_timeout=0.01))
+        channel = WebhookChannel(connections=8, timeout=TIMEOUT, allow_private=True)
+        await stack.enter_async_context(channel)
+
+        def call(who: str) -> Call:
+            port = unused_port() if who.startswith("nobody") else server.port
+            return Call("POST", f"http://127.0.0.1:{port}/{who}", {}, b"{}", who)
+
+        yield Room(channel, call, lambda: arrived, lambda: WebhookChannel(allow_private=True))
+
+
+@asynccontextmanager
+async def fake_room() -> AsyncIterator[Room]:
+    def script(who: str) -> Delivery:
+        match who.partition("-")[0]:
+            case "refuses":
+                return Delivery(Result.FAILED, "550 5.1.1 no such user")
+            case "waits":
+                return Delivery(Result.RETRY, "451 4.7.1 try again in 5 minutes", 300)
+            case "busy":
+                return Delivery(Result.RETRY, "450 4.2.0 later")
+            case "dies" | "sleeps":
+                return Delivery(Result.UNKNOWN, "The whole message was sent, then nothing came.")
+        return Delivery(Result.SENT, "250 2.0.0 queued")
+
+    def nobody(who: str) -> Delivery:
+        return Delivery(Result.UNREACHABLE, "Connection refused.")
+
+    async with FakeChannel[str](script) as channel:
+        accepted = lambda: [each for each in channel.sent if each.startswith("accepts")]  # noqa: E731
+        yield Room(channel, str, accepted, lambda: FakeChannel[str](nobody))
+
+
+@pytest.fixture(params=[email_room, webhook_room, fake_room], ids=["email", "webhook", "fake"])
+async def room(request: pytest.FixtureRequest) -> AsyncIterator[Room]:
+    async with request.param() as furnished:
+        yield furnished
+
+
+async def test_what_is_accepted_has_arrived_once(room: Room) -> None:
+    delivery = await room.channel.send(room.to("accepts-1"))
+    assert delivery.result is Result.SENT
+    assert room.arrived() == ["accepts-1"]
+
+
+async def test_it_is_told_once_that_the_content_goes_out_and_before_it_arrives(room: Room) -> None:
+    told: list[list[str]] = []
+    await room.channel.send(room.to("accepts-1"), lambda: told.append(list(room.arrived())))
+    assert told == [[]]
+
+
+@pytest.mark.parametrize(
+    ("who", "result", "wait"),
+    [
+        ("refuses-1", Result.FAILED, None),
+        ("busy-1", Result.RETRY, None),
+        ("waits-1", Result.RETRY, 300),
+        ("dies-1", Result.UNKNOWN, None),
+        ("sleeps-1", Result.UNKNOWN, None),
+    ],
+)
+async def test_trouble_is_a_delivery_and_the_next_message_goes_through(
+    room: Room, who: str, result: Result, wait: float | None
+) -> None:
+    delivery = await room.channel.send(room.to(who))
+    assert (delivery.result, delivery.retry_after) == (result, wait)
+    after = await room.channel.send(room.to("accepts-2"))
+    assert after.result is Result.SENT
+    assert room.arrived() == ["accepts-2"]
+
+
+@pytest.mark.parametrize("who", ["dies-1", "sleeps-1"])
+async def test_what_is_unknown_was_told_to_go_out(room: Room, who: str) -> None:
+    told: list[int] = []
+    await room.channel.send(room.to(who), lambda: told.append(1))
+    assert told == [1]
+
+
+async def test_nothing_goes_out_to_where_nobody_listens(room: Room) -> None:
+    told: list[int] = []
+    async with room.abandoned() as channel:
+        delivery = await channel.send(room.to("nobody-1"), lambda: told.append(1))
+    assert delivery.result is Result.UNREACHABLE
+    assert told == []
+
+
+@pytest.mark.parametrize("who", ["accepts-1", "refuses-1", "busy-1", "waits-1", "dies-1"])
+async def test_the_detail_is_one_line_for_people(room: Room, who: str) -> None:
+    delivery = await room.channel.send(room.to(who))
+    assert delivery.detail
+    assert delivery.detail.isprintable()
+
+
+async def test_many_at_once_each_get_their_own_answer(room: Room) -> None:
+    kinds = {
+        "accepts": Result.SENT, "refuses": Result.FAILED, "busy": Result.RETRY, "dies": Result.UNKNOWN,
+    }  # fmt: skip
+    people = [f"{how}-{number}" for number in range(25) for how in kinds]
+    deliveries = await asyncio.gather(*(room.channel.send(room.to(who)) for who in people))
+    assert [each.result for each in deliveries] == [kinds[who.partition("-")[0]] for who in people]
+    assert sorted(room.arrived()) == sorted(who for who in people if who.startswith("accepts"))
+
+
+async def test_a_send_that_is_cancelled_does_not_spoil_the_next(room: Room) -> None:
+    under_way = asyncio.create_task(room.channel.send(room.to("sleeps-1")))
+    await asyncio.sleep(0.05)
+    under_way.cancel()
+    await asyncio.gather(under_way, return_exceptions=True)
+    for number in range(10):
+        assert (await room.channel.send(room.to(f"accepts-{number}"))).result is Result.SENT
