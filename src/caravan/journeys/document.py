@@ -143,7 +143,7 @@ def _yaml_events(source: str) -> Iterator[_Event]:
     documents = 0
     try:
         for event in yaml.parse(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 0
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents == 2:

@@ -7,14 +7,14 @@ from graphlib import CycleError, TopologicalSorter
 from caravan.journeys.model import Step
 
 
-def check_ways(steps: Sequence[Step]) -> Iterator[tuple[Step, str, str]]:
-    """What is wrong with the ways between steps: (step, where in it, message). The first step is the entry."""
+def check_ways(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
+    """What is wrong with the ways between steps: (index of the step, where in it, message)."""
     ids = [step.id for step in steps]
     known = set(ids)
-    for step in steps:
+    for index, step in enumerate(steps):
         for where, target in step.targets():
             if target not in known:
-                yield step, where, f"there is no step '{target}'{_hint(target, ids)}"
+                yield index, where, f"there is no step '{target}'{_hint(target, ids)}"
     yield from _unreachable(steps)
     yield from _circles(steps)
 
@@ -24,37 +24,36 @@ def _hint(target: str, ids: list[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def _unreachable(steps: Sequence[Step]) -> Iterator[tuple[Step, str, str]]:
-    by_id = {step.id: step for step in steps}
+def _unreachable(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
+    ways: dict[str, list[str]] = {}
+    for step in steps:  # two that share an id are a problem of their own
+        ways.setdefault(step.id, []).extend(target for _, target in step.targets())
     reached: set[str] = set()
     ahead = [steps[0].id] if steps else []
     while ahead:
         id = ahead.pop()
-        if id in by_id and id not in reached:
+        if id in ways and id not in reached:
             reached.add(id)
-            ahead += [target for _, target in by_id[id].targets()]
-    for step in steps:
-        if step.id not in reached:
-            yield step, "", "no contact ever reaches this step"
+            ahead += ways[id]
+    for index, step in enumerate(steps):
+        if step.id and step.id not in reached:
+            yield index, "", "no contact ever reaches this step"
 
 
-def _circles(steps: Sequence[Step]) -> Iterator[tuple[Step, str, str]]:
+def _circles(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
     """One problem for each circle, until no more are left."""
-    restless = {step.id: step for step in steps if not step.takes_time}
+    restless = {step.id: index for index, step in enumerate(steps) if not step.takes_time}
     while restless:
-        ways = {id: [target for _, target in step.targets()] for id, step in restless.items()}
+        ways = {
+            id: [target for _, target in steps[index].targets() if target in restless]
+            for id, index in restless.items()
+        }
         try:
-            TopologicalSorter(
-                {id: [each for each in there if each in ways] for id, there in ways.items()}
-            ).prepare()
+            TopologicalSorter(ways).prepare()
         except CycleError as error:
             circle = error.args[1][::-1]
-            yield (
-                restless[circle[0]],
-                "",
-                f"this circle has no wait in it: {' → '.join(circle)}",
-            )
-            for id in circle[:-1]:
+            yield restless[circle[0]], "", f"this circle has no wait in it: {' → '.join(circle)}"
+            for id in circle[1:]:
                 del restless[id]
         else:
             return

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate
+from math import ceil
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -41,7 +42,7 @@ def point(step_id: str, contact_id: str) -> int:
 def bounds(weights: Iterable[Decimal | int]) -> list[int]:
     """The first point after each arm but the last, exactly."""
     sums = list(accumulate(Fraction(weight) for weight in weights))
-    return [-(-(total * _POINTS).__floor__() // 1) for total in (each / sums[-1] for each in sums[:-1])]
+    return [ceil(each * _POINTS / sums[-1]) for each in sums[:-1]]
 
 
 class Arm(Part):

@@ -5,15 +5,14 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from caravan.errors import InvalidInput
+from caravan.journeys.fields import Condition
 from caravan.journeys.model import Part, Step
-from caravan.journeys.segments import compile_segment
 
 
 class Branch(Part):
     """`{if: condition, to: step}`, or the last one: `{else: step}`."""
 
-    condition: str | None = Field(None, alias="if")
+    condition: Condition | None = Field(None, alias="if")
     to: str | None = None
     otherwise: str | None = Field(None, alias="else")
 
@@ -59,10 +58,5 @@ class Split(Step):
         for index, each in enumerate(self.branches):
             if each.otherwise is not None and index < len(self.branches) - 1:
                 yield f"split[{index}].else", "else must be the last branch"
-            if each.condition is not None:
-                try:
-                    compile_segment(each.condition)
-                except InvalidInput as error:
-                    yield f"split[{index}].if", error.message
         if self.next is not None and any(each.otherwise is not None for each in self.branches):
             yield "next", "else takes everyone who is left, so next is never used"
