@@ -48,8 +48,8 @@ reply."""
 class Sandbox:
     """An SMTP server on 127.0.0.1, open inside `async with`.
 
-    With a `folder`, each mail becomes a file there before it is acknowledged, numbered as they came; without,
-    `mails` holds them. `extensions` are what EHLO offers beside SIZE.
+    With a `folder`, each mail becomes a file there before it is acknowledged, numbered on from those that are
+    there; without, `mails` holds them. `extensions` are what EHLO offers beside SIZE.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Sandbox:
         self.count = 0
         self.connections = 0
         self._folder = folder
+        self._before = 0
         self._port = port
         self._script = script
         self._extensions = extensions
@@ -71,7 +72,7 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         if self._folder is not None:
-            await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+            self._before = await asyncio.to_thread(_last_number, self._folder)
         self._server = await asyncio.start_server(self._welcome, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
@@ -109,7 +110,7 @@ class Sandbox:
     async def keep(self, mail: Received) -> str:
         """Store `mail`; how it is called."""
         self.count += 1
-        name = f"{self.count:06d}"
+        name = f"{self._before + self.count:06d}"
         if self._folder is None:
             self.mails.append(mail)
         else:
@@ -224,6 +225,12 @@ class _Session:
                 await self._wire.say(answer)
                 if answer.startswith("421"):
                     raise EOFError
+
+
+def _last_number(folder: Path) -> int:
+    """The number of the latest mail in `folder`, which is made when it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return max((int(each.stem) for each in folder.glob("*.eml") if each.stem.isdecimal()), default=0)
 
 
 def _path(rest: str) -> str:
