@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from psycopg.rows import DictRow
 
 from caravan.engine.advance import open_cohorts, step_of
 from caravan.engine.engine import Engine
@@ -28,7 +29,7 @@ class Commenced:
 
 
 async def commence(engine: Engine, connection: Connection, customer: int, journey: int, body: bytes) -> Commenced:
-    """Enter the contact whose JSON object `body` is. Durable when the caller's transaction commits; it moves within a second of that.
+    """Enter the contact whose JSON object `body` is: durable with the caller's commit, moving within a second.
 
     Raises `InvalidInput` where a file's row would be a reject, and `NotFound` for an unpublished journey.
     """

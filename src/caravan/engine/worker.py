@@ -54,7 +54,6 @@ def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": settings.duckdb_memory,
         "enable_external_access": False,
-        "TimeZone": "UTC",
     }
     return duckdb.connect(config=config)
 

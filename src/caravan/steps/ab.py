@@ -1,5 +1,6 @@
 """A/B: contacts are dealt out by weight; the same contact always takes the same arm."""
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
@@ -10,9 +11,15 @@ from itertools import accumulate
 from math import ceil
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
+import pyarrow as pa
 from pydantic import BeforeValidator, PlainSerializer
 
-from caravan.journeys.model import Part, Step
+from caravan.journeys.model import Part
+from caravan.steps.move import Move, Tools
+from caravan.steps.sort import Arms, sort
+from caravan.steps.step import CohortStep
+from caravan.store.cohorts import Cohort
 
 _POINTS = 2**64  # a contact stands at one of so many points; each arm owns a stretch of them
 
@@ -52,7 +59,7 @@ class Arm(Part):
     to: str
 
 
-class AB(Step):
+class AB(CohortStep):
     """`ab: [{weight: 50, to: a}, {weight: 50, to: b}]`."""
 
     kind: ClassVar[str] = "ab"
@@ -76,3 +83,10 @@ class AB(Step):
             yield "ab", "an A/B step needs at least two arms"
         if self.next is not None:
             yield "next", "every contact takes one of the arms, so next is never used"
+
+    async def take(self, cohort: Cohort, tools: Tools) -> Move:
+        """Deal the contacts out."""
+        return await asyncio.to_thread(sort, cohort, tools, [arm.to for arm in self.arms], self._choose)
+
+    def _choose(self, contacts: pa.Table) -> Arms:
+        return np.array([self.arm(contact) for contact in contacts["id"].to_pylist()], dtype=np.int64)

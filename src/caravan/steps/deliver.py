@@ -1,13 +1,13 @@
 """Send something to each contact of a cohort, window by window (law 3). Email and webhook steps share it."""
 
 import asyncio
+import json
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from caravan.channels.channel import Channel
 from caravan.channels.result import Delivery, Result
 from caravan.errors import RenderFailed
+from caravan.journeys.fields import OnUnknown
+from caravan.journeys.placeholders import ContactView
 from caravan.steps.move import Move, Passage, Stay, Tools
 from caravan.steps.parts import file_name, scratch_file, write_part
 from caravan.steps.trace import Mark, Trace, drop_trace, read_trace
@@ -30,13 +32,6 @@ _OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should
 _ASK_EVERY = 0.5  # seconds between two looks whether the batch was paused or cancelled
 
 Message = TypeVar("Message")
-
-
-class OnUnknown(StrEnum):
-    """What to do for a contact who may or may not have got the message."""
-
-    SKIP = "skip"
-    RESEND = "resend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +60,11 @@ class Errand(Generic[Message]):
     def windows(self) -> Windows:
         assert self.cohort.holder is not None
         return Windows(self.tools.pool, self.cohort.id, self.cohort.holder)
+
+
+def view(person: dict[str, Any]) -> ContactView:
+    """A row of CONTACTS as templates see it."""
+    return ContactView(person["id"], json.loads(person["properties"]))
 
 
 async def deliver(errand: Errand[Message]) -> Move | None:

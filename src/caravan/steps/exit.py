@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-from caravan.journeys.model import Step
+from caravan.steps.move import Move, Passage, Tools
+from caravan.steps.step import CohortStep
+from caravan.store.cohorts import Cohort
+from caravan.store.ledger import Outcome, Record
 
 
-class Exit(Step):
+class Exit(CohortStep):
     """`exit: {}`."""
 
     kind: ClassVar[str] = "exit"
@@ -14,3 +17,11 @@ class Exit(Step):
     def check(self) -> Iterator[tuple[str, str]]:
         if self.next is not None:
             yield "next", "an exit leads nowhere, so it has no next"
+
+    async def take(self, cohort: Cohort, tools: Tools) -> Move:
+        """Everyone is at the end."""
+        return Move(
+            passages=[Passage(cohort.part, None)],
+            outcomes={Outcome.PASSED: cohort.part.size},
+            records=[Record(self.id, cohort.part.file, Outcome.PASSED)],
+        )

@@ -3,8 +3,6 @@
 import secrets
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from caravan.steps.move import Tools
@@ -28,19 +26,3 @@ def write_part(tools: Tools, cohort: Cohort, contacts: pa.Table, name: str) -> P
     write_contacts(contacts, local)
     tools.files.put(local, stored)
     return Part(stored, contacts.num_rows)
-
-
-def part_by_arm(
-    tools: Tools, cohort: Cohort, contacts: pa.Table, arms: npt.NDArray[np.int32], count: int
-) -> list[Part | None]:
-    """One part for each arm 0 … count - 1, None where nobody takes it; `arms` has one entry a contact.
-
-    A cohort that goes one way as a whole keeps its file.
-    """
-    sizes = np.bincount(arms, minlength=count)
-    if sizes.max() == cohort.part.size:
-        return [cohort.part if size else None for size in sizes]
-    return [
-        write_part(tools, cohort, contacts.filter(pa.array(arms == arm)), str(arm)) if size else None
-        for arm, size in enumerate(sizes)
-    ]

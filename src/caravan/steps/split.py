@@ -1,12 +1,20 @@
 """Split: the first condition that is true of a contact says where it goes."""
 
+import asyncio
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from functools import cached_property, partial
+from typing import ClassVar, Self, cast
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from caravan.journeys.fields import Condition
-from caravan.journeys.model import Part, Step
+from caravan.journeys.model import Part
+from caravan.journeys.segments import Segment, compile_segment
+from caravan.steps.move import Move, Tools
+from caravan.steps.sort import Arms, sort
+from caravan.steps.step import CohortStep
+from caravan.store.cohorts import Cohort
 
 
 class Branch(Part):
@@ -25,7 +33,7 @@ class Branch(Part):
         return self
 
 
-class Split(Step):
+class Split(CohortStep):
     """`split: [{if: …, to: …}, …, {else: …}]`."""
 
     kind: ClassVar[str] = "split"
@@ -60,3 +68,20 @@ class Split(Step):
                 yield f"split[{index}].else", "else must be the last branch"
         if self.next is not None and any(each.otherwise is not None for each in self.branches):
             yield "next", "else takes everyone who is left, so next is never used"
+
+    async def take(self, cohort: Cohort, tools: Tools) -> Move:
+        """Send each contact where the first condition that is true of it says."""
+        targets = [*(to for _, to in self.conditions), self.otherwise]
+        return await asyncio.to_thread(sort, cohort, tools, targets, partial(self._choose, tools))
+
+    def _choose(self, tools: Tools, contacts: pa.Table) -> Arms:
+        now = tools.clock.now()
+        cases = " ".join(f"when {each.sql(now)} then {index}" for index, each in enumerate(self._segments))
+        query = f"select case {cases} else {len(self._segments)} end::bigint as arm from contacts"
+        with tools.duck.cursor() as cursor:
+            cursor.register("contacts", contacts.select(["properties"]))
+            return cast(Arms, cursor.execute(query).fetchnumpy()["arm"])
+
+    @cached_property
+    def _segments(self) -> list[Segment]:
+        return [compile_segment(condition) for condition, _ in self.conditions]

@@ -1,20 +1,23 @@
-"""What the engine asks of a step beyond its fields."""
+"""What every step type does beyond its fields."""
 
+from abc import abstractmethod
 from datetime import datetime
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
+from caravan.journeys.model import Step
 from caravan.steps.move import Lane, Move, Tools
 from caravan.store.cohorts import Cohort
 
 
-@runtime_checkable
-class CohortStep(Protocol):
-    """A step that takes cohorts. Every step type is one."""
+class CohortStep(Step):
+    """A step of a journey that takes cohorts."""
 
-    lane: ClassVar[Lane]
+    lane: ClassVar[Lane] = Lane.ADVANCE
 
     def due(self, arrived: datetime) -> datetime:
         """When contacts who arrive now may take the step: at once, but for waits."""
+        return arrived
 
+    @abstractmethod
     async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
         """Do to a cohort what the step does; None leaves it standing, to go on later."""

@@ -1,12 +1,15 @@
 """Wait: every contact of a cohort stands here for the same time."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
-from caravan.journeys.model import Step
+from caravan.steps.move import Move, Passage, Tools
+from caravan.steps.step import CohortStep
+from caravan.store.cohorts import Cohort
+from caravan.store.ledger import Outcome, Record
 
 LONGEST = timedelta(days=3_653)  # ten years
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -48,7 +51,7 @@ def _written(value: Any) -> Any:
     return value
 
 
-class Wait(Step):
+class Wait(CohortStep):
     """`wait: 3 days`; the text is kept as it was written."""
 
     kind: ClassVar[str] = "wait"
@@ -64,3 +67,15 @@ class Wait(Step):
     @property
     def takes_time(self) -> bool:
         return self.duration > timedelta(0)
+
+    def due(self, arrived: datetime) -> datetime:
+        """When the time is over."""
+        return arrived + self.duration
+
+    async def take(self, cohort: Cohort, tools: Tools) -> Move:
+        """The time is over: everyone goes on, with the same file."""
+        return Move(
+            passages=[Passage(cohort.part, self.next)],
+            outcomes={Outcome.PASSED: cohort.part.size},
+            records=[Record(self.id, cohort.part.file, Outcome.PASSED)],
+        )

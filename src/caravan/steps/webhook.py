@@ -1,16 +1,24 @@
 """Webhook: one HTTP request for each contact."""
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from caravan.channels.identity import delivery_key
+from caravan.channels.webhook import Call
 from caravan.journeys.fields import LineTemplate, OnUnknown, check_template
-from caravan.journeys.model import Step
-from caravan.journeys.placeholders import compile_template
+from caravan.journeys.placeholders import ContactView, Template, compile_template
+from caravan.steps.deliver import Errand, deliver, view
+from caravan.steps.move import Lane, Move, Tools
+from caravan.steps.step import CohortStep
+from caravan.store.cohorts import Cohort
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
@@ -37,13 +45,14 @@ def _url(text: str) -> str:
     return text
 
 
-class Webhook(Step):
+class Webhook(CohortStep):
     """`url`, the values of `headers` and every text in `body` (any JSON value) are templates.
 
     Without `body` the contact is told with its id, journey, batch, step and properties.
     """
 
     kind: ClassVar[str] = "webhook"
+    lane: ClassVar[Lane] = Lane.DELIVER
     json_fields: ClassVar[frozenset[str]] = frozenset({"body"})
 
     url: Annotated[LineTemplate, AfterValidator(_url)]
@@ -65,6 +74,16 @@ class Webhook(Step):
             seen.add(name.lower())
         yield from _check_body("webhook.body", self.body)
 
+    async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
+        """Make one request for each contact."""
+        write = partial(self._form.write, self, cohort)
+        return await deliver(Errand(cohort, tools, tools.webhook, write, self.on_unknown, self.next))
+
+    @cached_property
+    def _form(self) -> "_Form":
+        headers = {name: compile_template(text) for name, text in self.headers.items()}
+        return _Form(compile_template(self.url), headers, _compiled(self.body))
+
 
 def _check_body(where: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
@@ -78,3 +97,49 @@ def _check_body(where: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield from _check_body(f"{where}[{index}]", each)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The compiled templates of a webhook step; `body` has a template in place of each text."""
+
+    url: Template
+    headers: dict[str, Template]
+    body: Any
+
+    def write(self, step: Webhook, cohort: Cohort, person: dict[str, Any]) -> Call:
+        """One contact's request. Raises `RenderFailed`."""
+        contact = view(person)
+        body = _told(cohort, contact) if self.body is None else _filled(self.body, contact)
+        headers = {name: template.render(contact) for name, template in self.headers.items()}
+        if not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+        return Call(
+            method=step.method,
+            url=self.url.render(contact),
+            headers=headers,
+            body=json.dumps(body, ensure_ascii=False).encode(),
+            key=delivery_key(cohort.batch, cohort.step, contact.id, person["line"], cohort.visit),
+        )
+
+
+def _told(cohort: Cohort, contact: ContactView) -> dict[str, Any]:
+    """What a webhook without a body tells."""
+    where = {"journey": cohort.journey, "batch": cohort.batch, "step": cohort.step}
+    return {"contact": contact.id, **where, "properties": contact.properties}
+
+
+def _compiled(value: Any) -> Any:
+    if isinstance(value, str):
+        return compile_template(value)
+    if isinstance(value, dict):
+        return {key: _compiled(each) for key, each in value.items()}
+    return [_compiled(each) for each in value] if isinstance(value, list) else value
+
+
+def _filled(value: Any, contact: ContactView) -> Any:
+    if isinstance(value, Template):
+        return value.render(contact)
+    if isinstance(value, dict):
+        return {key: _filled(each, contact) for key, each in value.items()}
+    return [_filled(each, contact) for each in value] if isinstance(value, list) else value

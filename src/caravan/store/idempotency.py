@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from caravan.errors import Conflict, InvalidInput
 from caravan.store import sql
@@ -53,4 +53,4 @@ async def claim(connection: Connection, key: Key, now: datetime) -> Answer | Non
 async def keep(connection: Connection, key: Key, answer: Answer) -> None:
     """Remember the answer for the same call again."""
     values = {"customer": key.customer, "key": key.key, "status": answer.status}
-    await connection.execute(_Q.answer, {**values, "answer": Jsonb(answer.body)})
+    await connection.execute(_Q.answer, {**values, "answer": Json(answer.body)})

@@ -46,7 +46,7 @@ async def test_migrating_one_by_one_gives_the_same_schema_as_all_at_once(
 
 async def test_several_that_migrate_at_once_do_it_one_after_the_other(empty_database: str) -> None:
     done = await asyncio.gather(*(_apply(empty_database) for _ in range(4)))
-    assert sorted(sum(done, [])) == [each.name for each in migrations()]
+    assert sorted(name for names in done for name in names) == [each.name for each in migrations()]
 
 
 async def test_a_migration_that_was_changed_afterwards_is_refused(

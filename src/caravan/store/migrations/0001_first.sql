@@ -157,7 +157,7 @@ create table idempotency (
     key text not null,
     fingerprint text not null,
     status integer,
-    answer jsonb,
+    answer json,
     created_at timestamptz not null,
     primary key (customer_id, key)
 );

@@ -1,0 +1,116 @@
+"""Pause, resume, cancel."""
+
+import asyncio
+
+import pytest
+
+from caravan.channels.replies import Stage
+from caravan.channels.sandbox import Received
+from tests.integration.conftest import House, working
+from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, WAIT, contacts
+
+
+async def _change(house: House, batch: str, change: str, status: int = 200) -> dict:  # type: ignore[type-arg]
+    answer = await house.post(f"batches/{batch}/{change}", {})
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def test_a_pause_holds_those_who_fall_due_and_a_resume_lets_them_go(house: House) -> None:
+    await house.publish(WAIT)
+    batch = await house.start(contacts(250))
+    await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 250)
+    found = await _change(house, batch, "pause")
+    assert found["state"] == "paused"
+    assert "paused since" in found["waitingFor"]
+    await house.turn(days=4)
+    await asyncio.sleep(0.7)
+    assert (await house.batch(batch))["ledger"]["steps"][0]["standing"] == 250
+    assert (await _change(house, batch, "resume"))["state"] == "running"
+    found = await house.ended(batch)
+    assert found["ledger"]["steps"][1]["outcomes"] == {"passed": 250}
+
+
+async def test_all_of_them_may_be_said_twice_and_are_refused_after_the_end(house: House) -> None:
+    await house.publish(WAIT)
+    batch = await house.start(contacts(3))
+    await house.until(batch, lambda b: b["state"] == "running")
+    for change, state in [("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")]:
+        for _ in range(2):
+            assert (await _change(house, batch, change))["state"] == state
+    await _change(house, batch, "pause", 409)
+    await _change(house, batch, "resume", 409)
+    await house.publish(EXIT)
+    done = await house.start(contacts(1))
+    await house.ended(done)
+    for change in ("pause", "resume", "cancel"):
+        await _change(house, done, change, 409)
+
+
+async def test_a_cancel_recalls_everyone_who_stands(house: House) -> None:
+    await house.publish(SPRING)
+    batch = await house.start(contacts(40))
+    await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 40)
+    found = await _change(house, batch, "cancel")
+    assert found["state"] == "cancelled"
+    assert found["ledger"]["steps"][3]["outcomes"] == {"cancelled": 40}
+    await house.turn(days=4)
+    await asyncio.sleep(0.5)
+    assert (await house.batch(batch))["ledger"] == found["ledger"]
+    lines = await house.lines(f"batches/{batch}/journal?outcome=cancelled")
+    assert len(lines) == 40
+
+
+async def test_a_batch_can_be_cancelled_before_its_file_comes(house: House) -> None:
+    await house.publish(EXIT)
+    opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
+    assert (await _change(house, opened["batchId"], "cancel"))["state"] == "cancelled"
+    answer = await house.http.put(opened["uploadUrl"], content=contacts(1), headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 409
+
+
+@pytest.mark.parametrize("change", ["pause", "cancel"])
+async def test_a_sender_in_the_middle_of_a_cohort_stops_and_nobody_gets_it_twice(
+    house: House, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    reached = asyncio.Event()
+
+    def script(stage: Stage, mail: Received) -> None:
+        if len(house.sandbox.mails) >= 25:
+            reached.set()
+
+    monkeypatch.setattr(house.sandbox, "_script", script)
+    await house.publish(MAIL)
+    batch = await house.start(contacts(100))
+    await reached.wait()
+    await _change(house, batch, change)
+    await asyncio.sleep(1.0)
+    at_rest = len(house.sandbox.mails)
+    found = await house.batch(batch)
+    outcomes = found["ledger"]["steps"][0]["outcomes"]
+    sent = {line["contact"] for line in await house.lines(f"batches/{batch}/journal?outcome=sent")}
+    assert len(sent) == at_rest
+    if change == "cancel":
+        assert outcomes.get("sent", 0) + outcomes.get("cancelled", 0) == 100
+        assert outcomes.get("sent", 0) == at_rest
+        return
+    await asyncio.sleep(0.3)
+    assert len(house.sandbox.mails) == at_rest
+    await _change(house, batch, "resume")
+    found = await house.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 100}
+    assert len({mail.recipients[0] for mail in house.sandbox.mails}) == 100 == len(house.sandbox.mails)
+
+
+async def test_a_pause_while_the_file_is_read_holds_everyone_at_the_first_step(idle_house: House) -> None:
+    house = idle_house
+    await house.publish(MAIL)
+    batch = await house.start(contacts(30))
+    assert (await _change(house, batch, "pause"))["state"] == "paused"
+    async with working(house):
+        found = await house.until(batch, lambda b: b["ledger"]["entered"] == 30)
+        assert found["state"] == "paused"
+        await asyncio.sleep(0.3)
+        assert house.sandbox.mails == []
+        await _change(house, batch, "resume")
+        assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 30}

@@ -1,0 +1,84 @@
+"""The single starter."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.conftest import House, working
+from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT
+
+
+async def _commence(house: House, number: int) -> dict:  # type: ignore[type-arg]
+    properties = {"emailAddress": f"c{number}@example.com", "firstname": "Zoë"}
+    answer = await house.post("journeys/1/commence", {"id": str(number), "properties": properties})
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json())
+
+
+async def test_a_single_contact_enters_and_is_mailed(house: House) -> None:
+    await house.publish(MAIL)
+    entered = await _commence(house, 7)
+    assert entered["contactId"] == "7"
+    found = await house.ended(entered["batchId"], seconds=3)
+    assert (found["starter"], found["ledger"]["entered"]) == ("single", 1)
+    assert [mail.recipients for mail in house.sandbox.mails] == [["c7@example.com"]]
+
+
+async def test_neighbours_are_gathered_into_few_cohorts_and_nobody_is_lost(idle_house: House) -> None:
+    house = idle_house
+    await house.publish(MAIL)
+    entered = await asyncio.gather(*(_commence(house, number) for number in range(150)))
+    assert len({each["batchId"] for each in entered}) == 1
+    async with working(house):
+        found = await house.ended(entered[0]["batchId"])
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 150}
+    assert len({mail.recipients[0] for mail in house.sandbox.mails}) == 150 == len(house.sandbox.mails)
+
+
+async def test_the_same_contact_may_enter_again_and_gets_another_message_id(house: House) -> None:
+    await house.publish(MAIL)
+    first, second = await _commence(house, 7), await _commence(house, 7)
+    await house.ended(first["batchId"])
+    await house.ended(second["batchId"])
+    ids = {mail.content.partition(b"Message-ID: ")[2].partition(b"\r\n")[0] for mail in house.sandbox.mails}
+    assert len(ids) == 2 == len(house.sandbox.mails)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"properties": {}}', b'{"id": ""}', b'{"id": "1", "properties": 7}',
+                                  b'{"id": "1", "properties": {"a": NaN}}'])  # fmt: skip
+async def test_what_a_file_would_reject_is_refused(house: House, body: bytes) -> None:
+    await house.publish(EXIT)
+    answer = await house.http.post(house.path("journeys/1/commence"), content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert (await house.get("batches")).json() == []
+
+
+async def test_an_unknown_journey_is_not_found(house: House) -> None:
+    assert (await house.post("journeys/9/commence", {"id": "1"})).status_code == 404
+
+
+async def test_an_idempotency_key_enters_once(house: House) -> None:
+    await house.publish(WAIT)
+    answers = [
+        await house.post("journeys/1/commence", {"id": "1"}, **{"Idempotency-Key": "only-once"}) for _ in range(3)
+    ]
+    assert len({answer.text for answer in answers}) == 1
+    found = await house.until(answers[0].json()["batchId"], lambda b: b["ledger"]["entered"] > 0)
+    assert found["ledger"]["entered"] == 1
+
+
+async def test_a_batch_of_singles_completes_when_it_is_empty_and_a_new_one_opens(house: House) -> None:
+    await house.publish(EXIT)
+    first = await _commence(house, 1)
+    await house.ended(first["batchId"])
+    assert (await _commence(house, 2))["batchId"] != first["batchId"]
+
+
+async def test_cancelling_singles_that_are_not_gathered_yet_counts_them(idle_house: House) -> None:
+    house = idle_house
+    await house.publish(MAIL)
+    entered = [await _commence(house, number) for number in range(5)]
+    answer = await house.post(f"batches/{entered[0]['batchId']}/cancel", {})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["ledger"]["steps"][0]["outcomes"] == {"cancelled": 5}
