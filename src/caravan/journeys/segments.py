@@ -87,7 +87,7 @@ def _parse(text: str) -> exp.Expr:
         raise InvalidInput("the segment is empty")
     if len(text) > MAX_LENGTH:
         raise InvalidInput(f"the segment is longer than {MAX_LENGTH} characters")
-    if not text.isprintable() and re.search(r"[^\S \t\r\n]|[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]", text):
+    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", text):
         raise InvalidInput("the segment contains a control character")
     try:
         _check_brackets(text)
@@ -105,7 +105,7 @@ def _check_brackets(text: str) -> None:
     for token in sqlglot.tokenize(text, dialect="duckdb"):
         depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
         if depth > MAX_BRACKETS:
-            raise InvalidInput(f"more than {MAX_BRACKETS} brackets are open at once (column {token.col})")
+            raise InvalidInput(f"more than {MAX_BRACKETS} brackets are open at once (line {token.line}, column {token.col})")
 
 
 def _check_depth(parsed: exp.Expr) -> None:
@@ -124,14 +124,16 @@ def _sentence(error: SqlglotError) -> str:
     near, line, column = (details[0].get(key) for key in ("highlight", "line", "col"))
     if not near:
         return "the segment can't be read as a condition"
-    return f"the segment can't be read near “{near}” (line {line}, column {column})"
+    return f"the segment can't be read near “{near}” (line {line}, column {column - len(near) + 1})"
 
 
 def _refuse(node: exp.Expr, what: str) -> InvalidInput:
     """A sentence about a node, with its place where the parser kept it."""
-    marked = (each.meta for each in node.walk() if "col" in each.meta)
-    place = next((f" (line {meta['line']}, column {meta['col']})" for meta in marked), "")
-    return InvalidInput(what + place)
+    meta = next((each.meta for each in node.walk() if "col" in each.meta), None)
+    if meta is None:
+        return InvalidInput(what)
+    column = meta["col"] - (meta["end"] - meta["start"])  # sqlglot tells the last one of the word
+    return InvalidInput(f"{what} (line {meta['line']}, column {column})")
 
 
 def _read(node: exp.Expr) -> Node:
@@ -151,7 +153,7 @@ def _read(node: exp.Expr) -> Node:
 
 
 def _not_allowed(node: exp.Expr) -> str:
-    if isinstance(node, exp.Func) and not isinstance(node, (exp.Cast, exp.Case, exp.If)):
+    if isinstance(node, exp.Func) and not isinstance(node, (exp.Cast, exp.Case, exp.If, exp.Collate)):
         return f"there is no function {_name(node)} in segments; there are {', '.join(FUNCTIONS)}"
     return f"{_name(node)} is not allowed in a segment"
 

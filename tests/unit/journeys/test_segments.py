@@ -1,0 +1,363 @@
+"""Segments: what is allowed, what it means, and that DuckDB and a plain reading agree on it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from segments_plain import matches
+
+from caravan.errors import InvalidInput
+from caravan.journeys.segments import MAX_LENGTH, compile_segment
+
+NOW = datetime(2026, 3, 31, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def duck() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that can reach nothing, in a time zone that would show."""
+    with duckdb.connect(config={"enable_external_access": "false", "threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'America/New_York'")
+        yield connection
+
+
+def ask(
+    duck: duckdb.DuckDBPyConnection, segment: str, rows: Sequence[dict[str, Any]], ascii: bool = False
+) -> list[bool]:
+    """What DuckDB says of each row."""
+    texts = [json.dumps(row, ensure_ascii=ascii) for row in rows]
+    query = f"SELECT {compile_segment(segment).sql(NOW)} FROM (SELECT unnest(?::VARCHAR[]) AS properties)"
+    return [answer for (answer,) in duck.execute(query, [texts]).fetchall()]
+
+
+def says(duck: duckdb.DuckDBPyConnection, segment: str, **properties: Any) -> bool:
+    """What DuckDB says of one contact; the plain reading must say the same."""
+    [answer] = ask(duck, segment, [properties])
+    assert answer is matches(segment, properties, NOW)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("segment", "properties"),
+    [
+        ("city in ('Oslo', 'Bergen') and ltv >= 100", {"city": "Oslo", "ltv": 100}),
+        ("signup < now() - interval 30 days", {"signup": "2026-03-01T12:30:15Z"}),
+        ("signup = current_date", {"signup": "2026-03-31"}),
+        ("signup = date '2026-03-31'", {"signup": "2026-03-31T02:00:00+02:00"}),
+        ("signup = timestamp '2026-03-31 01:02:03'", {"signup": "2026-03-31 01:02:03"}),
+        ("renewal - interval '1 month' = date '2026-02-28'", {"renewal": "2026-03-31"}),
+        ("now() - signup > interval 1 week", {"signup": "2026-03-24T12:30:15.123455Z"}),
+        ("vip", {"vip": True}),
+        ("vip and not gone", {"vip": "yes", "gone": "FALSE"}),
+        ("vip = true", {"vip": 1}),
+        ("vip is not true", {"vip": "perhaps"}),
+        ("missing is null and nothing is null", {"nothing": None}),
+        ("ltv is not null", {"ltv": ""}),
+        ("ltv > 99.5", {"ltv": "100"}),
+        ("ltv = '100'", {"ltv": 100}),
+        ("zip = '007'", {"zip": "007"}),
+        ("zip = 7", {"zip": "007"}),
+        ("vip = 'true'", {"vip": True}),
+        ("a = b", {"a": 1, "b": "1"}),
+        ("a + b * 2 = 7 and (a + b) * 2 = 8", {"a": 1, "b": 3}),
+        ("a / 4 = 0.5", {"a": 2}),
+        ("-a < -1", {"a": 2}),
+        ("ltv not between 1 and 9", {"ltv": 10}),
+        ("name like 'B%e' and name not like 'b%' and name ilike 'b_uce'", {"name": "Bruce"}),
+        ("name like '100!%%' escape '!'", {"name": "100% ok"}),
+        ("lower(name) = 'bruce' and upper(name) = 'BRUCE'", {"name": "Bruce"}),
+        ("length(trim(name)) = 5", {"name": "  Bruce "}),
+        ("contains(mail, '@') and starts_with(mail, 'a') and ends_with(mail, '.se')", {"mail": "a@b.se"}),
+        ("coalesce(nick, name) = 'Bruce'", {"name": "Bruce"}),
+        ("coalesce(ltv, 0) = 0", {"ltv": "unreadable"}),
+        ("abs(a) = 1 and round(b) = 3 and round(c, 1) = 2.3", {"a": -1, "b": 2.5, "c": 2.25}),
+        ("first || ' ' || last = 'Bo Ek' and concat(first, nix) = 'Bo'", {"first": "Bo", "last": "Ek"}),
+        ("address.city = 'Oslo'", {"address": {"city": "Oslo"}}),
+        ("\"first name\".\"x.y\" = 'it''s'", {"first name": {"x.y": "it's"}}),
+        ('"a/b~c" = 1 and "*" = 2 and "q""q" = 3', {"a/b~c": 1, "*": 2, 'q"q': 3}),
+        ("tags.\"0\" = 'new' and contains(tags, 'new')", {"tags": ["new", "old"]}),
+        ("ltv in (1, '2', 3.0)", {"ltv": 3}),
+        ("1 = 1", {}),
+        ("a = 1 /* why */ -- because", {"a": 1}),
+    ],
+)
+def test_a_condition_is_true_of_a_contact(
+    duck: duckdb.DuckDBPyConnection, segment: str, properties: dict[str, Any]
+) -> None:
+    assert says(duck, segment, **properties)
+    assert not says(duck, f"not ({segment}\n)", **properties)
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        "ltv = 1",
+        "ltv <> 1",
+        "not ltv = 1",
+        "ltv in (1, 2)",
+        "ltv not in (1, 2)",
+        "ltv between 0 and 9",
+        "ltv not like 'x'",
+        "ltv",
+        "not ltv",
+        "ltv > now()",
+        "ltv || 'x' <> ''",
+        "ltv / 0 = 1 or ltv * 2 > 1",
+    ],
+)
+def test_null_does_not_match_whatever_is_asked(duck: duckdb.DuckDBPyConnection, segment: str) -> None:
+    assert ask(duck, segment, [{}, {"ltv": None}]) == [False, False]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["abc", "", "1_000", "0x10", "inf", "nan", "1e999", True, [1], {"a": 1}, "1 2", "１", None, "9" * 400],
+)
+def test_what_is_no_number_is_null_when_it_is_compared_with_one(
+    duck: duckdb.DuckDBPyConnection, value: Any
+) -> None:
+    assert says(duck, "not (ltv > 0 or ltv <= 0)", ltv=value) is False
+    assert says(duck, "ltv + 0 is null", ltv=value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-02-30", "2026-1-1", "yesterday", "infinity", "epoch", "0000-01-01", "2026-01-01T24:00", 20260101,
+        "2026-01-01T10:00:60", "2026-01-01 10:00 Europe/Oslo", "2026-01-01T10:00+15:00", True, "10:00", "now",
+    ],
+)  # fmt: skip
+def test_what_is_no_time_is_null_when_it_is_compared_with_one(
+    duck: duckdb.DuckDBPyConnection, value: Any
+) -> None:
+    assert says(duck, "not (at > now() or at <= now())", at=value) is False
+
+
+def test_long_ids_that_are_the_same_double_are_not_the_same_number(duck: duckdb.DuckDBPyConnection) -> None:
+    assert not says(duck, "no = 12345678901234568", no=12345678901234567)
+    assert says(duck, "no = 12345678901234567", no=12345678901234567)
+    assert says(duck, "no < 12345678901234568", no="12345678901234567")
+    assert says(duck, "12345678901234567 in (no)", no=12345678901234567)
+    assert says(duck, "-12345678901234568 < no", no=-12345678901234567)
+    assert says(duck, "no = 100000000000000000", no=1e17)
+
+
+def test_the_time_zone_of_now_does_not_matter() -> None:
+    segment = compile_segment("at > now() and day = current_date")
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=13)))
+    assert segment.sql(NOW) == segment.sql(elsewhere)
+
+
+@pytest.mark.parametrize("pattern", ["", "%", "_", "a%", "%a", "a_b", "%a%b%", "a.c", "[a]", "a\\b", "%%", "a\nb"])
+@pytest.mark.parametrize("operator", ["like", "ilike", "not like"])
+def test_like_means_what_duckdb_means_by_it(
+    duck: duckdb.DuckDBPyConnection, operator: str, pattern: str
+) -> None:
+    texts = ["", "a", "A", "ab", "aXb", "a.c", "abc", "[a]", "a\\b", "aab\nb", "a\nb", "å", "%"]
+    theirs = duck.execute(f"SELECT x {operator} '{pattern}' FROM (SELECT unnest(?) AS x)", [texts]).fetchall()
+    assert ask(duck, f"x {operator} '{pattern}'", [{"x": text} for text in texts]) == [x for (x,) in theirs]
+
+
+def test_a_pattern_made_to_be_slow_is_not(duck: duckdb.DuckDBPyConnection) -> None:
+    segment = "x like '" + "%a_" * 40 + "b'"
+    assert ask(duck, segment, [{"x": "a" * 20_000}] * 10) == [False] * 10
+
+
+def test_names_are_the_properties_that_are_used() -> None:
+    segment = compile_segment("a = 1 and \"b c\".d in ('x') and length(coalesce(e, a)) > 1")
+    assert segment.names == {"a", "b c.d", "e"}
+    assert segment.text.startswith("a = 1")
+
+
+REFUSED = {
+    "select 1": "can't be read",
+    "exists(select 1)": "no function exists",
+    "a in (select b from c)": "can't be used",
+    "(select 1) = 1": "not allowed",
+    "a = 1; drop table x": "can't be read",
+    "read_csv('/etc/passwd') = 1": "no function read_csv",
+    "getenv('HOME') = 'x'": "no function getenv",
+    "regexp_matches(a, 'x')": "no function",
+    "cast(a as int) = 1": "cast",
+    "a::int = 1": "cast",
+    "try_cast(a as int) = 1": "",
+    "case when a then b end": "not allowed",
+    "if(a, b, c)": "not allowed",
+    "a[1] = 1": "not allowed",
+    "a -> 'b' = 1": "no function",
+    "a ->> '$.b' = 1": "",
+    "a.b() = 1": "no name",
+    "a.* = 1": "",
+    "* = 1": "",
+    "count(*) > 1": "no function count",
+    "row_number() over () = 1": "",
+    "list_transform(a, x -> x) = 1": "",
+    "a = ?": "not allowed",
+    "a = $1": "not allowed",
+    "a = :x": "not allowed",
+    "a = any(b)": "",
+    "a ~ 'x'": "",
+    "a % 2 = 1": "not allowed",
+    "a between symmetric 1 and 2": "can't be used",
+    "a collate nocase = 'x'": "not allowed",
+    "a at time zone 'utc' > now()": "not allowed",
+    "current_user = 'x'": "",
+    "trim(both 'x' from a) = 'b'": "can't be used",
+    "a like b": "pattern",
+    "a like 'x!' escape '!'": "escape character",
+    "a in ()": "needs a list",
+    "(a, b) = (1, 2)": "not allowed",
+    "pragma version": "can't be read",
+    "a = null": "is null",
+    "now() > 5": "a time can't be compared with a number",
+    "signup < now() - 30": "interval",
+    "a < interval 1 day": "can't be compared",
+    "a + interval b days > now()": "interval",
+    "now() > date '2026-02-30'": "2026-02-30",
+    "now() + interval 5 parsecs > now()": "no interval",
+    "now() + interval 5000 years > now()": "longer than",
+    "length(a)": "no condition",
+    "'x'": "no condition",
+    "coalesce(a, 1, 'x') = 1": "mixes",
+    "lower(1 + 1) = 'x'": "can't be used as a text",
+    "round(a, b) = 1": "0 to 10",
+    "a = 1e400": "too large",
+    "": "empty",
+    "   ": "empty",
+    "a = 'x": "",
+    "a = 1 b": "near “b”",
+    "a = '\x00'": "control character",
+    "a and": "can't be read",
+    "a = '" + "x" * MAX_LENGTH + "'": "longer than",
+    "(" * 500 + "a": "brackets",
+    "not " * 900 + "a": "too deeply",
+    "- " * 1_900 + "a = 1": "",
+    " + ".join(["a"] * 900) + " = 1": "too deeply",
+    "length(" + "||".join(["a"] * 50) + ") > 1": "texts together",
+}
+
+
+@pytest.mark.parametrize("segment", REFUSED, ids=lambda segment: segment[:40])
+def test_everything_else_is_refused_with_a_sentence(segment: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        compile_segment(segment)
+    assert REFUSED[segment] in refused.value.message
+
+
+def test_a_mistake_is_told_with_its_place() -> None:
+    with pytest.raises(InvalidInput, match=r"line 2, column 6"):
+        compile_segment("a = 1\n and nope(b)")
+
+
+def test_a_long_row_of_alternatives_is_fine(duck: duckdb.DuckDBPyConnection) -> None:
+    assert says(duck, " or ".join(f"a={n}" for n in range(300)), a=299)
+    assert says(duck, f"a in ({', '.join(repr(str(n)) for n in range(500))})", a="499")
+
+
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["", "yes", "No", " true ", "12", "-1.5e3", "007", "1e999", "2026-03-31", "2026-03-31T12:30:15.123456Z",
+         "2024-02-29 10:00+05:30", "0001-01-01T00:00+14:00", "it's", '"', "a%b_c", "Åsa", "null", "\n", "日本", "9" * 300]
+    ),
+    st.text("ab %_'\"\\/.é日\n\t", max_size=8),
+)  # fmt: skip
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.sampled_from([10**17, 10**17 + 1, 2**64, 10**30, 10**300, -(10**18)]),
+    st.floats(-1e6, 1e6).map(lambda number: round(number, 3)),
+    st.sampled_from([1e-7, 1e21, 1e16, 5e-324, 1.7e308, -0.0]),
+    TEXTS,
+)
+NAMES = ["a", "b", "a b", "x.y", 'q"q', "o'k", "å", "*", "a/b~"]
+VALUES = st.one_of(
+    SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from(NAMES), SCALARS, max_size=3)
+)
+ROWS = st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5), min_size=1, max_size=5)
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+names = st.sampled_from(NAMES).map(quoted)
+properties = st.one_of(names, st.tuples(names, names).map(".".join), names.map(lambda name: name + '."0"'))
+compared = st.sampled_from(["=", "<>", "!=", "<", "<=", ">", ">="])
+
+
+@st.composite
+def numbers(draw: st.DrawFn, depth: int = 2) -> str:
+    forms = ["{p}", "{n}", "{n}", "length({t})"]
+    if depth:
+        forms += ["({x} + {y})", "({x} - {y})", "{x} * {y}", "({x} / ({y}))", "-({x})", "abs({x})", "round({x}, 2)"]
+        forms += ["coalesce({x}, 0)", "round({x})"]
+    form = draw(st.sampled_from(forms))
+    number = draw(st.sampled_from(["0", "1", "2.5", "1e3", "100000000000000001", "1e308", "0.001"]))
+    inner = {key: draw(numbers(depth - 1)) if key in form else "" for key in ("{x}", "{y}")}
+    return form.format(
+        p=draw(properties), n=number, t=draw(texts(0)), x=inner["{x}"], y=inner["{y}"]
+    )
+
+
+@st.composite
+def texts(draw: st.DrawFn, depth: int = 2) -> str:
+    forms = ["{p}", "{v}"]
+    if depth:
+        forms += ["lower({x})", "upper({x})", "trim({x})", "({x} || {v})", "concat({x}, {p})", "coalesce({x}, {v})"]
+    form = draw(st.sampled_from(forms))
+    inner = draw(texts(depth - 1)) if "{x}" in form else ""
+    return form.format(p=draw(properties), v=literal(draw(TEXTS)), x=inner)
+
+
+times = st.sampled_from(
+    ["now()", "current_date", "date '2024-02-29'", "timestamp '2026-03-31 12:30:15.123456'"]
+).flatmap(
+    lambda moment: st.sampled_from(["", " - interval 1 month", " + interval '2 years 3 days'", " + interval 90 minutes"])
+    .map(lambda span: moment + span)
+)  # fmt: skip
+
+
+@st.composite
+def conditions(draw: st.DrawFn, depth: int = 2) -> str:
+    kind = draw(st.sampled_from(["number", "text", "time", "like", "in", "null", "bare", "two", "span", *["both"] * depth]))
+    prop, op = draw(properties), draw(compared)
+    match kind:
+        case "number":
+            return f"{draw(numbers())} {op} {draw(st.sampled_from(['1', '-2.5', '100000000000000001', '1e300']))}"
+        case "text":
+            return f"{draw(texts())} {op} {literal(draw(TEXTS))}"
+        case "time":
+            return f"{prop} {op} {draw(times)}"
+        case "span":
+            return f"now() - {prop} {op} interval {draw(st.integers(-9, 900))} days"
+        case "like":
+            negate, form = draw(st.sampled_from(["", "not "])), draw(st.sampled_from(["like", "ilike"]))
+            return f"{draw(texts(1))} {negate}{form} {literal(draw(TEXTS))}"
+        case "in":
+            items = draw(st.lists(st.one_of(TEXTS.map(literal), st.integers(-3, 3).map(str)), min_size=1, max_size=4))
+            return f"{prop} {draw(st.sampled_from(['', 'not ']))}in ({', '.join(items)})"
+        case "null":
+            return f"{draw(numbers(1))} is {draw(st.sampled_from(['', 'not ']))}null"
+        case "bare":
+            return f"{draw(st.sampled_from(['', 'not ']))}{prop}"
+        case "two":
+            return f"{prop} {op} {draw(properties)}"
+    return f"({draw(conditions(depth - 1))} {draw(st.sampled_from(['and', 'or']))} {draw(conditions(depth - 1))})"
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(segment=conditions(), rows=ROWS, ascii=st.booleans())
+@example(segment="a = 1", rows=[{"a": 1}], ascii=True)
+def test_duckdb_and_the_plain_reading_agree(
+    duck: duckdb.DuckDBPyConnection, segment: str, rows: list[dict[str, Any]], ascii: bool
+) -> None:
+    assert ask(duck, segment, rows, ascii) == [matches(segment, row, NOW) for row in rows]
