@@ -24,9 +24,7 @@ def read_journey(source: str, step_types: Mapping[str, type[Step]]) -> Journey:
     """A journey from YAML or JSON text. Raises `InvalidDefinition` with all problems, sorted by line."""
     root, problems = read_document(source)
     if not isinstance(root, document.Mapping):
-        raise InvalidDefinition(
-            [Problem(root.line, "", f"a journey has the keys {', '.join(KEYS)}"), *problems]
-        )
+        raise InvalidDefinition([Problem(root.line, "", f"a journey has the keys {', '.join(KEYS)}"), *problems])
     reading = _Reading(step_types, problems)
     journey = reading.journey(root)
     if problems:

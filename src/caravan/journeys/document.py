@@ -61,9 +61,7 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
-_Event = tuple[
-    str, int, Any
-]  # "scalar", "mapping", "sequence" or "end"; its line; (text, quoted) of a scalar
+_Event = tuple[str, int, Any]  # "scalar", "mapping", "sequence" or "end"; its line; (text, quoted) of a scalar
 
 
 def read_document(source: str) -> tuple[Node, list[Problem]]:
@@ -131,9 +129,7 @@ def _as_key(node: Node, problems: list[Problem]) -> Scalar:
 def _add(parent: Mapping, key: Scalar, node: Node, problems: list[Problem]) -> None:
     if key.text in parent.entries:
         first = parent.lines[key.text]
-        problems.append(
-            Problem(key.line, "", f"the key '{key.text}' stands here twice (first in line {first})")
-        )
+        problems.append(Problem(key.line, "", f"the key '{key.text}' stands here twice (first in line {first})"))
         return
     parent.entries[key.text] = node
     parent.lines[key.text] = key.line

@@ -45,8 +45,7 @@ def _circles(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
     restless = {step.id: index for index, step in enumerate(steps) if not step.takes_time}
     while restless:
         ways = {
-            id: [target for _, target in steps[index].targets() if target in restless]
-            for id, index in restless.items()
+            id: [target for _, target in steps[index].targets() if target in restless] for id, index in restless.items()
         }
         try:
             TopologicalSorter(ways).prepare()

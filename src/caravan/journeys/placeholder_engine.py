@@ -198,13 +198,9 @@ def make_environment(html: bool) -> Environment:
     environment.add_filter("date", _date)
     environment.add_filter("raw", environment.filters["safe"])
     environment.add_tag(_Output)
-    environment.tags = {
-        name: tag for name, tag in environment.tags.items() if name in TAGS or name in _INTERNAL_TAGS
-    }
+    environment.tags = {name: tag for name, tag in environment.tags.items() if name in TAGS or name in _INTERNAL_TAGS}
     known = environment.filters
-    environment.filters = {
-        name: known[name] if name in _CHEAP else _guarded(name, known[name]) for name in FILTERS
-    }
+    environment.filters = {name: known[name] if name in _CHEAP else _guarded(name, known[name]) for name in FILTERS}
     return environment
 
 

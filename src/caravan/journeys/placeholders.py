@@ -60,10 +60,7 @@ class Template:
             return buffer.getvalue()
         escape = context.autoescape
         result = "".join(
-            [
-                part if isinstance(part, str) else to_text(part.evaluate(context), escape)
-                for part in self._parts
-            ]
+            [part if isinstance(part, str) else to_text(part.evaluate(context), escape) for part in self._parts]
         )
         if len(result) * 4 > MAX_OUTPUT and len(result.encode(errors="replace")) > MAX_OUTPUT:
             raise LiquidError(f"the text becomes longer than {MAX_OUTPUT} bytes", token=None)

@@ -131,9 +131,7 @@ def _big(node: Node, args: list[str]) -> str:
     (number, literal), op = args, node.value
     text = _write(node.args[0].args[0])
     exact = f"CAST('{node.args[1].value}' AS DECIMAL({MAX_DIGITS}, 0))"
-    by_digits = (
-        f"coalesce(try_cast({text} AS DECIMAL({MAX_DIGITS}, 0)) {op} {exact}, {literal} {op} {literal})"
-    )
+    by_digits = f"coalesce(try_cast({text} AS DECIMAL({MAX_DIGITS}, 0)) {op} {exact}, {literal} {op} {literal})"
     return f"CASE WHEN {number} = {literal} THEN {by_digits} ELSE {number} {op} {literal} END"
 
 

@@ -96,6 +96,10 @@ def _parse(text: str) -> exp.Expr:
         raise InvalidInput("the segment is nested too deeply") from None
     except SqlglotError as error:
         raise InvalidInput(_sentence(error)) from None
+    except InvalidInput:
+        raise
+    except Exception:  # the parser trips over some texts, in ways of its own
+        raise InvalidInput("the segment can't be read as a condition") from None
     _check_depth(parsed)
     return parsed
 
@@ -105,7 +109,9 @@ def _check_brackets(text: str) -> None:
     for token in sqlglot.tokenize(text, dialect="duckdb"):
         depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
         if depth > MAX_BRACKETS:
-            raise InvalidInput(f"more than {MAX_BRACKETS} brackets are open at once (line {token.line}, column {token.col})")
+            raise InvalidInput(
+                f"more than {MAX_BRACKETS} brackets are open at once (line {token.line}, column {token.col})"
+            )
 
 
 def _check_depth(parsed: exp.Expr) -> None:
@@ -136,7 +142,9 @@ def _refuse(node: exp.Expr, what: str) -> InvalidInput:
     return InvalidInput(f"{what} (line {meta['line']}, column {column})")
 
 
-def _read(node: exp.Expr) -> Node:
+def _read(node: exp.Expr | None) -> Node:
+    if not isinstance(node, exp.Expr):
+        raise InvalidInput("the segment misses an operand")
     reader = _READERS.get(type(node))
     if reader is None:
         raise _refuse(node, _not_allowed(node))
@@ -249,9 +257,7 @@ def _arithmetic(op: str) -> Callable[[exp.Expr], Node]:
 def _function(name: str, result: Kind, argument: Kind = Kind.TEXT) -> Callable[[exp.Expr], Node]:
     def read(node: exp.Expr) -> Node:
         operands = [node.this, node.args.get("expression"), *node.expressions]
-        return Node(
-            name, result, tuple(tree.read(_read(each), argument) for each in operands if each is not None)
-        )
+        return Node(name, result, tuple(tree.read(_read(each), argument) for each in operands if each is not None))
 
     return read
 

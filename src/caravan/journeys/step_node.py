@@ -47,9 +47,7 @@ class StepNode:
             if isinstance(branch, document.Mapping):
                 ways += [((kind, index, key), branch.entries.get(key)) for key in ("to", "else")]
         found = [
-            (join(path).lstrip("."), node.text)
-            for path, node in ways
-            if isinstance(node, Scalar) and not node.empty
+            (join(path).lstrip("."), node.text) for path, node in ways if isinstance(node, Scalar) and not node.empty
         ]
         id = entries.get("id")
         return StandIn.model_construct(id=id.text if isinstance(id, Scalar) else "", ways=found)

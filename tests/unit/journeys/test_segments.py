@@ -117,9 +117,7 @@ def test_null_does_not_match_whatever_is_asked(duck: duckdb.DuckDBPyConnection, 
     "value",
     ["abc", "", "1_000", "0x10", "inf", "nan", "1e999", True, [1], {"a": 1}, "1 2", "１", None, "9" * 400],
 )
-def test_what_is_no_number_is_null_when_it_is_compared_with_one(
-    duck: duckdb.DuckDBPyConnection, value: Any
-) -> None:
+def test_what_is_no_number_is_null_when_it_is_compared_with_one(duck: duckdb.DuckDBPyConnection, value: Any) -> None:
     assert says(duck, "not (ltv > 0 or ltv <= 0)", ltv=value) is False
     assert says(duck, "ltv + 0 is null", ltv=value)
 
@@ -131,9 +129,7 @@ def test_what_is_no_number_is_null_when_it_is_compared_with_one(
         "2026-01-01T10:00:60", "2026-01-01 10:00 Europe/Oslo", "2026-01-01T10:00+15:00", True, "10:00", "now",
     ],
 )  # fmt: skip
-def test_what_is_no_time_is_null_when_it_is_compared_with_one(
-    duck: duckdb.DuckDBPyConnection, value: Any
-) -> None:
+def test_what_is_no_time_is_null_when_it_is_compared_with_one(duck: duckdb.DuckDBPyConnection, value: Any) -> None:
     assert says(duck, "not (at > now() or at <= now())", at=value) is False
 
 
@@ -154,9 +150,7 @@ def test_the_time_zone_of_now_does_not_matter() -> None:
 
 @pytest.mark.parametrize("pattern", ["", "%", "_", "a%", "%a", "a_b", "%a%b%", "a.c", "[a]", "a\\b", "%%", "a\nb"])
 @pytest.mark.parametrize("operator", ["like", "ilike", "not like"])
-def test_like_means_what_duckdb_means_by_it(
-    duck: duckdb.DuckDBPyConnection, operator: str, pattern: str
-) -> None:
+def test_like_means_what_duckdb_means_by_it(duck: duckdb.DuckDBPyConnection, operator: str, pattern: str) -> None:
     texts = ["", "a", "A", "ab", "aXb", "a.c", "abc", "[a]", "a\\b", "aab\nb", "a\nb", "å", "%"]
     theirs = duck.execute(f"SELECT x {operator} '{pattern}' FROM (SELECT unnest(?) AS x)", [texts]).fetchall()
     assert ask(duck, f"x {operator} '{pattern}'", [{"x": text} for text in texts]) == [x for (x,) in theirs]
@@ -261,7 +255,8 @@ def test_a_long_row_of_alternatives_is_fine(duck: duckdb.DuckDBPyConnection) -> 
 TEXTS = st.one_of(
     st.sampled_from(
         ["", "yes", "No", " true ", "12", "-1.5e3", "007", "1e999", "2026-03-31", "2026-03-31T12:30:15.123456Z",
-         "2024-02-29 10:00+05:30", "0001-01-01T00:00+14:00", "it's", '"', "a%b_c", "Åsa", "null", "\n", "日本", "9" * 300]
+         "2024-02-29 10:00+05:30", "0001-01-01T00:00+14:00", "it's", '"', "a%b_c", "Åsa", "null", "\n", "日本",
+         "9" * 300]
     ),
     st.text("ab %_'\"\\/.é日\n\t", max_size=8),
 )  # fmt: skip
@@ -275,9 +270,7 @@ SCALARS = st.one_of(
     TEXTS,
 )
 NAMES = ["a", "b", "a b", "x.y", 'q"q', "o'k", "å", "*", "a/b~"]
-VALUES = st.one_of(
-    SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from(NAMES), SCALARS, max_size=3)
-)
+VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from(NAMES), SCALARS, max_size=3))
 ROWS = st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5), min_size=1, max_size=5)
 
 
@@ -298,21 +291,34 @@ compared = st.sampled_from(["=", "<>", "!=", "<", "<=", ">", ">="])
 def numbers(draw: st.DrawFn, depth: int = 2) -> str:
     forms = ["{p}", "{n}", "{n}", "length({t})"]
     if depth:
-        forms += ["({x} + {y})", "({x} - {y})", "{x} * {y}", "({x} / ({y}))", "-({x})", "abs({x})", "round({x}, 2)"]
+        forms += [
+            "({x} + {y})",
+            "({x} - {y})",
+            "{x} * {y}",
+            "({x} / ({y}))",
+            "-({x})",
+            "abs({x})",
+            "round({x}, 2)",
+        ]
         forms += ["coalesce({x}, 0)", "round({x})"]
     form = draw(st.sampled_from(forms))
     number = draw(st.sampled_from(["0", "1", "2.5", "1e3", "100000000000000001", "1e308", "0.001"]))
     inner = {key: draw(numbers(depth - 1)) if key in form else "" for key in ("{x}", "{y}")}
-    return form.format(
-        p=draw(properties), n=number, t=draw(texts(0)), x=inner["{x}"], y=inner["{y}"]
-    )
+    return form.format(p=draw(properties), n=number, t=draw(texts(0)), x=inner["{x}"], y=inner["{y}"])
 
 
 @st.composite
 def texts(draw: st.DrawFn, depth: int = 2) -> str:
     forms = ["{p}", "{v}"]
     if depth:
-        forms += ["lower({x})", "upper({x})", "trim({x})", "({x} || {v})", "concat({x}, {p})", "coalesce({x}, {v})"]
+        forms += [
+            "lower({x})",
+            "upper({x})",
+            "trim({x})",
+            "({x} || {v})",
+            "concat({x}, {p})",
+            "coalesce({x}, {v})",
+        ]
     form = draw(st.sampled_from(forms))
     inner = draw(texts(depth - 1)) if "{x}" in form else ""
     return form.format(p=draw(properties), v=literal(draw(TEXTS)), x=inner)
@@ -321,14 +327,17 @@ def texts(draw: st.DrawFn, depth: int = 2) -> str:
 times = st.sampled_from(
     ["now()", "current_date", "date '2024-02-29'", "timestamp '2026-03-31 12:30:15.123456'"]
 ).flatmap(
-    lambda moment: st.sampled_from(["", " - interval 1 month", " + interval '2 years 3 days'", " + interval 90 minutes"])
-    .map(lambda span: moment + span)
+    lambda moment: st.sampled_from(
+        ["", " - interval 1 month", " + interval '2 years 3 days'", " + interval 90 minutes"]
+    ).map(lambda span: moment + span)
 )  # fmt: skip
 
 
 @st.composite
 def conditions(draw: st.DrawFn, depth: int = 2) -> str:
-    kind = draw(st.sampled_from(["number", "text", "time", "like", "in", "null", "bare", "two", "span", *["both"] * depth]))
+    kind = draw(
+        st.sampled_from(["number", "text", "time", "like", "in", "null", "bare", "two", "span", *["both"] * depth])
+    )
     prop, op = draw(properties), draw(compared)
     match kind:
         case "number":
@@ -354,7 +363,11 @@ def conditions(draw: st.DrawFn, depth: int = 2) -> str:
     return f"({draw(conditions(depth - 1))} {draw(st.sampled_from(['and', 'or']))} {draw(conditions(depth - 1))})"
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(segment=conditions(), rows=ROWS, ascii=st.booleans())
 @example(segment="a = 1", rows=[{"a": 1}], ascii=True)
 def test_duckdb_and_the_plain_reading_agree(
