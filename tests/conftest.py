@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from caravan.store.migrate import migrate
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of a PostgreSQL: the one that TEST_DATABASE_URL names, else an embedded one."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given is not None:
         yield given
         return
-    with embedded(tmp_path_factory.mktemp("postgres"), wait=True) as url:
+    # Not a folder of pytest's: a later run at the same time would tidy it away.
+    with tempfile.TemporaryDirectory(prefix="caravan-test-") as folder, embedded(Path(folder), wait=True) as url:
         yield url
 
 

@@ -19,7 +19,7 @@ from caravan.engine.report import Report, report, reports
 from caravan.intake.rejects import read_rejects
 from caravan.store import batches
 from caravan.store.batches import Batch
-from caravan.store.database import Connection
+from caravan.store.database import Connection, snapshot
 from caravan.store.idempotency import Answer
 
 router = APIRouter(tags=["batches"])
@@ -62,7 +62,7 @@ async def list_batches(
     before: Annotated[str | None, Query(description="The last batch of the page before.")] = None,
 ) -> list[dict[str, Any]]:
     """A customer's batches, newest first; the header `Link` leads to the next page."""
-    async with engine.pool.connection() as connection:
+    async with snapshot(engine.pool) as connection:
         found = await batches.page(connection, customer, limit, before)
         answer = [shown(each) for each in await reports(engine, connection, found)]
     if len(found) == limit:
@@ -78,7 +78,7 @@ async def show_batch(batchid: str, customer: ACustomer, engine: AnEngine) -> dic
 
 
 async def _show(engine: Engine, customer: int, batch: str) -> dict[str, Any]:
-    async with engine.pool.connection() as connection:
+    async with snapshot(engine.pool) as connection:
         found = await batches.of_customer(connection, customer, batch)
         return shown(await report(engine, connection, found))
 

@@ -12,7 +12,7 @@ from psycopg.rows import DictRow
 from caravan.engine.engine import Engine
 from caravan.steps.deliver import AGAIN
 from caravan.store import sql
-from caravan.store.database import rows
+from caravan.store.database import rows, snapshot
 from caravan.store.files import Files
 from caravan.store.windows import JOURNAL, records_of_batch
 
@@ -52,8 +52,7 @@ class Journal:
 
 async def open_journal(engine: Engine, batch: str, wanted: Filter) -> Journal:
     """The journal as it is now: each contact's stay at a step is in it at most once."""
-    async with engine.pool.connection() as connection, connection.transaction():
-        await connection.execute("set transaction isolation level repeatable read")
+    async with snapshot(engine.pool) as connection:
         files = await rows(
             connection,
             _Q.journal,

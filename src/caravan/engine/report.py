@@ -25,7 +25,7 @@ async def report(engine: Engine, connection: Connection, batch: Batch) -> Report
 
 
 async def reports(engine: Engine, connection: Connection, found: list[Batch]) -> list[Report]:
-    """Report several batches, each ledger consistent in itself."""
+    """Report several batches. On a snapshot, or with the batch locked: only then does a ledger that moves balance."""
     ids = [batch.id for batch in found]
     steps = await ledger.step_counts(connection, ids)
     rejected = await ledger.rejected_counts(connection, ids)

@@ -39,6 +39,14 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
         await pool.close()
 
 
+@asynccontextmanager
+async def snapshot(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection that only reads, and sees the database at one moment: what it reads fits together."""
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute("set transaction isolation level repeatable read, read only")
+        yield connection
+
+
 async def rows(connection: Connection, query: str, **values: Any) -> list[DictRow]:
     """All rows of a query."""
     return await (await connection.execute(query, values)).fetchall()

@@ -97,7 +97,7 @@ async def test_another_type_is_unsupported(house: House, kind: str) -> None:
 
 async def test_a_file_over_the_limit_is_refused_and_leaves_nothing(idle_house: House) -> None:
     house = idle_house
-    small = house.engine.settings.model_copy(update={"max_file_bytes": 100})
+    small = house.engine.settings.model_copy(update={"max_file_bytes": 150})
     object.__setattr__(house.engine, "settings", small)
     await house.publish(EXIT)
     opened = await _open(house)
