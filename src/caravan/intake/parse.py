@@ -31,23 +31,31 @@ _DOUBTFUL = "|".join(
 )
 
 
+_QUERIES = sql.load("caravan.intake", "rows.sql")
+
+
 def parse(connection: duckdb.DuckDBPyConnection, rows: pa.StringArray) -> Matches:
     """Those of `rows` that DuckDB reads beyond doubt as the strict reading does."""
-    doubtful = pc.match_substring_regex(rows, _DOUBTFUL).to_numpy(zero_copy_only=False)
-    places = np.flatnonzero(~doubtful)
+    # A parse that fails is dear, so rows that are hopeless at first sight don't get that far either.
+    hopeful = pc.and_(pc.match_substring_regex(rows, r"^\s*\{"), pc.match_substring(rows, '"id"'))
+    clear = pc.and_not(hopeful, pc.match_substring_regex(rows, _DOUBTFUL))
+    places = np.flatnonzero(clear.to_numpy(zero_copy_only=False))
     table = pa.table({"place": places, "row": rows.take(pa.array(places))})
-    connection.register("rows", table)
-    parsed = connection.sql(sql.load("caravan.intake", "rows.sql").parsed).to_arrow_table().combine_chunks()
-    connection.unregister("rows")
-    return _without_duplicates(parsed)
+    return _without_duplicates(_ask(connection, "rows", table, _QUERIES.parsed))
 
 
 def hashes(connection: duckdb.DuckDBPyConnection, ids: pa.StringArray) -> NDArray[np.uint64]:
     """A 64-bit hash of each id, in order."""
-    connection.register("accepted", pa.table({"id": ids}))
-    table = connection.sql(sql.load("caravan.intake", "rows.sql").hashes).to_arrow_table()
-    connection.unregister("accepted")
+    table = _ask(connection, "accepted", pa.table({"id": ids}), _QUERIES.hashes)
     return np.asarray(table["hash"].to_numpy(), dtype=np.uint64)
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table, query: str) -> pa.Table:
+    connection.register(name, table)
+    try:
+        return connection.sql(query).to_arrow_table()
+    finally:
+        connection.unregister(name)
 
 
 def _without_duplicates(parsed: pa.Table) -> Matches:

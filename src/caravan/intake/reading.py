@@ -275,7 +275,10 @@ def _merge(lost: pa.Table, rejects: Path | None, group: int | None) -> pa.Table:
 
 
 def _all_bad(rows: int, rejects: Path | None) -> FileFailed:
-    first = next(read_rejects(rejects)) if rejects else None
-    where = f" The first problem is on line {first.line}: {first.message}" if first else ""
-    count = "The only row" if rows == 1 else f"None of the {rows:,} rows"
-    return FileFailed(FileFailure.TOO_MANY_REJECTS, f"{count} can be used.{where}")
+    assert rejects is not None, "Rows that were neither taken nor refused."
+    first = next(read_rejects(rejects))
+    if rows == 1:
+        message = f"The only row can't be used. The problem on line {first.line}: {first.message}"
+    else:
+        message = f"None of the {rows:,} rows can be used. The first problem is on line {first.line}: {first.message}"
+    return FileFailed(FileFailure.TOO_MANY_REJECTS, message)

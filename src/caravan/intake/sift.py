@@ -12,6 +12,7 @@ from caravan.intake.blocks import Block
 from caravan.intake.parse import parse
 from caravan.intake.rejects import Reject, shown
 from caravan.intake.template import Matches, Template, learn
+from caravan.intake.utf8 import not_utf8
 
 BOM = b"\xef\xbb\xbf"
 SAMPLE = 200  # rows from which a template is learned
@@ -105,8 +106,9 @@ class _Rows:
         self._binary = pa.Array.from_buffers(pa.binary(), len(self._starts), buffers)
         self._strings = pa.Array.from_buffers(pa.string(), len(self._starts), buffers)
         self._lengths = self._ends - self._starts
-        only_return = (self._lengths == 1) & (np.frombuffer(block.data, np.uint8)[self._starts] == ord("\r"))
-        self._empty = (self._lengths == 0) | only_return
+        self._empty = self._lengths == 0
+        single = np.flatnonzero(self._lengths == 1)
+        self._empty[single] = np.frombuffer(block.data, np.uint8)[self._starts[single]] == ord("\r")
         self._utf8 = self._are_utf8()
 
     @property
@@ -141,19 +143,12 @@ class _Rows:
         return Matches(which[found.rows], found.ids, found.properties)
 
     def _are_utf8(self) -> NDArray[np.bool_]:
+        good = np.ones(len(self._starts), np.bool_)
         try:
             self._binary.cast(pa.string())
         except pa.ArrowInvalid:
-            return np.array([_is_utf8(self.line(each)) for each in range(len(self._starts))])
-        return np.ones(len(self._starts), np.bool_)
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+            good[np.searchsorted(self._ends, not_utf8(self._block.data))] = False
+        return good
 
 
 def _in_order(found: list[Matches], first_line: int) -> pa.Table:

@@ -23,6 +23,7 @@ _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|$)')
 _NOT_A_BRACKET = re.compile(r"[^\[\]{}]++")
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONG = re.compile(rf"[0-9]{{{DIGITS + 1}}}")
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*+\\u0000")
 
 
@@ -93,7 +94,7 @@ def _decode(line: bytes) -> str:
 def _parse(text: str) -> _Members:
     _check_depth(text)
     try:
-        row = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_int=_integer)
+        row = (_LONG_DECODER if len(text) > DIGITS and _LONG.search(text) else _DECODER).decode(text)
     except json.JSONDecodeError as error:
         message = f"The row is not JSON: {error.msg} at character {error.pos + 1}."
         raise _Refusal(RejectCode.NOT_JSON, message) from None
@@ -130,6 +131,12 @@ def _no_constant(name: str) -> NoReturn:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits.lstrip("-")) <= DIGITS else math.inf
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)
+# Asking back for each integer costs as much as all the rest, so only rows with long ones do.
+_LONG_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant, parse_int=_integer)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _check_surrogates(row: object) -> None:
@@ -172,7 +179,7 @@ def _properties(row: _Members) -> str:
         message = f"The properties must be an object, not {_kind(value)}."
         raise _Refusal(RejectCode.BAD_PROPERTIES, message)
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
     except ValueError:
         message = "The properties have a number that is too large."
         raise _Refusal(RejectCode.BAD_PROPERTIES, message) from None

@@ -1,6 +1,6 @@
 -- name: parsed
--- Reads id and properties of each row with one parse and writes them again without white space; `try` gives null
--- for what is no JSON. Only what the strict reading would give the same way comes back: an id that is a plain
+-- Reads id and properties of each row and writes them again without white space. `json_valid` goes first because
+-- one row that fails would fail the query, and `try` reads all its neighbours one by one. Only what the strict reading would give the same way comes back: an id that is a plain
 -- integer, or a string without escapes and control characters and not only white space, and properties that are
 -- an object. `names` are the members of the properties.
 select
@@ -17,7 +17,12 @@ from (
         end as id,
         read.properties as properties,
         json_keys(read.properties) as names
-    from (select place, try(json_transform(row, '{"id": "JSON", "properties": "JSON"}')) as read from rows)
+    from (
+        select
+            place,
+            case when json_valid(row) then json_transform(row, '{"id": "JSON", "properties": "JSON"}') end as read
+        from rows
+    )
 )
 where id is not null and length(id) <= 256 and (properties is null or starts_with(properties, '{'))
 
