@@ -29,7 +29,7 @@ def _positive(value: Any) -> Decimal:
         weight = Decimal(str(value).strip())
     except InvalidOperation:
         weight = Decimal(0)
-    if not Decimal("0.000001") <= weight <= 10**9:
+    if not weight.is_finite() or not Decimal("0.000001") <= weight <= 10**9:
         raise ValueError("a weight is a positive number, like 50 or 0.5")
     return weight
 

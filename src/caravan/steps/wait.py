@@ -14,7 +14,7 @@ from caravan.store.ledger import Outcome, Record
 LONGEST = timedelta(days=3_653)  # ten years
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _PLAIN = re.compile(
-    r"([0-9]{1,12})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d|days?|w|weeks?)\b\s*", re.IGNORECASE
+    r"([0-9]{1,12})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d|days?|w|weeks?)(?![a-z])\s*", re.IGNORECASE
 )
 # ISO 8601-1 §5.5.2, without years and months, which have no fixed length.
 _ISO = re.compile(

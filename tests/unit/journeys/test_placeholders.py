@@ -151,8 +151,9 @@ values = st.recursive(
     max_leaves=6,
 )
 arguments = st.sampled_from(["", ": 1", ": 'a'", ": a", ": -3, 2", ": 'a', 'b'", ": b, a"])
+PIECES = "{{ }} {% %} a b.c | : , 'x' 1 .. ( ) [ ] if endif for x in endfor assign = == else raw"
 soup = st.lists(
-    st.sampled_from("{{ }} {% %} a b.c | : , 'x' 1 .. ( ) [ ] if endif for x in endfor assign = == else raw".split()),
+    st.sampled_from(PIECES.split()),
     max_size=12,
 ).map(" ".join)
 
