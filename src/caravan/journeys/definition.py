@@ -18,6 +18,8 @@ from caravan.journeys.wording import SHARED, explain, keys_of, unknown_key
 KEYS = ("journey", "name", "steps")
 MAX_JOURNEY = 2**63 - 1
 MAX_NAME = 200
+MAX_STEPS = 1_000
+MAX_PROBLEMS = 1_000  # that are told
 
 
 def read_journey(source: str, step_types: Mapping[str, type[Step]]) -> Journey:
@@ -28,8 +30,16 @@ def read_journey(source: str, step_types: Mapping[str, type[Step]]) -> Journey:
     reading = _Reading(step_types, problems)
     journey = reading.journey(root)
     if problems:
-        raise InvalidDefinition(problems)
+        raise InvalidDefinition(_first(problems))
     return journey
+
+
+def _first(problems: list[Problem]) -> list[Problem]:
+    """As many as people can use."""
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    told = sorted(problems)[:MAX_PROBLEMS]
+    return [*told, Problem(told[-1].line, "~", f"and {len(problems) - MAX_PROBLEMS} more problems from here on")]
 
 
 def as_dict(journey: Journey) -> dict[str, Any]:
@@ -93,6 +103,9 @@ class _Reading:
         node = root.entries.get("steps")
         if not isinstance(node, Sequence) or not node.items:
             self.note(node.line if node else root.line, "", "a journey needs steps: a list with at least one")
+            return ()
+        if len(node.items) > MAX_STEPS:
+            self.note(node.line, "", f"a journey has at most {MAX_STEPS} steps")
             return ()
         nodes = [StepNode(item, index) for index, item in enumerate(node.items)]
         steps = [self.step(each) or each.stand_in(self.step_types) for each in nodes]

@@ -6,22 +6,26 @@ from graphlib import CycleError, TopologicalSorter
 
 from caravan.journeys.model import Step
 
+MAX_HINTS = 20  # for the first targets that are missing; looking for what was meant takes a while
+
 
 def check_ways(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
     """What is wrong with the ways between steps: (index of the step, where in it, message)."""
-    ids = [step.id for step in steps]
-    known = set(ids)
-    for index, step in enumerate(steps):
-        for where, target in step.targets():
-            if target not in known:
-                yield index, where, f"there is no step '{target}'{_hint(target, ids)}"
+    yield from _missing(steps)
     yield from _unreachable(steps)
     yield from _circles(steps)
 
 
-def _hint(target: str, ids: list[str]) -> str:
-    close = get_close_matches(target, ids, 1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+def _missing(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
+    ids = {step.id: None for step in steps}
+    hints = MAX_HINTS
+    for index, step in enumerate(steps):
+        for where, target in step.targets():
+            if target not in ids:
+                close = get_close_matches(target, ids, 1) if hints > 0 else []
+                hints -= 1
+                hint = f"; did you mean '{close[0]}'?" if close else ""
+                yield index, where, f"there is no step '{target}'{hint}"
 
 
 def _unreachable(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
