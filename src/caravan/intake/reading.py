@@ -29,7 +29,7 @@ from caravan.settings import Settings
 
 __all__ = ["Limits", "Part", "Receipt", "read_contacts"]
 
-BLOCK_BYTES = 32 << 20  # of text in one block, and so in one part
+BLOCK_BYTES = 16 << 20  # of text in one block, and so in one part
 ROW_GROUP = 16_384  # contacts; senders read slices of a few hundred
 
 Progress = Callable[[int, int], None]

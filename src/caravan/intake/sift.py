@@ -59,16 +59,19 @@ class Sieve:
     def _by_template(self, rows: "_Rows", left: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Matches]]:
         """The rows that are left, and the matches."""
         found: list[Matches] = []
-        for _ in range(2):
-            count = len(left)
-            if count and self._template:
-                matches = rows.match(self._template, left)
-                found.append(matches)
-                left = np.setdiff1d(left, matches.rows, assume_unique=True)
-            if len(left) <= (1 - POOR) * count or len(found) > 1:
-                break
-            self._template = self._learn(rows, left)
+        enough = (1 - POOR) * len(left)
+        if self._template:
+            left = self._match(self._template, rows, left, found)
+        if len(left) > enough and (template := self._learn(rows, left)):
+            self._template = template
+            left = self._match(template, rows, left, found)
         return left, found
+
+    def _match(
+        self, template: Template, rows: "_Rows", left: NDArray[np.int64], found: list[Matches]
+    ) -> NDArray[np.int64]:
+        found.append(rows.match(template, left))
+        return np.setdiff1d(left, found[-1].rows, assume_unique=True)
 
     def _learn(self, rows: "_Rows", among: NDArray[np.int64]) -> Template | None:
         sample = [rows.line(each) for each in among[:: max(1, len(among) // SAMPLE)].tolist()]

@@ -3,14 +3,16 @@ r"""The first fast reading: most files repeat one shape, and a regular expressio
 From some rows that the strict reading accepted a template is learned: the bytes around id and properties, and the
 names, in their order, of all members inside. Its pattern is a whole grammar: JSON strings without lone surrogates
 and NUL, numbers that are finite, each name once. So a row that matches needs no other check, and its properties are
-taken as they stand in the file. RE2 finds out in one pass without backtracking, some 300 MB/s on one core, where
-parsing, writing again and collecting the names takes four times as long (docs/decisions.md).
+taken as they stand in the file. RE2 finds out in one pass without backtracking, 150 to 400 MB/s on one core, where
+parsing, writing again and collecting the names takes three to four times as long.
 """
 
 import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from caravan.intake.strict import ID_LENGTH, Accepted
 
-MOST_MEMBERS = 150  # beyond that the automaton outgrows RE2's memory and gets slow
+MOST_MEMBERS = 80  # beyond that the automaton outgrows RE2's memory and gets slow
 MOST_DEPTH = 4
 
 _W = r"[ \t\r]*"
@@ -30,7 +32,7 @@ _UNICODE = (
     r"|[dD][0-7]X{2}|[dD][89abAB]X{2}\\u[dD][c-fC-F]X{2})"
 ).replace("X", _HEX)
 _STRING = rf'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u{_UNICODE})*"'
-_NUMBER = r"-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,2})?"
+_NUMBER = r"-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?"
 _SCALAR = rf"{_STRING}|{_NUMBER}|true|false|null"
 _STRING_ID = r"[!#-\[\]-~][ !#-\[\]-~]*"  # printable ASCII that begins with a visible character
 _NUMBER_ID = r"(?:0|-?[1-9][0-9]*)"
@@ -144,20 +146,22 @@ class _Value:
 
 @dataclass(slots=True)
 class _Members:
-    """The objects that were seen at one place: their members, in the one order that all of them keep."""
+    """The objects that were seen at one place: their members, and which came right before which."""
 
     seen: int = 0  # not counting empty ones
     empty: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    before: dict[str, set[str]] = field(default_factory=dict)
     values: dict[str, _Value] = field(default_factory=dict)
 
     def see(self, members: dict[str, object], depth: int) -> None:
-        if not members:
-            self.empty = True
-        if not members or (order := _merged(list(self.counts), list(members))) is None:
-            return
-        self.seen += 1
-        self.counts = {name: self.counts.get(name, 0) + (name in members) for name in order}
+        self.seen += bool(members)
+        self.empty = self.empty or not members
+        self.counts.update(members.keys())
+        for name in members:
+            self.before.setdefault(name, set())
+        for before, name in pairwise(members):
+            self.before[name].add(before)
         for name, value in members.items():
             self.values.setdefault(name, _Value()).see(value, depth + 1)
 
@@ -167,42 +171,28 @@ class _Members:
     def pattern(self) -> str | None:
         """An object whose members keep the order, and in which those that are sometimes missing may be missing.
 
-        None if no member is in all objects: then there is nothing that the commas could hang on.
+        None if there is no such order, or if no member is in all objects: then there is nothing to hang commas on.
         """
-        always = [name for name, count in self.counts.items() if count == self.seen]
-        if self.counts and not always:
+        try:
+            order = list(TopologicalSorter(self.before).static_order())
+        except CycleError:
             return None
-        members = "".join(self._pieces(always[0])) if always else ""
+        always = [name for name in order if self.counts[name] == self.seen]
+        if order and not always:
+            return None
+        members = "".join(self._pieces(order, always[0])) if always else ""
         return rf"\{{{_W}(?:{members}){'?' if self.empty else ''}\}}"
 
-    def _pieces(self, anchor: str) -> list[str]:
+    def _pieces(self, order: list[str], anchor: str) -> list[str]:
         pieces, comma, behind = [], f",{_W}", False
-        for name, count in self.counts.items():
+        for name in order:
             member = (
                 f"{_quote(json.dumps(name, ensure_ascii=False))}{_W}:{_W}{self.values[name].pattern()}{_W}"
             )
             piece = comma + member if behind else member + ("" if name == anchor else comma)
-            pieces.append(piece if count == self.seen else f"(?:{piece})?")
+            pieces.append(piece if self.counts[name] == self.seen else f"(?:{piece})?")
             behind = behind or name == anchor
         return pieces
-
-
-def _merged(known: list[str], names: list[str]) -> list[str] | None:
-    """`known` with the new names put in where they came, or None if the two disagree about the order."""
-    places = {name: place for place, name in enumerate(known)}
-    old = [places[name] for name in names if name in places]
-    if old != sorted(old):
-        return None
-    merged, rest = [], iter(known)
-    for name in names:
-        if name in places:
-            for each in rest:
-                merged.append(each)
-                if each == name:
-                    break
-        else:
-            merged.append(name)
-    return merged + list(rest)
 
 
 def _quote(text: str) -> str:
