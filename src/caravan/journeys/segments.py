@@ -247,7 +247,12 @@ def _not(node: Node) -> Node:
 
 
 def _comparison(op: str) -> Callable[[exp.Expr], Node]:
-    return lambda node: tree.compare(op, _read(node.this), _read(node.expression))
+    def read(node: exp.Expr) -> Node:
+        if isinstance(node.this, (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)):
+            raise InvalidInput("comparisons can't be chained; join them with `and`")
+        return tree.compare(op, _read(node.this), _read(node.expression))
+
+    return read
 
 
 def _arithmetic(op: str) -> Callable[[exp.Expr], Node]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from caravan.errors import InvalidDefinition, NotFound
 from caravan.journeys.definition import as_dict, load_journey, read_journey
 from caravan.journeys.model import Journey
-from caravan.steps import STEP_TYPES
+from caravan.steps.registry import STEP_TYPES
 
 SPRING = """\
 journey: 4711

@@ -9,7 +9,7 @@ from caravan.journeys.definition import read_journey
 from caravan.journeys.placeholder_engine import FILTERS, TAGS
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.segments import FUNCTIONS, UNITS, compile_segment
-from caravan.steps import STEP_TYPES
+from caravan.steps.registry import STEP_TYPES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "journeys.md").read_text(encoding="utf-8")
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 from segments_plain import matches
 
 from caravan.errors import InvalidInput
@@ -206,6 +204,8 @@ REFUSED = {
     "a in ()": "needs a list",
     "(a, b) = (1, 2)": "not allowed",
     "pragma version": "can't be read",
+    "1 < a < 5": "chained",
+    "a = b = c": "chained",
     "a = null": "is null",
     "now() > 5": "a time can't be compared with a number",
     "signup < now() - 30": "interval",
@@ -252,125 +252,14 @@ def test_a_long_row_of_alternatives_is_fine(duck: duckdb.DuckDBPyConnection) -> 
     assert says(duck, f"a in ({', '.join(repr(str(n)) for n in range(500))})", a="499")
 
 
-TEXTS = st.one_of(
-    st.sampled_from(
-        ["", "yes", "No", " true ", "12", "-1.5e3", "007", "1e999", "2026-03-31", "2026-03-31T12:30:15.123456Z",
-         "2024-02-29 10:00+05:30", "0001-01-01T00:00+14:00", "it's", '"', "a%b_c", "Åsa", "null", "\n", "日本",
-         "9" * 300]
-    ),
-    st.text("ab %_'\"\\/.é日\n\t", max_size=8),
-)  # fmt: skip
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-5, 5),
-    st.sampled_from([10**17, 10**17 + 1, 2**64, 10**30, 10**300, -(10**18)]),
-    st.floats(-1e6, 1e6).map(lambda number: round(number, 3)),
-    st.sampled_from([1e-7, 1e21, 1e16, 5e-324, 1.7e308, -0.0]),
-    TEXTS,
-)
-NAMES = ["a", "b", "a b", "x.y", 'q"q', "o'k", "å", "*", "a/b~"]
-VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from(NAMES), SCALARS, max_size=3))
-ROWS = st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5), min_size=1, max_size=5)
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-names = st.sampled_from(NAMES).map(quoted)
-properties = st.one_of(names, st.tuples(names, names).map(".".join), names.map(lambda name: name + '."0"'))
-compared = st.sampled_from(["=", "<>", "!=", "<", "<=", ">", ">="])
-
-
-@st.composite
-def numbers(draw: st.DrawFn, depth: int = 2) -> str:
-    forms = ["{p}", "{n}", "{n}", "length({t})"]
-    if depth:
-        forms += [
-            "({x} + {y})",
-            "({x} - {y})",
-            "{x} * {y}",
-            "({x} / ({y}))",
-            "-({x})",
-            "abs({x})",
-            "round({x}, 2)",
-        ]
-        forms += ["coalesce({x}, 0)", "round({x})"]
-    form = draw(st.sampled_from(forms))
-    number = draw(st.sampled_from(["0", "1", "2.5", "1e3", "100000000000000001", "1e308", "0.001"]))
-    inner = {key: draw(numbers(depth - 1)) if key in form else "" for key in ("{x}", "{y}")}
-    return form.format(p=draw(properties), n=number, t=draw(texts(0)), x=inner["{x}"], y=inner["{y}"])
-
-
-@st.composite
-def texts(draw: st.DrawFn, depth: int = 2) -> str:
-    forms = ["{p}", "{v}"]
-    if depth:
-        forms += [
-            "lower({x})",
-            "upper({x})",
-            "trim({x})",
-            "({x} || {v})",
-            "concat({x}, {p})",
-            "coalesce({x}, {v})",
-        ]
-    form = draw(st.sampled_from(forms))
-    inner = draw(texts(depth - 1)) if "{x}" in form else ""
-    return form.format(p=draw(properties), v=literal(draw(TEXTS)), x=inner)
-
-
-times = st.sampled_from(
-    ["now()", "current_date", "date '2024-02-29'", "timestamp '2026-03-31 12:30:15.123456'"]
-).flatmap(
-    lambda moment: st.sampled_from(
-        ["", " - interval 1 month", " + interval '2 years 3 days'", " + interval 90 minutes"]
-    ).map(lambda span: moment + span)
-)  # fmt: skip
-
-
-@st.composite
-def conditions(draw: st.DrawFn, depth: int = 2) -> str:
-    kind = draw(
-        st.sampled_from(["number", "text", "time", "like", "in", "null", "bare", "two", "span", *["both"] * depth])
+@pytest.mark.parametrize("op", ["=", "<>", "<", "<=", ">", ">="])
+@pytest.mark.parametrize("value", [10**17 - 1, 10**17, 10**17 + 1, "100000000000000001", 1, None])
+def test_large_numbers_compare_exactly_from_both_sides(duck: duckdb.DuckDBPyConnection, op: str, value: Any) -> None:
+    meant = {"=": "__eq__", "<>": "__ne__", "<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}[op]
+    number = None if value is None else int(value)
+    assert says(duck, f"no {op} 100000000000000001", no=value) is (
+        number is not None and getattr(number, meant)(10**17 + 1)
     )
-    prop, op = draw(properties), draw(compared)
-    match kind:
-        case "number":
-            return f"{draw(numbers())} {op} {draw(st.sampled_from(['1', '-2.5', '100000000000000001', '1e300']))}"
-        case "text":
-            return f"{draw(texts())} {op} {literal(draw(TEXTS))}"
-        case "time":
-            return f"{prop} {op} {draw(times)}"
-        case "span":
-            return f"now() - {prop} {op} interval {draw(st.integers(-9, 900))} days"
-        case "like":
-            negate, form = draw(st.sampled_from(["", "not "])), draw(st.sampled_from(["like", "ilike"]))
-            return f"{draw(texts(1))} {negate}{form} {literal(draw(TEXTS))}"
-        case "in":
-            items = draw(st.lists(st.one_of(TEXTS.map(literal), st.integers(-3, 3).map(str)), min_size=1, max_size=4))
-            return f"{prop} {draw(st.sampled_from(['', 'not ']))}in ({', '.join(items)})"
-        case "null":
-            return f"{draw(numbers(1))} is {draw(st.sampled_from(['', 'not ']))}null"
-        case "bare":
-            return f"{draw(st.sampled_from(['', 'not ']))}{prop}"
-        case "two":
-            return f"{prop} {op} {draw(properties)}"
-    return f"({draw(conditions(depth - 1))} {draw(st.sampled_from(['and', 'or']))} {draw(conditions(depth - 1))})"
-
-
-@settings(
-    max_examples=250,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(segment=conditions(), rows=ROWS, ascii=st.booleans())
-@example(segment="a = 1", rows=[{"a": 1}], ascii=True)
-def test_duckdb_and_the_plain_reading_agree(
-    duck: duckdb.DuckDBPyConnection, segment: str, rows: list[dict[str, Any]], ascii: bool
-) -> None:
-    assert ask(duck, segment, rows, ascii) == [matches(segment, row, NOW) for row in rows]
+    assert says(duck, f"100000000000000001 {op} no", no=value) is (
+        number is not None and getattr(10**17 + 1, meant)(number)
+    )
