@@ -8,7 +8,7 @@ import pytest
 import caravan
 from caravan.cli.commands import app
 from caravan.settings import Settings
-from caravan.steps import STEP_TYPES
+from caravan.steps.registry import STEP_TYPES
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(caravan.__file__).parent

@@ -29,7 +29,7 @@ def check(
     Example: caravan journeys check journeys/*.yaml
     """
     from caravan.journeys.definition import read_journey
-    from caravan.steps import STEP_TYPES
+    from caravan.steps.registry import STEP_TYPES
 
     failed = False
     for file in files:

@@ -8,7 +8,7 @@ from caravan.engine.jobs import Jobs
 from caravan.journeys.definition import read_journey
 from caravan.journeys.model import Journey
 from caravan.settings import Settings
-from caravan.steps import STEP_TYPES
+from caravan.steps.registry import STEP_TYPES
 from caravan.store import journeys
 from caravan.store.database import Connection, Pool
 from caravan.store.files import Files

@@ -3,7 +3,7 @@
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidInput
 from caravan.journeys.definition import as_dict, read_journey
-from caravan.steps import STEP_TYPES
+from caravan.steps.registry import STEP_TYPES
 from caravan.store import journeys
 from caravan.store.journeys import Published
 
