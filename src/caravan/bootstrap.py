@@ -7,7 +7,8 @@ from procrastinate import App
 
 from caravan.clock import Clock
 from caravan.engine.engine import Engine, Journeys
-from caravan.engine.jobs import Jobs, queue_app
+from caravan.engine.jobs import Jobs
+from caravan.engine.recovery import queue_app
 from caravan.errors import InvalidSetting
 from caravan.settings import Settings
 from caravan.store.database import connect

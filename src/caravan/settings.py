@@ -18,20 +18,17 @@ class Settings(BaseSettings):
     data: Path = Field(
         Path("~/.caravan"), description="The data folder: embedded PostgreSQL, files, uploads under way."
     )
-    database_url: str | None = Field(
-        None, description="A PostgreSQL (15 or newer) to use instead of the embedded one."
-    )
+    database_url: str | None = Field(None, description="A PostgreSQL (15 or newer) to use instead of the embedded one.")
     files_url: str | None = Field(
-        None, description="Where files of contacts are kept: a folder or s3://bucket/prefix. Default: DATA/files."
+        None,
+        description="Where files of contacts are kept: a folder or s3://bucket/prefix. Default: DATA/files.",
     )
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="The port that the API listens on; 0 takes a free one.")
     public_url: str | None = Field(
         None, description="How clients reach the API, for upload URLs. Default: what the request itself used."
     )
-    secret_key: str | None = Field(
-        None, description="Signs upload URLs. Default: made once and kept in the database."
-    )
+    secret_key: str | None = Field(None, description="Signs upload URLs. Default: made once and kept in the database.")
     smtp_url: str = Field(
         "smtp://127.0.0.1:25",
         description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://.",
@@ -41,7 +38,9 @@ class Settings(BaseSettings):
     webhook_connections: int = Field(50, ge=1, description="Webhook calls that a worker has under way at once.")
     webhook_timeout: float = Field(30, gt=0, description="Seconds that one webhook call may take.")
     retry_delay: float = Field(
-        60, gt=0, description="Seconds until the first retry of a temporary failure; doubles each time, to 6 hours."
+        60,
+        gt=0,
+        description="Seconds until the first retry of a temporary failure; doubles each time, to 6 hours.",
     )
     retry_hours: float = Field(
         72, gt=0, description="Hours after which a contact that still fails temporarily counts as failed."

@@ -168,8 +168,8 @@ def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder:
         assert started.upload_url is not None
         address = urlsplit(started.upload_url)
         with socket.create_connection((address.hostname, address.port)) as line:  # type: ignore[arg-type]
-            head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 90000000\r\n\r\n"
-            line.sendall(head.encode() + contacts(30_000))
+            head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+            line.sendall(head.encode() + b"Content-Length: 90000000\r\n\r\n" + contacts(30_000))
             until(lambda: client.batch(started.batch)["state"] == "receiving")
             until(lambda: any((folder / "uploads").iterdir()))
         until(lambda: client.batch(started.batch)["state"] == "awaiting_upload")
@@ -185,7 +185,7 @@ def test_sigterm_stops_everything_and_a_killed_child_is_started_again(folder: Pa
             assert until(lambda: _try(client))
         family = running.family()
         assert running.stop() == 0
-        gone, alive = psutil.wait_procs(family, 15)
+        _, alive = psutil.wait_procs(family, 15)
         assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
 

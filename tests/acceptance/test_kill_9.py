@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.acceptance.conftest import BackgroundSandbox, up, until
+from tests.acceptance.conftest import BackgroundSandbox, until, up
 from tests.integration.journeys_for_tests import MAIL, contacts
 
 

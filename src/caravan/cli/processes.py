@@ -1,4 +1,7 @@
-"""The processes of an installation: `up` keeps one `serve` and one `worker` running as its children."""
+"""`caravan up` keeps one `caravan serve` and one `caravan worker` running as its children.
+
+It stays light: the engine is imported by the children only.
+"""
 
 import asyncio
 import fcntl
@@ -12,17 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from caravan.bootstrap import open_engine
-from caravan.cli.leash import Leash, obey
+from caravan.cli.leash import Leash
 from caravan.cli.session import database
 from caravan.clock import Clock
-from caravan.engine import worker as workers
-from caravan.engine.upkeep import recover
-from caravan.errors import Conflict, InvalidSetting, Unavailable
+from caravan.engine.recovery import clear_folder, queue_app, recover
+from caravan.errors import Conflict, Unavailable
 from caravan.settings import Settings
 from caravan.store import sql
 from caravan.store.customers import add_customer, create_token, first_customer
-from caravan.store.database import Connection
+from caravan.store.database import Connection, connect
 from caravan.store.migrate import migrate
 
 _READY_SECONDS = 60.0
@@ -83,15 +84,17 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
 
 async def _prepare(settings: Settings, *, alone: bool) -> str:
     """Schema, the first customer, and what a killed predecessor left; what to tell the user."""
-    async with open_engine(settings) as (engine, app):
-        async with engine.pool.connection() as connection:
+    assert settings.database_url is not None
+    async with connect(settings.database_url, size=2) as pool:
+        async with pool.connection() as connection:
             await migrate(connection)
-        async with engine.pool.connection() as connection:
+        async with pool.connection() as connection:
             greeting = await _greet(connection)
             await connection.execute(sql.load("caravan.store", "batches.sql").receiving_uploads)
-        workers.clear_scratch(engine)
         if alone:
-            await recover(app, seconds=0)
+            async with queue_app().open_async(pool) as app:
+                await recover(app, seconds=0)
+    clear_folder(settings.folder)
     return greeting
 
 
@@ -163,54 +166,3 @@ def _keep_running(leash: Leash, settings: Settings, door: socket.socket, childre
                 )
                 time.sleep(_RESTART_SECONDS)
                 children[name] = _start(leash, settings, door, name)
-
-
-def run_serve(settings: Settings, fd: int | None) -> None:
-    """Run the API until a signal."""
-    import uvicorn
-
-    from caravan.api.app import create_app
-
-    obey()
-
-    async def serve() -> None:
-        async with open_engine(settings) as (engine, _):
-            config = uvicorn.Config(
-                create_app(engine),
-                host=settings.host,
-                port=settings.port,
-                fd=fd,
-                log_level="warning",
-                access_log=False,  # it would hold the signatures of upload URLs
-                timeout_graceful_shutdown=5,
-            )
-            server = uvicorn.Server(config)
-            if fd is None:
-                print(f"Caravan's API listens at http://{settings.host}:{settings.port}", flush=True)
-            await server.serve()
-
-    asyncio.run(serve())
-
-
-def run_worker(settings: Settings, queues: str | None, concurrency: int | None) -> None:
-    """Run a worker until a signal."""
-    lanes = _lanes(queues, concurrency)
-    obey()
-
-    async def work() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        async with open_engine(settings) as (engine, app):
-            await workers.work(app, engine, lanes, stop)
-
-    asyncio.run(work())
-
-
-def _lanes(queues: str | None, concurrency: int | None) -> dict[str, int]:
-    known = workers.CONCURRENCY
-    names = [name.strip() for name in queues.split(",")] if queues else list(known)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InvalidSetting(f"There is no lane {unknown[0]!r}; there are {', '.join(known)}.")
-    return {name: concurrency or known[name] for name in names}

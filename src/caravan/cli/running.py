@@ -40,7 +40,7 @@ def serve(
 
     Example: CARAVAN_DATABASE_URL=postgresql://db/caravan caravan serve --host 0.0.0.0
     """
-    from caravan.cli.processes import run_serve
+    from caravan.cli.serving import run_serve
 
     settings = read_settings(host=host, port=port)
     start_logging(settings)
@@ -60,7 +60,7 @@ def worker(
 
     Example: caravan worker --queues deliver --concurrency 8
     """
-    from caravan.cli.processes import run_worker
+    from caravan.cli.serving import run_worker
 
     settings = read_settings()
     start_logging(settings)

@@ -134,10 +134,11 @@ def _problems(run: Run) -> list[str]:
         found.append(f"{made.entered} of {made.lines} should have entered, not {ledger['entered']}")
     if ledger["rejected"] != dict(made.rejected):
         found.append(f"the rejects should be {dict(made.rejected)}, not {ledger['rejected']}")
-    for step in ledger["steps"]:
-        if step["arrived"] != step["standing"] + sum(step["outcomes"].values()) or step["standing"]:
-            found.append(f"step {step['step']} does not balance: {step}")
-    return found
+    return found + [
+        f"step {step['step']} does not balance: {step}"
+        for step in ledger["steps"]
+        if step["arrived"] != step["standing"] + sum(step["outcomes"].values()) or step["standing"]
+    ]
 
 
 def _show(console: Console, run: Run, received: list[mails.Mail]) -> None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from datetime import datetime
 
-from procrastinate import App, PsycopgConnector
+from procrastinate import App
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
 
@@ -63,7 +63,3 @@ def _job(
         scheduled_at=scheduled_at,
     )
 
-
-def queue_app() -> App:
-    """A Procrastinate app whose connector takes the pool that `open_async` is given."""
-    return App(connector=PsycopgConnector())

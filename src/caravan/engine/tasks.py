@@ -6,7 +6,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
-from caravan.engine import singles, start, upkeep
+from caravan.engine import recovery, singles, start, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.steps.move import Tools
@@ -51,7 +51,7 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.periodic(cron="* * * * * */5")
     @app.task(name="recover", queue=UPKEEP, queueing_lock="recover")
     async def recover(timestamp: int) -> None:
-        await upkeep.recover(app, seconds=upkeep.STALLED_AFTER)
+        await recovery.recover(app, seconds=recovery.STALLED_AFTER)
 
     @app.periodic(cron="* * * * * */30")
     @app.task(name="tidy", queue=UPKEEP, queueing_lock="tidy")

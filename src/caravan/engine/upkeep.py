@@ -1,11 +1,6 @@
-"""Chores: jobs of dead workers go on elsewhere, overdue uploads expire, old keys are forgotten."""
+"""Chores that nobody waits for: overdue uploads expire, cohorts without a job get one, old keys are forgotten."""
 
-import logging
 from datetime import timedelta
-
-from procrastinate import App
-from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Status
 
 from caravan.engine.advance import step_of
 from caravan.engine.engine import Engine
@@ -13,27 +8,11 @@ from caravan.store import batches, sql
 from caravan.store.batches import BatchState
 from caravan.store.database import rows
 
-HEARTBEAT = 5.0  # seconds between two signs of life of a worker
-STALLED_AFTER = 20.0  # seconds without one after which its jobs go to others
 _KEY_LIFE = timedelta(hours=24)
 _GRACE = timedelta(seconds=60)
-_log = logging.getLogger(__name__)
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _KEYS = sql.load("caravan.store", "idempotency.sql")
-
-
-async def recover(app: App, seconds: float) -> int:
-    """Put the jobs of workers that gave no sign of life for `seconds` back into their queues; how many."""
-    count = 0
-    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=seconds):
-        try:
-            await app.job_manager.retry_job(job)
-        except ConnectorException:  # its twin waits in the queue already, and serves as well
-            await app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
-        count += 1
-        _log.warning("The worker of %s is gone; the job goes on elsewhere", job.call_string)
-    return count
 
 
 async def tidy(engine: Engine) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import AsyncIterator, Mapping
 
 import duckdb
@@ -13,8 +12,8 @@ from procrastinate.worker import Worker
 from caravan.channels.email import EmailChannel
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
+from caravan.engine.recovery import HEARTBEAT, STALLED_AFTER
 from caravan.engine.tasks import UPKEEP, register
-from caravan.engine.upkeep import HEARTBEAT, STALLED_AFTER
 from caravan.settings import Settings
 from caravan.steps.move import Lane, Pacing, Tools
 
@@ -97,8 +96,3 @@ async def _stop_with(worker: Worker, stop: asyncio.Event) -> None:
     await stop.wait()
     worker.stop()  # type: ignore[no-untyped-call]
 
-
-def clear_scratch(engine: Engine) -> None:
-    """Remove what a killed process left half-written. Only while no other process works on this folder."""
-    for name in ("scratch", "uploads"):
-        shutil.rmtree(engine.settings.folder / name, ignore_errors=True)

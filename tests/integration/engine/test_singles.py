@@ -44,8 +44,18 @@ async def test_the_same_contact_may_enter_again_and_gets_another_message_id(hous
     assert len(ids) == 2 == len(house.sandbox.mails)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"properties": {}}', b'{"id": ""}', b'{"id": "1", "properties": 7}',
-                                  b'{"id": "1", "properties": {"a": NaN}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"properties": {}}',
+        b'{"id": ""}',
+        b'{"id": "1", "properties": 7}',
+        b'{"id": "1", "properties": {"a": NaN}}',
+    ],
+)
 async def test_what_a_file_would_reject_is_refused(house: House, body: bytes) -> None:
     await house.publish(EXIT)
     answer = await house.http.post(house.path("journeys/1/commence"), content=body)

@@ -1,0 +1,61 @@
+"""One process of an installation: the API or a worker."""
+
+import asyncio
+import signal
+
+from caravan.bootstrap import open_engine
+from caravan.cli.leash import obey
+from caravan.engine import worker as workers
+from caravan.errors import InvalidSetting
+from caravan.settings import Settings
+
+
+def run_serve(settings: Settings, fd: int | None) -> None:
+    """Run the API until a signal."""
+    import uvicorn
+
+    from caravan.api.app import create_app
+
+    obey()
+
+    async def serve() -> None:
+        async with open_engine(settings) as (engine, _):
+            config = uvicorn.Config(
+                create_app(engine),
+                host=settings.host,
+                port=settings.port,
+                fd=fd,
+                log_level="warning",
+                access_log=False,  # it would hold the signatures of upload URLs
+                timeout_graceful_shutdown=5,
+            )
+            server = uvicorn.Server(config)
+            if fd is None:
+                print(f"Caravan's API listens at http://{settings.host}:{settings.port}", flush=True)
+            await server.serve()
+
+    asyncio.run(serve())
+
+
+def run_worker(settings: Settings, queues: str | None, concurrency: int | None) -> None:
+    """Run a worker until a signal."""
+    lanes = _lanes(queues, concurrency)
+    obey()
+
+    async def work() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with open_engine(settings) as (engine, app):
+            await workers.work(app, engine, lanes, stop)
+
+    asyncio.run(work())
+
+
+def _lanes(queues: str | None, concurrency: int | None) -> dict[str, int]:
+    known = workers.CONCURRENCY
+    names = [name.strip() for name in queues.split(",")] if queues else list(known)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InvalidSetting(f"There is no lane {unknown[0]!r}; there are {', '.join(known)}.")
+    return {name: concurrency or known[name] for name in names}
