@@ -131,6 +131,22 @@ def test_what_is_no_time_is_null_when_it_is_compared_with_one(duck: duckdb.DuckD
     assert says(duck, "not (at > now() or at <= now())", at=value) is False
 
 
+@pytest.mark.parametrize(
+    ("segment", "a"),
+    [
+        ("a > 0", "1e999"),
+        ("a * 1e308 > 0", 1000),
+        ("a * 1e308 * 0.0 is not null", 1000),
+        ("a / 0 > 0", 1),
+        ("1 / (1 / a) = 0", 0),
+        ("round(a * 1e308, 2) > 0", 1000),
+        ("coalesce(a * 1e308, 1) > 1", 1000),
+    ],
+)
+def test_what_is_too_large_or_divided_by_zero_is_null(duck: duckdb.DuckDBPyConnection, segment: str, a: Any) -> None:
+    assert says(duck, segment, a=a) is False
+
+
 def test_long_ids_that_are_the_same_double_are_not_the_same_number(duck: duckdb.DuckDBPyConnection) -> None:
     assert not says(duck, "no = 12345678901234568", no=12345678901234567)
     assert says(duck, "no = 12345678901234567", no=12345678901234567)

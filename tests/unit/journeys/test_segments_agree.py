@@ -14,7 +14,7 @@ from segments_plain import matches
 from caravan.journeys.segments import compile_segment
 
 NOW = datetime(2026, 3, 31, 12, 30, 15, 123456, tzinfo=UTC)
-CHECKED = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+CHECKED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
