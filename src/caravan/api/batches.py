@@ -151,6 +151,12 @@ async def _control(request: Request, engine: Engine, customer: int, batch: str, 
     return await once(request, engine, customer, body, work)
 
 
+@router.post("/batches/{batchid}/retry")
+async def retry(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
+    """What was stuck is taken up once more."""
+    return await _control(request, engine, customer, batchid, control.retry)
+
+
 @router.get("/batches/{batchid}/events")
 async def follow(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> StreamingResponse:
     """Server-sent events: the batch with its ledger and `rate` (contacts a second) until it has ended."""

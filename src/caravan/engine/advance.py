@@ -5,6 +5,7 @@ import secrets
 from collections import Counter
 from datetime import datetime
 
+from caravan.engine import trouble
 from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
 from caravan.steps.move import Lane, Move, Passage, Stay, Tools
@@ -28,7 +29,7 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
     try:
         move = await step_of(journey, cohort.step).take(cohort, tools)
     except Exception as error:
-        await _let_go(engine, cohort, reason=f"{type(error).__name__}: {error}")
+        await _note_failure(engine, cohort, error)
         raise
     if move is None:
         await _let_go(engine, cohort)
@@ -63,7 +64,7 @@ async def _take_in_hand(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey
     """The cohort in our hands, with its journey; None if it is closed, paused, stopped or not due yet."""
     async with engine.pool.connection() as connection:
         cohort = await cohorts.get(connection, cohort_id)
-        if cohort is None or cohort.closed:
+        if cohort is None or cohort.closed or cohort.stuck:
             return None
         if cohort.paused or cohort.state not in (BatchState.RUNNING, BatchState.CANCELLED):
             return None
@@ -77,14 +78,22 @@ async def _take_in_hand(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey
     return (cohort.held_by(holder), journey) if held else None
 
 
-async def _let_go(engine: Engine, cohort: Cohort, reason: str | None = None) -> None:
+async def _note_failure(engine: Engine, cohort: Cohort, error: Exception) -> None:
+    """Leave the cohort standing with the reason; if it is the work itself that fails, it is stuck in the end."""
+    async with engine.pool.connection() as connection:
+        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "holder": cohort.holder})
+        noted = {"id": cohort.id, "reason": trouble.describe(error)}
+        if trouble.is_around(error):
+            await connection.execute(_COHORTS.set_reason, noted)
+        else:
+            limits = {"limit": trouble.SAME_FAILURES, "now": engine.clock.now()}
+            await connection.execute(_COHORTS.set_failed, {**noted, **limits})
+
+
+async def _let_go(engine: Engine, cohort: Cohort) -> None:
     """Leave the cohort standing for later; after a stop of this worker, for whoever comes next."""
     async with engine.pool.connection() as connection:
-        values = {"id": cohort.id, "holder": cohort.holder}
-        await connection.execute(_COHORTS.let_go, values)
-        if reason is not None:
-            await connection.execute(_COHORTS.set_reason, {"id": cohort.id, "reason": reason})
-            return
+        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "holder": cohort.holder})
         standing = await cohorts.get(connection, cohort.id)
         if standing and not standing.closed and not standing.paused and standing.holder is None:
             await engine.jobs.advance(connection, cohort.id, Lane.DELIVER, cohort.due_at)

@@ -48,6 +48,19 @@ async def _set_going(engine: Engine, connection: Connection, batch: Batch) -> No
         await engine.jobs.advance(connection, cohort["id"], lane, cohort["due_at"])
 
 
+async def retry(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
+    """Take up what was stuck once more. Nothing happens if nothing is. Raises `Conflict` if the batch has ended."""
+    async with connection.transaction():
+        batch = await _locked(connection, customer, batch_id)
+        if batch.ended or batch.version is None:
+            raise Conflict(f"Batch {batch.id} is {batch.state}; there is nothing to retry.")
+        journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
+        for cohort in await rows(connection, _COHORTS.unstick, batch=batch.id):
+            lane = step_of(journey, cohort["step"]).lane
+            await engine.jobs.advance(connection, cohort["id"], lane, cohort["due_at"])
+        return batch
+
+
 async def cancel(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
     """Recall the batch: everyone whom nobody has in hand leaves as `cancelled`; a sender in the middle of a
     cohort stops before its next contact and cancels the rest. Raises `Conflict` if the batch has ended otherwise.

@@ -1,11 +1,10 @@
 """What the engine works with: composed once by bootstrap.py, passed to every function of this folder."""
 
-import json
 from dataclasses import dataclass
 
 from caravan.clock import Clock
 from caravan.engine.jobs import Jobs
-from caravan.journeys.definition import read_journey
+from caravan.journeys.definition import load_journey
 from caravan.journeys.model import Journey
 from caravan.settings import Settings
 from caravan.steps.registry import STEP_TYPES
@@ -29,7 +28,7 @@ class Journeys:
             found = await journeys.get_version(connection, customer, journey, version)
             if len(self._known) >= _KEPT:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = read_journey(json.dumps(found.definition), STEP_TYPES)
+            self._known[key] = load_journey(found.definition, STEP_TYPES)
         return self._known[key]
 
 

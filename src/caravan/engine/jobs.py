@@ -62,4 +62,3 @@ def _job(
         priority=priority,
         scheduled_at=scheduled_at,
     )
-

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from caravan.engine import trouble
 from caravan.engine.advance import finish_if_empty, open_cohorts, step_of
 from caravan.engine.engine import Engine
-from caravan.errors import CaravanError, Conflict, FileFailed, Gone
+from caravan.errors import CaravanError, Conflict, FileFailed, FileFailure, Gone
 from caravan.intake.download import download
 from caravan.intake.expand import Encoding
 from caravan.intake.reading import Limits, Receipt, read_contacts
 from caravan.store import batches, journeys, sql
 from caravan.store.batches import Batch, BatchState, Source
 from caravan.store.cohorts import Opening, Part
-from caravan.store.database import Connection
+from caravan.store.database import Connection, row
 
 UPLOAD_TIME = timedelta(hours=12)  # the wire protocol's promise
 _Q = sql.load("caravan.store", "batches.sql")
@@ -255,6 +256,22 @@ async def fail(engine: Engine, batch: str, error: FileFailed) -> None:
         if not current.ended:
             now = engine.clock.now()
             await batches.end(connection, batch, BatchState.FAILED, now, code=error.code, error=error.message)
+
+
+@asynccontextmanager
+async def hindrances_noted(engine: Engine, batch: str) -> AsyncIterator[None]:
+    """Note on the batch why its file can't be fetched or read just now; a file on which reading itself fails
+    again and again fails the batch."""
+    try:
+        yield
+    except Exception as error:
+        reason = trouble.describe(error)
+        async with engine.pool.connection() as connection:
+            noted = await row(connection, _Q.set_hindrance, id=batch, hindrance=reason)
+        if trouble.is_around(error) or noted is None or noted["failures"] < trouble.SAME_FAILURES:
+            raise
+        sentence = f"Reading failed {noted['failures']} times in the same way: {reason}"
+        await fail(engine, batch, FileFailed(FileFailure.UNREADABLE, sentence))
 
 
 class _scratch:

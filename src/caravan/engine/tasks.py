@@ -6,7 +6,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
-from caravan.engine import recovery, singles, start, upkeep
+from caravan.engine import recovery, singles, start, trouble, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.steps.move import Tools
@@ -16,29 +16,29 @@ _LONGEST_WAIT = 60.0
 
 
 class Patience(BaseRetryStrategy):
-    """Try again with growing delay: 1 s, 2 s, 4 s … up to a minute, `attempts` times."""
-
-    def __init__(self, attempts: int) -> None:
-        self._attempts = attempts
+    """Try again with growing delay: 1 s, 2 s, 4 s … up to a minute. Trouble around the work is waited out for ever;
+    work that itself fails is tried some more times than it takes to be noted as stuck."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        if job.attempts >= self._attempts:
+        if not trouble.is_around(exception) and job.attempts > 2 * trouble.SAME_FAILURES:
             return None
-        delay = min(2.0**job.attempts, _LONGEST_WAIT)
+        delay = min(2.0 ** min(job.attempts, 10), _LONGEST_WAIT)
         return RetryDecision(retry_at=utcnow() + timedelta(seconds=delay))
 
 
 def register(app: App, engine: Engine, tools: Tools) -> None:
     """Tell the app what its jobs do."""
-    patience = Patience(attempts=20)
+    patience = Patience()
 
     @app.task(name="read", retry=patience)
     async def read(batch: str) -> None:
-        await start.read(engine, batch, tools.stopping)
+        async with start.hindrances_noted(engine, batch):
+            await start.read(engine, batch, tools.stopping)
 
     @app.task(name="fetch", retry=patience)
     async def fetch(batch: str) -> None:
-        await start.fetch(engine, batch)
+        async with start.hindrances_noted(engine, batch):
+            await start.fetch(engine, batch)
 
     @app.task(name="gather", retry=patience)
     async def gather(batch: str) -> None:

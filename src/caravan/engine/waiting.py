@@ -32,6 +32,8 @@ def _cohort(next_due: DictRow | None, now: datetime) -> str | None:
     if next_due is None or next_due["holder"] is not None:
         return None
     who = f"{next_due['contacts']:,} contacts at {next_due['step']}"
+    if next_due["stuck_at"] is not None:
+        return f"a retry by command: {who} are stuck since {_time(next_due['stuck_at'])}: {next_due['reason']}"
     if next_due["reason"] is not None:
         return f"the next attempt for {who}, {_time(next_due['due_at'])}: {next_due['reason']}"
     return f"the time of {who}, {_time(next_due['due_at'])}" if next_due["due_at"] > now else None

@@ -95,4 +95,3 @@ async def _run_lane(app: App, lane: str, concurrency: int, stop: asyncio.Event) 
 async def _stop_with(worker: Worker, stop: asyncio.Event) -> None:
     await stop.wait()
     worker.stop()  # type: ignore[no-untyped-call]
-

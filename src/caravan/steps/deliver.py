@@ -211,10 +211,10 @@ def _fate(delivery: Delivery, errand: Errand[Message], now: datetime) -> Fate:
         return Fate(AGAIN, delivery.detail, now, delivery.retry_after)
     if result in _OUTCOMES:
         return Fate(_OUTCOMES[result], delivery.detail, now)
-    if result is Result.UNREACHABLE:
-        return Fate(AGAIN, delivery.detail, now, _outage_delay(errand), outage=True)
     if _exhausted(errand, now):
         return Fate(Outcome.FAILED, f"given up after {errand.cohort.attempt} attempts: {delivery.detail}", now)
+    if result is Result.UNREACHABLE:
+        return Fate(AGAIN, delivery.detail, now, _outage_delay(errand), outage=True)
     return Fate(AGAIN, delivery.detail, now, delivery.retry_after)
 
 

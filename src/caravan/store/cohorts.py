@@ -45,6 +45,7 @@ class Cohort:
     version: int
     state: str
     paused: bool
+    stuck: bool
 
     def held_by(self, holder: str) -> "Cohort":
         """The same, in these hands."""
@@ -85,6 +86,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         version=found["version"],
         state=found["state"],
         paused=found["paused_at"] is not None,
+        stuck=found["stuck_at"] is not None,
     )
 
 

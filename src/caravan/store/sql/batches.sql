@@ -49,7 +49,11 @@ where id = %(id)s returning *
 update batches set paused_at = %(now)s where id = %(id)s returning *
 
 -- name: set_hindrance
-update batches set hindrance = %(hindrance)s where id = %(id)s and finished_at is null
+-- Counts how often it is the same.
+update batches set
+    failures = case when hindrance = %(hindrance)s then failures + 1 else 1 end,
+    hindrance = %(hindrance)s
+where id = %(id)s and finished_at is null returning failures
 
 -- name: forget_download_url
 update batches set download_url = null where id = %(id)s

@@ -33,12 +33,27 @@ select exists (select from cohorts where batch_id = %(batch)s and closed_at is n
 
 -- name: next_due
 -- What the batch waits for: the cohort that is due next, and the contacts that stand with it.
-select c.step, c.due_at, c.attempt, c.reason, c.holder, sum(c.size) over (partition by c.step, c.reason) as contacts
+select c.step, c.due_at, c.reason, c.holder, c.stuck_at,
+    sum(c.size) over (partition by c.step, c.reason) as contacts
 from cohorts c where c.batch_id = any(%(batches)s) and c.closed_at is null
-order by c.due_at limit 1
+order by c.stuck_at is not null, c.due_at limit 1
 
 -- name: set_reason
+-- Something around it is in trouble; the work itself may be fine.
 update cohorts set reason = %(reason)s where id = %(id)s and closed_at is null
+
+-- name: set_failed
+-- The work itself failed; failing `limit` times in the same way, it is stuck.
+update cohorts set
+    failures = case when reason = %(reason)s then failures + 1 else 1 end,
+    stuck_at = case when reason = %(reason)s and failures + 1 >= %(limit)s then %(now)s end,
+    reason = %(reason)s
+where id = %(id)s and closed_at is null
+
+-- name: unstick
+-- All stuck cohorts of a batch are free to be taken up again.
+update cohorts set stuck_at = null, failures = 0, reason = null
+where batch_id = %(batch)s and closed_at is null and stuck_at is not null returning id, step, due_at
 
 -- name: windows
 select first, size, holder, record from windows where cohort_id = %(cohort)s order by first
@@ -71,7 +86,7 @@ delete from windows where cohort_id = %(cohort)s
 select c.id, c.step, c.due_at, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id
 where c.closed_at is null and c.holder is null and b.state = 'running' and b.paused_at is null
-  and c.due_at <= %(now)s
+  and c.due_at <= %(now)s and c.stuck_at is null
 
 -- name: totals
 select coalesce(sum(size), 0) as contacts, count(*) as cohorts from cohorts where closed_at is null

@@ -1,0 +1,96 @@
+"""Work that can't go on: it waits and says why, and poison stops."""
+
+import pytest
+
+from caravan.engine.tasks import Patience
+from caravan.errors import Unavailable
+from caravan.steps.split import Split
+from caravan.store.files import LocalFiles
+from tests.integration.conftest import House
+from tests.integration.journeys_for_tests import EXIT, SPRING, contacts
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once: what is tested is what comes of the tries."""
+    from procrastinate import RetryDecision
+    from procrastinate.utils import utcnow
+
+    original = Patience.get_retry_decision
+
+    def soon(self: Patience, **arguments: object) -> RetryDecision | None:
+        decision = original(self, **arguments)  # type: ignore[arg-type]
+        return decision and RetryDecision(retry_at=utcnow())
+
+    monkeypatch.setattr(Patience, "get_retry_decision", soon)
+
+
+async def test_poison_stops_after_some_tries_says_why_and_can_be_retried(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+    take = Split.take
+
+    async def poisoned(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
+        nonlocal tries
+        tries += 1
+        raise ValueError("this can't be")
+
+    monkeypatch.setattr(Split, "take", poisoned)
+    await house.publish(SPRING)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert "10 contacts at vip_or_not" in found["waitingFor"]
+    assert "this can't be" in found["waitingFor"]
+    assert tries == 5
+    monkeypatch.setattr(Split, "take", take)
+    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
+    await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
+
+
+async def test_a_store_that_is_away_is_waited_for_however_often_it_fails(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, put = 0, LocalFiles.put
+
+    def away(self: LocalFiles, local, name):  # type: ignore[no-untyped-def]
+        nonlocal tries
+        if "cohort" in name and tries < 12:
+            tries += 1
+            raise OSError(28, "No space left on device")
+        put(self, local, name)
+
+    monkeypatch.setattr(LocalFiles, "put", away)
+    await house.publish(EXIT)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: b["waitingFor"] is not None and "space" in b["waitingFor"])
+    assert found["state"] == "reading"
+    found = await house.ended(batch)
+    assert found["state"] == "completed"
+    assert tries == 12
+
+
+async def test_a_file_on_which_reading_itself_fails_again_and_again_fails_the_batch(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from caravan.engine import start
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a bug in reading")
+
+    monkeypatch.setattr(start, "read_contacts", broken)
+    await house.publish(EXIT)
+    found = await house.ended(await house.start(contacts(10)))
+    assert (found["state"], found["errorCode"]) == ("failed", "unreadable")
+    assert "a bug in reading" in found["error"]
+
+
+def test_trouble_around_is_told_from_failing_work() -> None:
+    import psycopg
+
+    from caravan.engine.trouble import is_around
+
+    for error in (OSError(28, "full"), psycopg.OperationalError("gone"), ConnectionResetError(), Unavailable()):
+        assert is_around(error)
+    for other in (ValueError(), FileNotFoundError("cohort"), KeyError("x"), psycopg.errors.UndefinedColumn()):
+        assert not is_around(other)
