@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     )
     duckdb_memory: str = Field("512MB", description="Memory that DuckDB may use in a worker before it spills.")
     threads: int = Field(0, ge=0, description="Threads for reading files in one worker; 0 means one per core.")
+    retention_days: int = Field(
+        30, ge=0, description="Days for which contacts, rejects and journal of an ended batch are kept."
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @property

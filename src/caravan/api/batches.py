@@ -12,10 +12,11 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.calls import once, read_body
-from caravan.engine import control
+from caravan.engine import control, retention
 from caravan.engine.engine import Engine
 from caravan.engine.journal import Filter, Line, open_journal, read_journal
 from caravan.engine.report import Report, report, reports
+from caravan.errors import Gone
 from caravan.intake.rejects import read_rejects
 from caravan.store import batches
 from caravan.store.batches import Batch
@@ -83,11 +84,19 @@ async def _show(engine: Engine, customer: int, batch: str) -> dict[str, Any]:
         return shown(await report(engine, connection, found))
 
 
+async def _kept(engine: Engine, customer: int, batchid: str) -> Batch:
+    """A batch whose contacts are still kept. Raises `Gone` for another."""
+    async with engine.pool.connection() as connection:
+        batch = await batches.of_customer(connection, customer, batchid)
+    if batch.forgotten_at is not None:
+        raise Gone(f"The contacts of batch {batch.id} were deleted on {batch.forgotten_at:%Y-%m-%d}; its ledger stays.")
+    return batch
+
+
 @router.get("/batches/{batchid}/rejects")
 async def list_rejects(batchid: str, customer: ACustomer, engine: AnEngine) -> StreamingResponse:
     """Every refused row, in order, one JSON object a line."""
-    async with engine.pool.connection() as connection:
-        batch = await batches.of_customer(connection, customer, batchid)
+    batch = await _kept(engine, customer, batchid)
 
     def stream() -> Iterator[str]:
         if batch.rejects is not None:
@@ -108,8 +117,7 @@ async def list_journal(
     contact: str | None = None,
 ) -> StreamingResponse:
     """What happened to each contact at each step, one JSON object a line."""
-    async with engine.pool.connection() as connection:
-        batch = await batches.of_customer(connection, customer, batchid)
+    batch = await _kept(engine, customer, batchid)
     journal = await open_journal(engine, batch.id, Filter(step, outcome, contact))
 
     def stream() -> Iterator[str]:
@@ -149,6 +157,12 @@ async def _control(request: Request, engine: Engine, customer: int, batch: str, 
         return Answer(200, shown(await report(engine, connection, changed)))
 
     return await once(request, engine, customer, body, work)
+
+
+@router.post("/batches/{batchid}/forget")
+async def forget(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
+    """Delete the contacts, rejects and journal of an ended batch now; the ledger stays."""
+    return await _control(request, engine, customer, batchid, retention.forget)
 
 
 @router.post("/batches/{batchid}/retry")

@@ -1,7 +1,5 @@
 """The batch starter: the wire protocol's `POST batchtrigger/v2`."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +16,16 @@ from caravan.store.idempotency import Answer
 router = APIRouter(tags=["batch starter"])
 
 
+class Options(BaseModel):
+    """How the batch is to be run. What is not known here is ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    freeze_waits: bool = Field(
+        False, alias="freezeWaits", description="While the batch is paused, time stands still for those who wait."
+    )
+
+
 class Trigger(BaseModel):
     """Enter the contacts of a file into the journey `entityId`."""
 
@@ -30,7 +38,7 @@ class Trigger(BaseModel):
         description="Where to fetch the file; without it the answer is an uploadUrl.",
     )
     type: str = Field("JOURNEY_COMMENCE", pattern="^JOURNEY_COMMENCE$")
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: Options = Field(default_factory=lambda: Options(freezeWaits=False))
 
 
 _BODY = {
@@ -48,11 +56,14 @@ async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JS
 
     async def start(connection: Connection) -> Answer:
         call = _read(body)
+        freeze = call.options.freeze_waits
         if call.download_url is not None:
             check_url(call.download_url, allow_private=True)  # whether it may be dialled shows when it is
-            batch = await open_download(engine, connection, customer, call.entity_id, call.download_url)
+            batch = await open_download(
+                engine, connection, customer, call.entity_id, call.download_url, freeze_waits=freeze
+            )
             return Answer(200, {"batchId": batch.id})
-        batch = await open_upload(engine, connection, customer, call.entity_id)
+        batch = await open_upload(engine, connection, customer, call.entity_id, freeze_waits=freeze)
         assert batch.expires_at is not None
         url = await upload_url(request, connection, batch.id, batch.expires_at)
         return Answer(200, {"uploadUrl": url, "batchId": batch.id, "expiresAt": batch.expires_at.isoformat()})
@@ -65,7 +76,9 @@ def _read(body: bytes) -> Trigger:
     try:
         return Trigger.model_validate(content)
     except ValidationError as error:
-        wrong = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors(include_url=False))
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)
+        )
         raise InvalidInput(
             f'The body can\'t be used: {wrong}. Send an object like {{"entityId": 4711}}, '
             'with "downloadUrl": "https://…" if the file is to be fetched.'

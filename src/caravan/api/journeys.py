@@ -1,5 +1,6 @@
 """Journeys: publish a definition as a version, read it back, and enter a single contact."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Path, Request
@@ -7,6 +8,8 @@ from fastapi.responses import JSONResponse
 
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.calls import once, read_body
+from caravan.engine import control
+from caravan.engine.engine import Engine
 from caravan.engine.publish import publish
 from caravan.engine.singles import commence
 from caravan.errors import InvalidInput
@@ -15,6 +18,8 @@ from caravan.store.database import Connection
 from caravan.store.idempotency import Answer
 
 router = APIRouter(tags=["journeys"])
+
+Control = Callable[[Engine, Connection, int, int], Awaitable[list[str]]]
 
 JourneyId = Path(gt=0, lt=2**63, description="The journey's number, the `entityId` of the batch starter.")
 _DEFINITION = {
@@ -75,6 +80,39 @@ async def publish_journey(
         raise InvalidInput("The definition is not UTF-8.") from None
     published = await publish(engine, customer, source, journeyid)
     return {"journey": published.journey, "name": published.name, "version": published.version}
+
+
+@router.post("/journeys/{journeyid}/pause")
+async def pause_journey(
+    request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
+) -> JSONResponse:
+    """Pause all batches of the journey, also those that start while it is paused."""
+    return await _control(request, engine, customer, journeyid, control.pause_journey)
+
+
+@router.post("/journeys/{journeyid}/resume")
+async def resume_journey(
+    request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
+) -> JSONResponse:
+    """Let all batches of the journey go on."""
+    return await _control(request, engine, customer, journeyid, control.resume_journey)
+
+
+@router.post("/journeys/{journeyid}/cancel")
+async def cancel_journey(
+    request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
+) -> JSONResponse:
+    """Recall all batches of the journey that have not ended."""
+    return await _control(request, engine, customer, journeyid, control.cancel_journey)
+
+
+async def _control(request: Request, engine: Engine, customer: int, journey: int, change: Control) -> JSONResponse:
+    body = await read_body(request)
+
+    async def work(connection: Connection) -> Answer:
+        return Answer(200, {"journey": journey, "batches": await change(engine, connection, customer, journey)})
+
+    return await once(request, engine, customer, body, work)
 
 
 @router.post("/journeys/{journeyid}/commence", status_code=202, openapi_extra=_CONTACT)

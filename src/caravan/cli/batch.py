@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
     batch = typer.Typer(
         help="Batches, over HTTP: set CARAVAN_URL, CARAVAN_CUSTOMER and CARAVAN_TOKEN.", no_args_is_help=True
     )
-    for command in (start, show, rejects, journal, pause, resume, retry, cancel):
+    for command in (start, show, rejects, journal, pause, resume, retry, cancel, forget):
         batch.command()(command)
     batch.command("list")(list_batches)
     app.add_typer(batch, name="batch")
@@ -142,6 +142,14 @@ def resume(batch: BatchId, as_json: Json = False) -> None:
     Example: caravan batch resume b_5f0c…
     """
     _change(batch, "resume", as_json)
+
+
+def forget(batch: BatchId, as_json: Json = False) -> None:
+    """Delete the contacts, rejects and journal of an ended batch now; the ledger stays.
+
+    Example: caravan batch forget b_5f0c…
+    """
+    _change(batch, "forget", as_json)
 
 
 def retry(batch: BatchId, as_json: Json = False) -> None:

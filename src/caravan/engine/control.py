@@ -1,16 +1,21 @@
 """Pause, resume and cancel: one update each, however many contacts there are. All are idempotent."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+
 from caravan.engine.advance import step_of
 from caravan.engine.engine import Engine
 from caravan.engine.singles import gather_locked
 from caravan.errors import Conflict
-from caravan.store import batches, ledger, sql
+from caravan.store import batches, journeys, ledger, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.database import Connection, rows
 from caravan.store.ledger import Outcome, Record
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
+_JOURNEYS = sql.load("caravan.store", "journeys.sql")
 _PAUSABLE = (BatchState.READING, BatchState.RUNNING)
 
 
@@ -35,6 +40,10 @@ async def resume(engine: Engine, connection: Connection, customer: int, batch_id
         if batch.paused_at is None:
             return batch
         await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": None})
+        if batch.freeze_waits:
+            stood_still = engine.clock.now() - batch.paused_at
+            shift = {"batch": batch.id, "by": stood_still, "since": batch.paused_at}
+            await connection.execute(_COHORTS.shift_due, shift)
         await _set_going(engine, connection, batch)
         return await batches.get(connection, batch.id)
 
@@ -80,6 +89,38 @@ async def cancel(engine: Engine, connection: Connection, customer: int, batch_id
             record = Record(cohort["step"], cohort["file"], Outcome.CANCELLED)
             await ledger.add_records(connection, batch.id, [record], now)
         return await batches.end(connection, batch.id, BatchState.CANCELLED, now)
+
+
+async def pause_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:
+    """Pause all batches of a journey, and those that start while it is paused. The ids of those that it changed."""
+    return await _each_batch(engine, connection, customer, journey, pause, engine.clock.now())
+
+
+async def resume_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:
+    """Let all batches of a journey go on. The ids of those that it changed."""
+    return await _each_batch(engine, connection, customer, journey, resume, None)
+
+
+async def cancel_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:
+    """Recall all batches of a journey that have not ended. The ids of those that it changed."""
+    return await _each_batch(engine, connection, customer, journey, cancel, None)
+
+
+Change = Callable[[Engine, Connection, int, str], Awaitable[Batch]]
+
+
+async def _each_batch(
+    engine: Engine, connection: Connection, customer: int, journey: int, change: Change, paused_at: datetime | None
+) -> list[str]:
+    await journeys.latest(connection, customer, journey)
+    who = {"customer": customer, "journey": journey}
+    changed = []
+    async with connection.transaction():
+        await connection.execute(_JOURNEYS.set_paused, {**who, "now": paused_at})
+        for each in await rows(connection, _JOURNEYS.open_batches, **who):
+            with suppress(Conflict):  # this one is in a state that can't be changed so
+                changed.append((await change(engine, connection, customer, each["id"])).id)
+    return changed
 
 
 async def _locked(connection: Connection, customer: int, batch_id: str) -> Batch:

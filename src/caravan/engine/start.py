@@ -43,17 +43,37 @@ class Received:
     encoding: Encoding | None
 
 
-async def open_upload(engine: Engine, connection: Connection, customer: int, journey: int) -> Batch:
+async def open_upload(
+    engine: Engine, connection: Connection, customer: int, journey: int, *, freeze_waits: bool = False
+) -> Batch:
     """A batch that waits for its file. Raises `NotFound` for a journey that is not published."""
     await journeys.latest(connection, customer, journey)
     now = engine.clock.now()
-    return await batches.add(connection, customer, journey, source=Source.UPLOAD, now=now, expires=now + UPLOAD_TIME)
+    return await batches.add(
+        connection,
+        customer,
+        journey,
+        source=Source.UPLOAD,
+        now=now,
+        expires=now + UPLOAD_TIME,
+        freeze_waits=freeze_waits,
+    )
 
 
-async def open_download(engine: Engine, connection: Connection, customer: int, journey: int, url: str) -> Batch:
+async def open_download(
+    engine: Engine, connection: Connection, customer: int, journey: int, url: str, *, freeze_waits: bool = False
+) -> Batch:
     """A batch whose file is fetched at once. Raises `NotFound` for a journey that is not published."""
     await journeys.latest(connection, customer, journey)
-    batch = await batches.add(connection, customer, journey, source=Source.DOWNLOAD, now=engine.clock.now(), url=url)
+    batch = await batches.add(
+        connection,
+        customer,
+        journey,
+        source=Source.DOWNLOAD,
+        now=engine.clock.now(),
+        url=url,
+        freeze_waits=freeze_waits,
+    )
     await engine.jobs.fetch(connection, batch.id)
     return batch
 
@@ -122,6 +142,7 @@ async def _start_reading(engine: Engine, connection: Connection, batch: Batch, r
             "sha256": received.sha256,
             "encoding": received.encoding,
             "version": version.version,
+            "now": engine.clock.now(),
         },
     )
     await engine.jobs.read(connection, batch.id)

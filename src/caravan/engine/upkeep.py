@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from caravan.engine import retention
 from caravan.engine.advance import step_of
 from caravan.engine.engine import Engine
 from caravan.store import batches, sql
@@ -19,6 +20,8 @@ async def tidy(engine: Engine) -> None:
     """All chores that nobody waits for."""
     await expire_uploads(engine)
     await set_going(engine)
+    await retention.forget_outlived(engine)
+    await retention.sweep(engine)
     async with engine.pool.connection() as connection:
         await connection.execute(_KEYS.forget_old, {"before": engine.clock.now() - _KEY_LIFE})
 

@@ -73,6 +73,8 @@ class Batch:
     blank: int
     entered: int
     rejects: str | None
+    freeze_waits: bool
+    forgotten_at: datetime | None
 
     @property
     def shown_state(self) -> BatchState:
@@ -112,6 +114,7 @@ async def add(
     now: datetime,
     expires: datetime | None = None,
     url: str | None = None,
+    freeze_waits: bool = False,
 ) -> Batch:
     """A new batch that waits for its file (upload) or is about to fetch it (download)."""
     state = BatchState.AWAITING_UPLOAD if source is Source.UPLOAD else BatchState.RECEIVING
@@ -121,14 +124,12 @@ async def add(
         id=new_batch_id(),
         customer=customer,
         journey=journey,
-        version=None,
-        starter=Starter.BATCH,
         state=state,
         now=now,
         expires=expires,
-        started=None,
         source=source,
         url=url,
+        freeze_waits=freeze_waits,
     )
     assert made is not None
     return read_batch(made)

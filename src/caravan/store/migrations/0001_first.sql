@@ -28,6 +28,8 @@ create table journeys (
     id bigint not null,
     name text not null,
     version integer not null,
+    -- While it is set, its batches are paused, also those that start meanwhile.
+    paused_at timestamptz,
     primary key (customer_id, id)
 );
 
@@ -73,6 +75,8 @@ create table batches (
     freeze_waits boolean not null default false,
     -- When its contacts, rejects and journal were deleted; the ledger stays.
     forgotten_at timestamptz,
+    -- When files that no row names were deleted.
+    swept_at timestamptz,
     foreign key (customer_id, journey_id) references journeys,
     foreign key (customer_id, journey_id, version) references journey_versions
 );

@@ -1,6 +1,6 @@
 -- name: add
-insert into batches (id, customer_id, journey_id, version, starter, state, created_at, expires_at, started_at, source, download_url)
-values (%(id)s, %(customer)s, %(journey)s, %(version)s, %(starter)s, %(state)s, %(now)s, %(expires)s, %(started)s, %(source)s, %(url)s)
+insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits)
+values (%(id)s, %(customer)s, %(journey)s, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s)
 returning *
 
 -- name: batch
@@ -26,7 +26,9 @@ update batches set state = %(state)s where id = %(id)s and state = any(%(before)
 
 -- name: set_received
 update batches set state = 'reading', file = %(file)s, bytes = %(bytes)s, sha256 = %(sha256)s,
-    encoding = %(encoding)s, version = %(version)s, hindrance = null
+    encoding = %(encoding)s, version = %(version)s, hindrance = null,
+    paused_at = (select case when j.paused_at is not null then %(now)s::timestamptz end from journeys j
+                 where j.customer_id = batches.customer_id and j.id = batches.journey_id)
 where id = %(id)s returning *
 
 -- name: set_read
@@ -55,9 +57,6 @@ update batches set
     hindrance = %(hindrance)s
 where id = %(id)s and finished_at is null returning failures
 
--- name: forget_download_url
-update batches set download_url = null where id = %(id)s
-
 -- name: add_single
 -- Gathered singles enter as lines that were all accepted.
 update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s where id = %(id)s
@@ -71,8 +70,10 @@ where customer_id = %(customer)s and journey_id = %(journey)s and version = %(ve
 for key share
 
 -- name: open_gathering
-insert into batches (id, customer_id, journey_id, version, starter, state, created_at, started_at)
-values (%(id)s, %(customer)s, %(journey)s, %(version)s, 'single', 'running', %(now)s, %(now)s)
+insert into batches (id, customer_id, journey_id, version, starter, state, created_at, started_at, paused_at)
+select %(id)s, %(customer)s, %(journey)s, %(version)s, 'single', 'running', %(now)s, %(now)s,
+    case when j.paused_at is not null then %(now)s::timestamptz end
+from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s
 on conflict do nothing
 
 -- name: add_arrival
@@ -94,6 +95,29 @@ select id from batches where state in ('awaiting_upload', 'receiving') and expir
 
 -- name: receiving_uploads
 update batches set state = 'awaiting_upload' where state = 'receiving' and source = 'upload'
+
+-- name: outlived
+-- Ended batches whose contacts have been kept for long enough.
+select b.id from batches b join customers c on c.id = b.customer_id
+where b.forgotten_at is null
+  and b.finished_at <= %(now)s - make_interval(days => coalesce(c.retention_days, %(days)s))
+order by b.finished_at limit 100
+
+-- name: set_forgotten
+update batches set forgotten_at = %(now)s, file = null, rejects = null where id = %(id)s
+
+-- name: unswept
+select id from batches where swept_at is null and forgotten_at is null and finished_at <= %(before)s
+order by finished_at limit 100
+
+-- name: set_swept
+update batches set swept_at = %(now)s where id = %(id)s
+
+-- name: named_files
+-- All files of an ended batch that somebody may still ask for.
+select file from journal where batch_id = %(id)s
+union select rejects from batches where id = %(id)s and rejects is not null
+union select file from batches where id = %(id)s and state = 'failed' and file is not null
 
 -- name: by_state
 select state, count(*) as batches from batches group by state

@@ -31,6 +31,13 @@ select id, step, due_at, holder from cohorts where batch_id = %(batch)s and clos
 -- name: any_standing
 select exists (select from cohorts where batch_id = %(batch)s and closed_at is null) as there
 
+-- name: shift_due
+-- The time stood still for those who waited: `by` is how long.
+update cohorts set due_at = due_at + %(by)s where batch_id = %(batch)s and closed_at is null and due_at > %(since)s
+
+-- name: delete_of_batch
+delete from cohorts where batch_id = %(batch)s
+
 -- name: next_due
 -- What the batch waits for: the cohort that is due next, and the contacts that stand with it.
 select c.step, c.due_at, c.reason, c.holder, c.stuck_at,

@@ -25,6 +25,13 @@ where j.customer_id = %(customer)s and j.id = %(journey)s
 select journey_id as journey, version, definition, published_at from journey_versions
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
 
+-- name: set_paused
+update journeys set paused_at = %(now)s where customer_id = %(customer)s and id = %(journey)s returning id
+
+-- name: open_batches
+-- In the order of their ids, in which they are locked, so that two calls can't deadlock.
+select id from batches where customer_id = %(customer)s and journey_id = %(journey)s and finished_at is null order by id
+
 -- name: journeys
 select j.id as journey, j.version, j.name, v.published_at
 from journeys j join journey_versions v

@@ -32,6 +32,9 @@ where batch_id = %(batch)s and id > %(after)s
   and (%(outcome)s::text is null or outcome is null or outcome = %(outcome)s)
 order by id limit %(limit)s
 
+-- name: delete_journal
+delete from journal where batch_id = %(batch)s
+
 -- name: windows_of_batch
 -- What the journal does not hold yet, because the cohort is still being sent.
 select c.step, w.record from windows w join cohorts c on c.id = w.cohort_id
