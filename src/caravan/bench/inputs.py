@@ -3,14 +3,26 @@
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from caravan.intake.rejects import RejectCode
 
-_FIRST = ["Zoë", "Jürgen", "Łukasz", "Søren", "Nguyễn", "Ольга", "Γιώργος", "さくら", "Bruce", "Siân", "İpek", "Ana"]
+_FIRST = [
+    "Zoë",
+    "Jürgen",
+    "Łukasz",
+    "Søren",
+    "Nguyễn",
+    "Ольга",
+    "Γιώργος",
+    "さくら",
+    "Bruce",
+    "Siân",
+    "İpek",
+    "Ana",
+]
 _LAST = ["Öberg", "Müller", "Smith", "García", "Novák", "Иванова", "Ó Briain"]
 _CITIES = ["Malmö", "København", "Oslo", "Zürich", "São Paulo", "Kraków", "Utrecht"]
 _FILLER = "Der schnelle braune Fuchs springt über den faulen Hund. Příliš žluťoučký kůň úpěl. "
@@ -131,7 +143,7 @@ def _members(number: int) -> str:
         f'"emailAddress": "c{number}@example.com", "firstname": "{_FIRST[number % 12]}", '
         f'"attributeName": "{"yes" if number % 3 else "no"}", "city": "{_CITIES[number % 7]}", "ltv": {number % 500}'
     )
-    if number % 2:
+    if number % 3:
         members += f', "lastname": "{_LAST[number % 7]}"'
     if number % 4 == 0:
         members += f', "signup": "2025-{number % 12 + 1:02}-{number % 28 + 1:02}"'

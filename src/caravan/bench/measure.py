@@ -64,7 +64,9 @@ class Pairs:
         return Spread.of([a.seconds / b.seconds for a, b in zip(self.ours, self.theirs, strict=True)])
 
 
-def in_turn(repeats: int, ours: Callable[[], Run], theirs: Callable[[], Run], say: Callable[[str], None]) -> Pairs:
+def in_turn(
+    repeats: int, ours: Callable[[], Run], theirs: Callable[[], Run], say: Callable[[str], None]
+) -> Pairs:
     """Ours, the yardstick, ours, the yardstick …; `say` hears of each pair."""
     pairs = Pairs([], [])
     for number in range(1, repeats + 1):
@@ -81,10 +83,16 @@ def in_child(work: Callable[..., Timed], *arguments: object, near: Path | None =
     Processes whose command line names the folder `near` (its PostgreSQL) belong to it.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
-        child.submit(importlib.import_module, work.__module__).result()
-        with Meter(child.submit(os.getpid).result(), near) as meter:
+        pid = child.submit(_import, work.__module__).result()
+        with Meter(pid, near) as meter:
             timed = child.submit(work, *arguments).result()
-    return meter.run(timed)
+        return meter.run(timed)
+
+
+def _import(module: str) -> int:
+    """Import a module; the number of this process."""
+    importlib.import_module(module)
+    return os.getpid()
 
 
 class Meter:

@@ -2,7 +2,7 @@
 
 import typer
 
-from caravan.cli import batch, contacts, customers, journeys, running
+from caravan.cli import batch, bench, contacts, customers, journeys, running
 
 app = typer.Typer(
     name="caravan",
@@ -11,5 +11,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for room in (running, customers, journeys, contacts, batch):
+for room in (running, customers, journeys, contacts, batch, bench):
     room.add_to(app)

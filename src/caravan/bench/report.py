@@ -1,0 +1,165 @@
+"""What a benchmark found: as a table for people, as one JSON object for programs."""
+
+import os
+import platform
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+import caravan
+from caravan.bench.measure import Pairs, Run, Spread
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One input, both sides."""
+
+    variant: str
+    contacts: int  # that both sides handled; for `intake`, lines
+    bytes: int  # of the file of contacts; for `email`, of one mail
+    pairs: Pairs
+    ledger: dict[str, Any]  # of the last run; it was checked after each
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole benchmark."""
+
+    bench: str
+    rows: int
+    yardstick: str  # what the other side is
+    findings: list[Finding]
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it. Times in seconds, sizes in bytes; `time_ratio` is our time divided by the yardstick's."""
+        return {
+            "bench": self.bench,
+            "rows": self.rows,
+            "version": caravan.__version__,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": _machine(),
+            "yardstick": self.yardstick,
+            "notes": self.notes,
+            "findings": [_finding(each) for each in self.findings],
+        }
+
+    def show(self, console: Console) -> None:
+        """Print it as a table."""
+        machine = _machine()
+        console.print(f"[bold]caravan bench {self.bench}[/], {self.rows:,} rows")
+        console.print(
+            f"on {machine['cores']} cores ({machine['processor']}); "
+            f"load of the last minute {machine['load']:.1f}",
+            highlight=False,
+        )
+        console.print(f"yardstick: {self.yardstick}")
+        for finding in self.findings:
+            console.print(_table(finding))
+            console.print(_verdict(finding))
+        for note in self.notes:
+            console.print(f"- {note}", highlight=False)
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "memory": psutil.virtual_memory().total,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load": psutil.getloadavg()[0],  # others on the machine show in it
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    pairs = finding.pairs
+    ours, theirs = _side(pairs.ours, finding.contacts), _side(pairs.theirs, finding.contacts)
+    return {
+        "variant": finding.variant,
+        "contacts": finding.contacts,
+        "bytes": finding.bytes,
+        "caravan": ours,
+        "yardstick": theirs,
+        "time_ratio": asdict(pairs.time_ratio),
+        "cpu_ratio": _cpu_ratio(pairs),
+        "rate_ratio": asdict(_inverse(pairs.time_ratio)),
+        "ledger": finding.ledger,
+        "balances": True,
+    }
+
+
+def _inverse(spread: Spread) -> Spread:
+    return Spread(1 / spread.median, 1 / spread.high, 1 / spread.low)
+
+
+def _side(runs: list[Run], contacts: int) -> dict[str, Any]:
+    seconds = Spread.of([run.seconds for run in runs])
+    return {
+        "seconds": asdict(seconds),
+        "contacts_per_second": contacts / seconds.median,
+        "cpu_seconds": Spread.of([_cpu(run) for run in runs]).median,
+        "cpu_by_role": _by_name([run.cpu for run in runs]),
+        "peak_bytes": max(run.peak for run in runs),
+        "facts": _by_name([run.facts for run in runs]),
+        "runs": [run.seconds for run in runs],
+    }
+
+
+def _cpu(run: Run) -> float:
+    return sum(run.cpu.values())
+
+
+def _cpu_ratio(pairs: Pairs) -> float:
+    """CPU seconds divided by the yardstick's: what a busy machine disturbs least."""
+    ours, theirs = (Spread.of([_cpu(run) for run in runs]).median for runs in (pairs.ours, pairs.theirs))
+    return ours / theirs if theirs else 0.0
+
+
+def _by_name(found: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each name."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for each in found:
+        for name, value in each.items():
+            values[name].append(value)
+    return {name: Spread.of(each).median for name, each in values.items()}
+
+
+def _table(finding: Finding) -> Table:
+    title = f"{finding.variant}: {finding.contacts:,} contacts, {finding.bytes:,} bytes"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    for name in ("", "median s", "lowest – highest", "contacts/s", "CPU s", "per CPU s", "peak MiB"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for name, runs in (("caravan", finding.pairs.ours), ("yardstick", finding.pairs.theirs)):
+        side = _side(runs, finding.contacts)
+        seconds = side["seconds"]
+        table.add_row(
+            name,
+            f"{seconds['median']:.2f}",
+            f"{seconds['low']:.2f} – {seconds['high']:.2f}",
+            f"{side['contacts_per_second']:,.0f}",
+            f"{side['cpu_seconds']:.2f}",
+            f"{finding.contacts / side['cpu_seconds']:,.0f}" if side["cpu_seconds"] else "",
+            f"{side['peak_bytes'] / _MIB:,.0f}",
+        )
+    return table
+
+
+def _verdict(finding: Finding) -> str:
+    ratio = finding.pairs.time_ratio
+    ours = _side(finding.pairs.ours, finding.contacts)
+    lines = [
+        f"{ratio.median:.2f} × the yardstick's time ({ratio.low:.2f} – {ratio.high:.2f}), "
+        f"{1 / ratio.median:.2f} of its rate, {_cpu_ratio(finding.pairs):.2f} × its CPU; the ledger balances"
+    ]
+    lines += [f"{name}: {value:.3f} s" for name, value in ours["facts"].items()]
+    cpu = ", ".join(f"{role} {seconds:.2f} s" for role, seconds in sorted(ours["cpu_by_role"].items()))
+    return "\n".join([*lines, f"caravan's CPU: {cpu}"])

@@ -1,0 +1,29 @@
+-- name: moves
+-- When each cohort of a step moved on, and how many contacts that were.
+select j.at, c.size from journal j join cohorts c on c.batch_id = j.batch_id and c.step = j.step and c.file = j.file
+where j.batch_id = %(batch)s and j.step = %(step)s
+
+-- name: create_people
+create table people (id text primary key, properties text not null)
+
+-- name: copy_people
+copy people (id, properties) from stdin
+
+-- name: drop_people
+drop table if exists people
+
+-- name: create_waiting
+-- What a system that schedules each contact by itself needs at the least: a row each, and an index to find who is due.
+create table waiting (id text primary key, step text not null, due_at timestamptz not null)
+
+-- name: fill_waiting
+insert into waiting select 'c-' || number, 'hold', now() from generate_series(1, %(rows)s) number
+
+-- name: index_waiting
+create index on waiting (due_at)
+
+-- name: move_waiting
+update waiting set step = 'rest', due_at = now() + interval '1 day' where step = 'hold' and due_at <= now()
+
+-- name: drop_waiting
+drop table if exists waiting

@@ -1,0 +1,155 @@
+"""A real `caravan up` in a temporary folder, and what a benchmark asks of it over HTTP."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caravan.bench.inputs import Made
+from caravan.client import Client
+from caravan.errors import CaravanError, Unavailable
+
+JOURNEY = 4711
+_PATIENCE = 3600.0  # seconds
+#: Where an installation lives; a benchmark has its own. Other settings are taken as they are: they may be tuned.
+_PLACES = (
+    "DATA",
+    "DATABASE_URL",
+    "FILES_URL",
+    "HOST",
+    "PORT",
+    "PUBLIC_URL",
+    "SMTP_URL",
+    "URL",
+    "CUSTOMER",
+    "TOKEN",
+)
+
+
+class Unbalanced(CaravanError):
+    """The ledger is not what it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A running installation."""
+
+    pid: int
+    folder: Path
+    url: str
+    customer: int
+    token: str
+
+    def client(self) -> Client:
+        """A client of its first customer."""
+        return Client(self.url, self.customer, self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that was uploaded."""
+
+    batch: str
+    last_byte: float  # when the client had handed it to its socket, in seconds since the epoch
+    answered: float  # when the server had answered
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A temporary folder, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="caravan-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def without_places() -> dict[str, str]:
+    """The environment, without what says where another installation is."""
+    places = {f"CARAVAN_{name}" for name in _PLACES}
+    return {name: value for name, value in os.environ.items() if name not in places}
+
+
+@contextmanager
+def up(folder: Path, journey: str, **settings: str) -> Iterator[System]:
+    """`caravan up` on a free port with a journey published, until the end of the block."""
+    told = {f"CARAVAN_{name.upper()}": value for name, value in settings.items()}
+    environment = {**without_places(), "CARAVAN_DATA": str(folder), **told}
+    command = [sys.executable, "-m", "caravan", "up", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        try:
+            system = _listen(process, folder)
+            with system.client() as client:
+                client.publish(JOURNEY, journey)
+            yield system
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+
+
+def _listen(process: "subprocess.Popen[str]", folder: Path) -> System:
+    assert process.stdout is not None
+    told: dict[str, str] = {}
+    for line in process.stdout:
+        if line.startswith("Caravan is up at "):
+            told["url"] = line.split()[-1]
+        name, _, value = line.strip().partition(": ")
+        told[name] = value
+        if line.startswith("Ctrl-C"):
+            return System(process.pid, folder, told["url"], int(told["customer"]), told["token"])
+    raise Unavailable("`caravan up` ended before it was up; what it said stands above.")
+
+
+def send(client: Client, file: Path) -> Sent:
+    """Upload a file into a new batch."""
+    started = client.open_upload(JOURNEY)
+    assert started.upload_url is not None
+    last_byte = [time.time()]
+
+    def note(sent: int, total: int) -> None:
+        last_byte[0] = time.time()
+
+    client.upload(started.upload_url, file, note)
+    return Sent(started.batch, last_byte[0], time.time())
+
+
+def follow(
+    client: Client, batch: str, steps: tuple[str, ...], contacts: int, pause: float = 0.05
+) -> dict[str, Any]:
+    """The batch, once so many contacts have arrived at these steps, or else when it has ended."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        found = client.batch(batch)
+        arrived = sum(step["arrived"] for step in found["ledger"]["steps"] if step["step"] in steps)
+        if found["finishedAt"] or (steps and arrived >= contacts):
+            return found
+        time.sleep(pause)
+    raise Unavailable(f"Batch {batch} did not get there within {_PATIENCE:.0f} seconds.")
+
+
+def check_ledger(ledger: dict[str, Any], made: Made) -> None:
+    """Raise `Unbalanced` unless every line is where it must be and every step balances (law 1)."""
+    expected = {"lines": made.lines, "entered": made.entered, "rejected": dict(made.rejected)}
+    wrong = [
+        f"{name} should be {value}, not {ledger[name]}"
+        for name, value in expected.items()
+        if ledger[name] != value
+    ]
+    if ledger["lines"] != ledger["entered"] + sum(ledger["rejected"].values()) + ledger["blank"]:
+        wrong.append("lines are not entered + rejected + blank")
+    wrong += [
+        f"step {step['step']} does not balance: {step}"
+        for step in ledger["steps"]
+        if step["arrived"] != step["standing"] + sum(step["outcomes"].values())
+    ]
+    if wrong:
+        raise Unbalanced("The ledger is wrong: " + "; ".join(wrong) + ".")

@@ -1,0 +1,143 @@
+"""`bench`: the product's own code measured beside a yardstick, on this machine."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from caravan.bench.report import Report
+
+Json = Annotated[bool, typer.Option("--json", help="All that was measured, as one JSON object.")]
+Repeats = Annotated[int, typer.Option(min=1, help="How often both sides run, in turn.")]
+
+
+class IntakeVariant(StrEnum):
+    """What the file is like (bench/inputs.py: SHAPES)."""
+
+    STANDARD = "standard"
+    CLEAN = "clean"
+    BAD_1 = "bad-1"
+    BAD_10 = "bad-10"
+    BAD_50 = "bad-50"
+    DUPLICATES = "duplicates"
+    GZIP = "gzip"
+    WIDE = "wide"
+    ALL = "all"
+
+
+class MailSize(StrEnum):
+    """How large a mail is."""
+
+    SMALL = "2kb"
+    LARGE = "30kb"
+    ALL = "all"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    room = typer.Typer(
+        help="Measure this machine: the product's own code beside a yardstick.", no_args_is_help=True
+    )
+    for command in (intake, entry, wait, email, webhook):
+        room.command()(command)
+    app.add_typer(room, name="bench")
+
+
+def intake(
+    rows: Annotated[int, typer.Option(min=1, help="Rows in the file.")] = 1_000_000,
+    variant: Annotated[IntakeVariant, typer.Option(help="What the file is like.")] = IntakeVariant.STANDARD,
+    repeats: Repeats = 3,
+    as_json: Json = False,
+) -> None:
+    """A file that was uploaded → durable, validated, deduplicated cohorts; beside DuckDB's read_json → Parquet.
+
+    Example: caravan bench intake --rows 1000000 --variant all
+    """
+    from caravan.bench import intake as bench
+
+    chosen = [each for each in IntakeVariant if each is not IntakeVariant.ALL]
+    names = chosen if variant is IntakeVariant.ALL else [variant]
+    _tell(bench.run(rows, [str(each) for each in names], repeats, _sayer(as_json)), as_json)
+
+
+def entry(
+    rows: Annotated[int, typer.Option(min=1, help="Rows in the file.")] = 1_000_000,
+    repeats: Repeats = 3,
+    as_json: Json = False,
+) -> None:
+    """End of the upload → everyone past a split and standing in a wait; beside COPY into a PostgreSQL table.
+
+    Example: caravan bench entry --rows 1000000
+    """
+    from caravan.bench import entry as bench
+
+    _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+
+
+def wait(
+    rows: Annotated[int, typer.Option(min=1, help="Contacts that fall due at the same moment.")] = 1_000_000,
+    repeats: Repeats = 3,
+    as_json: Json = False,
+) -> None:
+    """All contacts fall due at once: how late the median and the last move; beside one UPDATE of as many rows.
+
+    Example: caravan bench wait --rows 1000000
+    """
+    from caravan.bench import wait as bench
+
+    _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+
+
+def email(
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Mails.", show_default="20000 of 2 KB, 5000 of 30 KB")
+    ] = None,
+    variant: Annotated[MailSize, typer.Option(help="How large a mail is.")] = MailSize.ALL,
+    repeats: Repeats = 3,
+    as_json: Json = False,
+) -> None:
+    """Personal multipart mails through a whole batch to a local sink; beside Postfix's smtp-source, or aiosmtplib.
+
+    Example: caravan bench email --rows 20000 --variant 2kb
+    """
+    from caravan.bench import email as bench
+
+    chosen = [each for each in MailSize if each is not MailSize.ALL] if variant is MailSize.ALL else [variant]
+    _tell(bench.run(rows, [str(each) for each in chosen], repeats, _sayer(as_json)), as_json)
+
+
+def webhook(
+    rows: Annotated[int, typer.Option(min=1, help="Calls.")] = 20_000,
+    repeats: Repeats = 3,
+    as_json: Json = False,
+) -> None:
+    """Webhooks through a whole batch to a local HTTP sink; beside a bare aiohttp loop.
+
+    Example: caravan bench webhook --rows 20000
+    """
+    from caravan.bench import webhook as bench
+
+    _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+
+
+def _sayer(as_json: bool) -> Callable[[str], None]:
+    """Tells what is going on, beside the output."""
+
+    def say(words: str) -> None:
+        if not as_json:
+            print(words, file=sys.stderr, flush=True)
+
+    return say
+
+
+def _tell(report: "Report", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    report.show(Console() if sys.stdout.isatty() else Console(width=110))

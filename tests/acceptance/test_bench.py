@@ -1,0 +1,72 @@
+"""`caravan bench` works, and its ledger balances. Never a time: that depends on the machine."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+
+def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "caravan", "bench", *arguments, "--repeats", "1"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CARAVAN_")}
+    return subprocess.run(command, env=kept, capture_output=True, text=True, timeout=300)
+
+
+def found(*arguments: str) -> list[dict[str, Any]]:
+    done = bench(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+    for each in findings:
+        assert each["balances"]
+        ledger = each["ledger"]
+        assert ledger["lines"] == ledger["entered"] + sum(ledger["rejected"].values()) + ledger["blank"]
+        for step in ledger["steps"]:
+            assert step["arrived"] == step["standing"] + sum(step["outcomes"].values())
+    return findings
+
+
+def test_intake_reads_two_hundred_thousand_rows_and_its_ledger_balances() -> None:
+    (finding,) = found("intake", "--rows", "200000")
+    assert finding["ledger"]["lines"] == 200_000
+    assert finding["ledger"]["rejected"]["duplicate"] == 199
+
+
+def test_intake_reads_every_variant() -> None:
+    findings = found("intake", "--rows", "3000", "--variant", "all")
+    names = [each["variant"] for each in findings]
+    assert names == ["standard", "clean", "bad-1", "bad-10", "bad-50", "duplicates", "gzip", "wide"]
+
+
+def test_entry_brings_everyone_past_a_split_into_a_wait() -> None:
+    (finding,) = found("entry", "--rows", "3000")
+    assert sum(step["standing"] for step in finding["ledger"]["steps"]) == finding["ledger"]["entered"]
+
+
+def test_all_contacts_of_wait_move_on() -> None:
+    (finding,) = found("wait", "--rows", "3000")
+    assert finding["ledger"]["steps"][0]["outcomes"] == {"passed": finding["ledger"]["entered"]}
+
+
+def test_all_mails_of_email_are_sent() -> None:
+    findings = found("email", "--rows", "300")
+    assert [each["variant"] for each in findings] == ["2kb", "30kb"]
+    assert all(each["ledger"]["steps"][0]["outcomes"] == {"sent": 300} for each in findings)
+
+
+def test_all_calls_of_webhook_are_made() -> None:
+    (finding,) = found("webhook", "--rows", "300")
+    assert finding["ledger"]["steps"][0]["outcomes"] == {"sent": 300}
+
+
+def test_a_table_is_printed_for_people() -> None:
+    done = bench("intake", "--rows", "2000")
+    assert done.returncode == 0, done.stderr
+    assert "× the yardstick's time" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["intake", "entry", "wait", "email", "webhook"])
+def test_a_number_of_rows_that_is_none_is_wrong_usage(command: str) -> None:
+    assert bench(command, "--rows", "0").returncode == 2

@@ -1,0 +1,70 @@
+"""What is measured is what was done: times, CPU and memory of all processes that take part."""
+
+import os
+import time
+
+import pytest
+
+from caravan.bench.measure import Meter, Pairs, Run, Spread, Timed, family, in_child, in_turn
+
+
+def a_run(seconds: float) -> Run:
+    return Run(seconds, {"other": seconds}, 1)
+
+
+def busy(seconds: float, size: int) -> Timed:
+    """Burns CPU and holds memory."""
+    kept = bytearray(os.urandom(1) * size)
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        kept[0] = 1
+    return Timed(seconds, {"kept": float(len(kept))})
+
+
+def test_a_spread_has_median_and_both_ends() -> None:
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0)
+
+
+def test_both_sides_run_in_turn_and_are_compared_pair_by_pair() -> None:
+    order: list[str] = []
+
+    def side(name: str, seconds: float) -> Run:
+        order.append(name)
+        return a_run(seconds)
+
+    heard: list[str] = []
+    pairs = in_turn(3, lambda: side("ours", 3.0), lambda: side("theirs", 2.0), heard.append)
+    assert order == ["ours", "theirs"] * 3
+    assert pairs.time_ratio == Spread(1.5, 1.5, 1.5)
+    assert len(heard) == 3
+
+
+def test_the_ratio_is_of_neighbours_so_a_slow_moment_does_not_count_for_one_side_only() -> None:
+    pairs = Pairs([a_run(2.0), a_run(20.0), a_run(4.0)], [a_run(1.0), a_run(10.0), a_run(1.0)])
+    assert pairs.time_ratio == Spread(2.0, 2.0, 4.0)
+
+
+def test_the_cpu_and_memory_of_a_child_are_measured() -> None:
+    run = in_child(busy, 0.3, 200 << 20)
+    assert run.seconds == 0.3
+    assert 0.25 < run.cpu["other"] < 2
+    assert run.peak > 200 << 20
+    assert run.facts == {"kept": float(200 << 20)}
+
+
+def test_a_process_that_is_gone_has_no_family() -> None:
+    assert family(2**22 + 1, None) == []
+
+
+def test_a_meter_tells_only_what_was_used_meanwhile() -> None:
+    busy(0.1, 1)
+    with Meter(os.getpid()) as meter:
+        pass
+    run = meter.run(Timed(0.0))
+    assert sum(run.cpu.values()) < 0.1
+    assert run.peak > 1 << 20
+
+
+def test_what_goes_wrong_in_a_child_comes_out() -> None:
+    with pytest.raises(TypeError):
+        in_child(busy, "no number", 1)
