@@ -81,10 +81,6 @@ update windows set record = %(record)s where cohort_id = %(cohort)s and first = 
 -- A window that a dead holder left in the air, taken over to say what is known of it.
 update windows set holder = %(holder)s where cohort_id = %(cohort)s and first = %(first)s and record is null
 
--- name: split_window
--- The part of an inherited window that is certain not to have been sent goes back: the row shrinks to one contact.
-delete from windows where cohort_id = %(cohort)s and first = %(first)s and record is null
-
 -- name: delete_windows
 delete from windows where cohort_id = %(cohort)s
 

@@ -20,7 +20,3 @@ insert into migrations (number, name, digest) values (%(number)s, %(name)s, %(di
 
 -- name: has_queue
 select to_regclass('procrastinate_jobs') is not null as there
-
--- name: pending
--- Which of the given migrations the database lacks; to_regclass guards a database without history.
-select to_regclass('migrations') is not null as there
