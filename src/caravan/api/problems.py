@@ -6,6 +6,8 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from procrastinate.exceptions import ConnectorException
+from psycopg import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -73,6 +75,14 @@ async def _disconnected(request: Request, error: Exception) -> JSONResponse:
     return problem(HTTPStatus.BAD_REQUEST, "The connection was closed before the body was complete.")
 
 
+async def _no_database(request: Request, error: Exception) -> JSONResponse:
+    around = error if isinstance(error, OperationalError) else error.__cause__
+    if not isinstance(around, OperationalError):
+        return await _unexpected(request, error)
+    _log.warning("%s %s: %s", request.method, request.url.path, " ".join(str(around).split()))
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "PostgreSQL does not answer; try again in some seconds.")
+
+
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Caravan failed to do this; its log says why.")
@@ -84,4 +94,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(OperationalError, _no_database)
+    app.add_exception_handler(ConnectorException, _no_database)
     app.add_exception_handler(Exception, _unexpected)

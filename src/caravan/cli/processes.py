@@ -43,7 +43,7 @@ def run_up(settings: Settings) -> None:
             _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz", children, stop)
             if not stop.asked:
                 print(f"Caravan is up at {url}\n{greeting}\nCtrl-C stops it.", flush=True)
-            _keep_running(leash, running, door, children, stop)
+            _keep_running(leash, running, door, children, stop, own_postgres=settings.database_url is None)
 
 
 class _Stop:
@@ -154,9 +154,26 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
-def _keep_running(leash: Leash, settings: Settings, door: socket.socket, children: Children, stop: _Stop) -> None:
+def _keep_postgres(settings: Settings) -> None:
+    """Start the embedded PostgreSQL again if it was killed."""
+    from caravan.store.embedded import lives, revive
+
+    if lives(settings.folder):
+        return
+    print("PostgreSQL ended; it starts again", file=sys.stderr, flush=True)
+    try:
+        revive(settings.folder)
+    except Unavailable as error:
+        print(error.message, file=sys.stderr, flush=True)
+
+
+def _keep_running(
+    leash: Leash, settings: Settings, door: socket.socket, children: Children, stop: _Stop, *, own_postgres: bool
+) -> None:
     while not stop.asked:
         time.sleep(0.1)
+        if own_postgres:
+            _keep_postgres(settings)
         for name, child in children.items():
             if child.poll() is not None and not stop.asked:
                 print(

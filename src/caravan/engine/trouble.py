@@ -5,6 +5,7 @@ The first is waited out, however long it takes; the second stops after a bounded
 
 import duckdb
 import psycopg
+from procrastinate.exceptions import ConnectorException
 
 from caravan.errors import Unavailable
 
@@ -16,6 +17,8 @@ def is_around(error: BaseException) -> bool:
     """Whether the trouble is around the work, and will pass."""
     if isinstance(error, FileNotFoundError):
         return False
+    if isinstance(error, ConnectorException) and error.__cause__ is not None:  # the queue's word for the same
+        return is_around(error.__cause__)
     return isinstance(error, _AROUND) or type(error).__module__.partition(".")[0] in (
         "botocore",
         "aiobotocore",

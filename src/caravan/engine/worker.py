@@ -12,7 +12,7 @@ from procrastinate.worker import Worker
 from caravan.channels.email import EmailChannel
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
-from caravan.engine.recovery import HEARTBEAT, STALLED_AFTER
+from caravan.engine.recovery import HEARTBEAT, STALLED_AFTER, Hands
 from caravan.engine.tasks import UPKEEP, register
 from caravan.settings import Settings
 from caravan.steps.move import Lane, Pacing, Tools
@@ -61,16 +61,34 @@ async def work(app: App, engine: Engine, lanes: Mapping[str, int], stop: asyncio
     """Run jobs of the given lanes, {lane: jobs at once}, until `stop` is set; then end soon and cleanly."""
     async with tools_of(engine) as tools:
         register(app, engine, tools)
-        running = [asyncio.create_task(_run_lane(app, lane, size, stop)) for lane, size in lanes.items()]
+        hands, at_work = Hands(), dict[str, Worker]()
+        lanes_run = [
+            asyncio.create_task(_run_lane(app, lane, size, stop, hands, at_work)) for lane, size in lanes.items()
+        ]
+        keeper = asyncio.create_task(_look_after(app, hands, at_work))
         await stop.wait()
         tools.stopping.set()
-        await asyncio.gather(*running)
+        await asyncio.gather(*lanes_run)
+        keeper.cancel()
 
 
-async def _run_lane(app: App, lane: str, concurrency: int, stop: asyncio.Event) -> None:
+async def _look_after(app: App, hands: Hands, at_work: Mapping[str, Worker]) -> None:
+    """Look every few seconds after the jobs of this process."""
+    while True:
+        await asyncio.sleep(HEARTBEAT)
+        workers = {worker.worker_id for worker in at_work.values() if worker.worker_id is not None}
+        try:
+            await hands.look_after(app, workers)
+        except Exception:
+            _log.warning("Can't look after the jobs of this process just now", exc_info=True)
+
+
+async def _run_lane(
+    app: App, lane: str, concurrency: int, stop: asyncio.Event, hands: Hands, at_work: dict[str, Worker]
+) -> None:
     """One lane's worker; if it breaks down, as when the database goes away, another takes its place."""
     while not stop.is_set():
-        worker = Worker(
+        at_work[lane] = worker = Worker(
             app=app,
             queues=[lane],
             name=lane,
@@ -80,6 +98,7 @@ async def _run_lane(app: App, lane: str, concurrency: int, stop: asyncio.Event) 
             delete_jobs="always",
             update_heartbeat_interval=HEARTBEAT,
             stalled_worker_timeout=STALLED_AFTER,
+            worker_middleware=[hands.around],
         )
         stopper = asyncio.create_task(_stop_with(worker, stop))
         try:

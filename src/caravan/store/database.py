@@ -13,6 +13,8 @@ from caravan.errors import Unavailable
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
+_PATIENCE = 10.0  # seconds that a caller waits for a connection while the database is away
+
 
 @asynccontextmanager
 async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
@@ -27,6 +29,10 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
         open=False,
         kwargs={"row_factory": dict_row},
         check=AsyncConnectionPool.check_connection,
+        timeout=_PATIENCE,
+        # Its attempts grow apart; giving up soon lets the next caller begin anew, so a database is missed
+        # no longer than it is away.
+        reconnect_timeout=_PATIENCE,
     )
     try:
         await pool.open(wait=True, timeout=30)

@@ -52,6 +52,19 @@ def embedded(folder: Path, *, wait: bool = False) -> Iterator[str]:
                 _wait_for_guardian(folder)
 
 
+def lives(folder: Path) -> bool:
+    """Whether the server of `folder` is a living process: a cheap question, to be asked often."""
+    lock = folder / "postgres" / "postmaster.pid"
+    return lock.exists() and not _is_stale(lock)
+
+
+def revive(folder: Path) -> None:
+    """Start the server again if it was killed; its users find it at the same URL. Raises `Unavailable`."""
+    with (folder / "postgres.start").open("a") as start:
+        fcntl.flock(start, fcntl.LOCK_EX)
+        _ensure_running(folder)
+
+
 def _ensure_running(folder: Path) -> str:
     server = PostgresServer(_cluster(folder), cleanup_mode=None)
     server.ensure_pgdata_inited()
@@ -106,19 +119,22 @@ def _last_words(cluster: Path) -> str:
 
 
 def _remove_if_stale(lock: Path) -> None:
-    """Remove a lock file whose process has ended or is another program that got the same number.
+    """PostgreSQL does so itself, but not while the process, dead, still stands in the process table."""
+    if _is_stale(lock):
+        lock.unlink(missing_ok=True)
 
-    PostgreSQL does so itself, but not while the process, dead, still stands in the process table.
-    """
+
+def _is_stale(lock: Path) -> bool:
+    """Whether a lock file's process has ended or is another program that got the same number."""
     import psutil
 
-    with suppress(FileNotFoundError, ValueError, IndexError):
-        pid = int(lock.read_text().splitlines()[0])
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            if process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name():
-                return
-        lock.unlink()
+    try:
+        process = psutil.Process(int(lock.read_text().splitlines()[0]))
+        return process.status() == psutil.STATUS_ZOMBIE or "postgres" not in process.name()
+    except psutil.NoSuchProcess:
+        return True
+    except (FileNotFoundError, ValueError, IndexError):
+        return False  # gone, or about to be written
 
 
 def _ensure_guardian(folder: Path, control: guardian.Control) -> None:
