@@ -12,6 +12,7 @@ import pytest
 from caravan.store.database import Pool, connect
 from caravan.store.embedded import embedded
 from caravan.store.migrate import migrate
+from tests.s3 import CREDENTIALS, S3
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +84,19 @@ def _url(server: str, name: str) -> str:
 def folder(tmp_path: Path) -> Path:
     """A data folder."""
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """A store that speaks S3, with its buckets in memory."""
+    server = S3()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """The same, with this process's credentials for it."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return s3_server

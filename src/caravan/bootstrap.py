@@ -1,7 +1,7 @@
 """Where the real parts are put together. Tests put together others."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from procrastinate import App
 
@@ -10,9 +10,9 @@ from caravan.engine.engine import Engine, Journeys
 from caravan.engine.jobs import Jobs
 from caravan.engine.recovery import queue_app
 from caravan.errors import InvalidSetting
-from caravan.settings import Settings
+from caravan.settings import Settings, Uploads
 from caravan.store.database import connect
-from caravan.store.files import open_files
+from caravan.store.files import Files, open_files
 
 
 @asynccontextmanager
@@ -24,5 +24,18 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
     async with connect(settings.database_url, size=20) as pool:
         app = queue_app()
         async with app.open_async(pool):
-            files = open_files(settings.files_url, settings.folder)
-            yield Engine(settings, pool, files, clock, Jobs(app, clock), Journeys()), app
+            with closing(_open_files(settings)) as files:
+                yield Engine(settings, pool, files, clock, Jobs(app, clock), Journeys()), app
+
+
+def _open_files(settings: Settings) -> Files:
+    files = open_files(
+        settings.files_url,
+        settings.folder,
+        endpoint=settings.files_endpoint_url,
+        public=settings.files_public_endpoint_url,
+    )
+    if settings.uploads is Uploads.DIRECT and files.inbox is None:
+        files.close()
+        raise InvalidSetting("CARAVAN_UPLOADS can be direct only where CARAVAN_FILES_URL is s3://…")
+    return files

@@ -1,5 +1,6 @@
 """The one table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md."""
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -8,6 +9,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from caravan.errors import InvalidSetting
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+class Uploads(StrEnum):
+    """How clients upload files."""
+
+    API = "api"
+    DIRECT = "direct"
 
 
 class Settings(BaseSettings):
@@ -22,6 +30,16 @@ class Settings(BaseSettings):
     files_url: str | None = Field(
         None,
         description="Where files of contacts are kept: a folder or s3://bucket/prefix. Default: DATA/files.",
+    )
+    files_endpoint_url: str | None = Field(
+        None, description="The address of an S3 store that is not AWS, like http://minio:9000."
+    )
+    files_public_endpoint_url: str | None = Field(
+        None, description="The store's address as clients reach it, for UPLOADS=direct. Default: FILES_ENDPOINT_URL."
+    )
+    uploads: Uploads = Field(
+        Uploads.API,
+        description="api: clients PUT files to the API; direct: to the store itself, by its own pre-signed URLs.",
     )
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="The port that the API listens on; 0 takes a free one.")

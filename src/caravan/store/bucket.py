@@ -1,0 +1,233 @@
+"""One prefix of an S3 bucket, or of any store that speaks S3, through s3fs.
+
+Each request is tried a few times with a growing delay; what fails then is `Unavailable`, which is waited out by
+whoever asked. `FileNotFoundError` means that one object is not there, and nothing else. All calls block, and may
+come from several threads at once; the work is done on fsspec's own thread.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from caravan.errors import InvalidSetting, Unavailable
+
+PIECE = 16 << 20  # bytes that travel in one request; S3 wants at least 5 MiB in all parts but the last
+_AT_ONCE = 4  # pieces of one file under way; with PIECE, what bounds memory
+_PAGE = 1_000  # objects in one page of a listing; S3 gives no more
+_MOST_PARTS = 10_000  # S3 takes no more
+_LARGEST_COPY = 5 << 30  # bytes; S3 copies no more in one request
+_BROKEN_READS = 4  # times that an answer may break off in its middle
+_OURS = ("botocore", "aiobotocore", "aiohttp", "fsspec", "s3fs")
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One object as a listing shows it; its name is relative to the bucket's prefix."""
+
+    name: str
+    size: int  # bytes
+    etag: str  # changes with the content
+    at: datetime  # when it was put
+
+
+class Bucket:
+    """The objects below `url`, like "s3://bucket/prefix", at an endpoint (None: AWS, or what its settings say).
+
+    Credentials come from where all tools of AWS look: AWS_ACCESS_KEY_ID and so on, profiles, the machine's role.
+    """
+
+    def __init__(self, url: str, endpoint: str | None = None) -> None:
+        self.url = url
+        self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._fs = _open(endpoint)
+
+    def upload(self, local: Path, name: str) -> None:
+        """Put a local file under `name`; durable when this returns. A large one goes in parts."""
+        pieces = {"chunksize": max(PIECE, -(-local.stat().st_size // _MOST_PARTS)), "max_concurrency": _AT_ONCE}
+        with self._asking(name):
+            self._fs.put_file(str(local), self._path(name), **pieces)
+
+    def download(self, name: str, local: Path) -> None:
+        """Get the object into a local file. Raises `FileNotFoundError` if there is none."""
+        with local.open("wb") as file, ThreadPoolExecutor(_AT_ONCE) as pool:
+            for piece in self._pieces(name, pool):
+                file.write(piece)
+
+    def _pieces(self, name: str, pool: ThreadPoolExecutor) -> Iterator[bytes]:
+        """The object piece by piece: the first one alone, since most objects are small, then some at once."""
+        yield (first := self._piece(name, 0))
+        if len(first) < PIECE:
+            return
+        for wave in count(1, _AT_ONCE):
+            pieces = list(pool.map(lambda number: self._piece(name, number), range(wave, wave + _AT_ONCE)))
+            yield from pieces
+            if len(pieces[-1]) < PIECE:
+                return
+
+    def _piece(self, name: str, number: int) -> bytes:
+        """One piece; behind the object's end it is empty. Of a large object only a broken piece is read again."""
+        for tries in count(1):
+            try:
+                return self._read(name, number * PIECE, (number + 1) * PIECE)
+            except Unavailable as error:
+                if not _broke_off(error.__cause__) or tries == _BROKEN_READS:
+                    raise
+        raise AssertionError
+
+    def _read(self, name: str, start: int, end: int) -> bytes:
+        with self._asking(name):
+            try:
+                return bytes(self._fs.cat_file(self._path(name), start=start, end=end))
+            except OSError as error:
+                if _code(error) in ("InvalidRange", "416"):
+                    return b""
+                raise
+
+    def delete(self, name: str) -> None:
+        """Delete one object; nothing happens if there is none."""
+        with self._asking(name):
+            self._fs.rm_file(self._path(name))
+
+    def delete_all(self, names: list[str]) -> None:
+        """Delete objects, some at once. One by one: not every store has S3's bulk delete, and s3fs hides its errors."""
+        with ThreadPoolExecutor(2 * _AT_ONCE) as pool:
+            list(pool.map(self.delete, names))
+
+    def list(self, folder: str) -> list[Object]:
+        """All objects below `folder`, by name."""
+        token: dict[str, str] = {}
+        found: list[Object] = []
+        while True:
+            below = f"{self._prefix}{folder.strip('/')}/"
+            page = self._ask("list_objects_v2", Prefix=below, MaxKeys=_PAGE, **token)
+            found += [self._object(each) for each in page.get("Contents", [])]
+            if not page.get("IsTruncated"):
+                return found
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def copy(self, source: Object, name: str) -> bool:
+        """Copy an object within the store, only if it still is as it was listed; False if it is not."""
+        target = {
+            "CopySource": {"Bucket": self._bucket, "Key": self._key(source.name)},
+            "CopySourceIfMatch": source.etag,
+            "Key": self._key(name),
+        }
+        try:
+            if source.size <= _LARGEST_COPY:
+                # What the uploader said of its content is not ours to hand on.
+                self._ask("copy_object", ContentType="text/plain", MetadataDirective="REPLACE", **target)
+            else:
+                self._copy_in_parts(source.size, target)
+        except FileNotFoundError:
+            return False
+        except Unavailable as error:
+            if _code(error) in ("PreconditionFailed", "412"):
+                return False
+            raise
+        return True
+
+    def _copy_in_parts(self, size: int, target: dict[str, Any], part: int = _LARGEST_COPY // 5) -> None:
+        upload = {"Key": target["Key"]}
+        upload["UploadId"] = self._ask("create_multipart_upload", Key=target["Key"])["UploadId"]
+        try:
+            parts = []
+            for number, first in enumerate(range(0, size, part), 1):
+                place = {"PartNumber": number, "CopySourceRange": f"bytes={first}-{min(first + part, size) - 1}"}
+                copied = self._ask("upload_part_copy", **target, **place, UploadId=upload["UploadId"])
+                parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]})
+            self._ask("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            self._ask("abort_multipart_upload", **upload)
+            raise
+
+    def put_url(self, name: str, seconds: int) -> str:
+        """A URL at which anybody may PUT the object `name` for some time. Nothing is asked of the store."""
+        with self._asking(name):
+            return str(self._fs.url(self._path(name), expires=seconds, client_method="put_object"))
+
+    def close(self) -> None:
+        """Close the connections."""
+        from fsspec.asyn import sync
+
+        sync(self._fs.loop, self._fs.connect().close)
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    def _path(self, name: str) -> str:
+        return f"{self._bucket}/{self._key(name)}"
+
+    def _object(self, listed: dict[str, Any]) -> Object:
+        name = str(listed["Key"]).removeprefix(self._prefix)
+        return Object(name, int(listed["Size"]), str(listed["ETag"]), listed["LastModified"])
+
+    def _ask(self, method: str, **arguments: Any) -> dict[str, Any]:
+        with self._asking(str(arguments.get("Key", ""))):
+            return dict(self._fs.call_s3(method, Bucket=self._bucket, **arguments))
+
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[None]:
+        """Turn what the libraries raise into the two errors that callers know."""
+        try:
+            yield
+        except Exception as error:
+            if _code(error) in ("NoSuchKey", "404"):
+                raise FileNotFoundError(name) from error
+            if not _is_the_stores(error):
+                raise
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise Unavailable(f"The store of files at {self.url} does not do as it should: {words}") from error
+
+
+def _open(endpoint: str | None) -> Any:
+    """s3fs without its caches, which other machines' writes would make wrong, and with bounded patience."""
+    try:
+        from s3fs import S3FileSystem
+    except ImportError:
+        raise InvalidSetting("CARAVAN_FILES_URL names an S3 store; install caravan[s3] to use one.") from None
+    fs = S3FileSystem(
+        endpoint_url=endpoint,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        config_kwargs={
+            "connect_timeout": 5,
+            "read_timeout": 20,
+            "retries": {"mode": "standard", "total_max_attempts": 4},
+            "max_pool_connections": 50,
+            "signature_version": "s3v4",  # the older one would bind an upload to a Content-Type
+            # Other stores than AWS often refuse the checksums that are newly sent without need.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
+    )
+    fs.retries = 1  # botocore's are enough; s3fs would multiply them
+    return fs
+
+
+def _code(error: BaseException | None) -> str | None:
+    """S3's own code of an error, which s3fs hides behind one of the system's."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code"))
+        error = error.__cause__
+    return None
+
+
+def _is_the_stores(error: Exception) -> bool:
+    module = type(error).__module__.partition(".")[0]
+    return _code(error) is not None or module in _OURS or isinstance(error, TimeoutError)
+
+
+def _broke_off(error: BaseException | None) -> bool:
+    """Whether an answer began and did not come to its end: botocore tries only what comes before again."""
+    from aiohttp import ClientPayloadError
+    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+    return isinstance(error, ClientPayloadError | IncompleteReadError | ReadTimeoutError | ResponseStreamingError)

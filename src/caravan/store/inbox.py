@@ -1,0 +1,45 @@
+"""Where clients put their files themselves, by the store's own pre-signed URLs (UPLOADS=direct)."""
+
+from dataclasses import dataclass
+
+from caravan.store.bucket import Bucket, Object
+
+_FOLDER = "inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that a client has put for a batch."""
+
+    batch: str
+    object: Object
+
+    @property
+    def bytes(self) -> int:
+        """Its size as sent."""
+        return self.object.size
+
+
+class Inbox:
+    """One place for each batch, which its URL is bound to. Whoever has the URL may write there again and again,
+    so nothing is read from here: `take` copies what came to where nobody else can write."""
+
+    def __init__(self, bucket: Bucket, public: Bucket) -> None:
+        self._bucket = bucket
+        self._public = public  # the same bucket at the address by which clients reach it
+
+    def url(self, batch: str, seconds: int) -> str:
+        """The URL to PUT the batch's file to, good for so long. Raises `Unavailable` without credentials."""
+        return self._public.put_url(f"{_FOLDER}/{batch}", seconds)
+
+    def arrivals(self) -> list[Arrival]:
+        """All files that clients have put and that nobody has taken out yet."""
+        return [Arrival(each.name.rpartition("/")[2], each) for each in self._bucket.list(_FOLDER)]
+
+    def take(self, arrival: Arrival, name: str) -> bool:
+        """Copy a file to `name`; False if it is gone or another has been put in its place meanwhile."""
+        return self._bucket.copy(arrival.object, name)
+
+    def drop(self, batch: str) -> None:
+        """Delete what was put for a batch; nothing happens if there is nothing."""
+        self._bucket.delete(f"{_FOLDER}/{batch}")

@@ -1,0 +1,60 @@
+"""Files of contacts in a folder of this machine."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class LocalFiles:
+    """A store in a folder of this machine, or of a disk that all machines share."""
+
+    inbox = None  # nobody but us can write here
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def put(self, local: Path, name: str) -> None:
+        target = self.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_durable(local)
+        try:
+            local.replace(target)
+        except OSError:  # another file system
+            beside = target.with_name(target.name + ".part")
+            shutil.copyfile(local, beside)
+            _make_durable(beside)
+            beside.replace(target)
+            local.unlink()
+        _make_durable(target.parent)
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        path = self.root / name
+        if not path.exists():
+            raise FileNotFoundError(name)
+        yield path
+
+    def delete_folder(self, name: str) -> None:
+        shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def delete(self, name: str) -> None:
+        (self.root / name).unlink(missing_ok=True)
+
+    def names(self, folder: str) -> list[str]:
+        found = (self.root / folder).rglob("*")
+        return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def _make_durable(path: Path) -> None:
+    """Wait until the content of a file, or the entries of a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,273 @@
+"""What every store of files promises, held to each of them; and what only a remote one has to."""
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from caravan.engine import trouble
+from caravan.errors import InvalidSetting, Unavailable
+from caravan.store import bucket
+from caravan.store.files import Files, LocalFiles, RemoteFiles, open_files
+from tests.s3 import S3
+
+
+@pytest.fixture(params=["local", "s3"])
+def files(request: pytest.FixtureRequest, folder: Path) -> Iterator[Files]:
+    if request.param == "local":
+        store: Files = open_files(None, folder)
+    else:
+        store = request.getfixturevalue("remote")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def place(s3: S3) -> str:
+    return s3.bucket()
+
+
+@pytest.fixture
+def remote(s3: S3, place: str, folder: Path) -> Iterator[RemoteFiles]:
+    store = open_files(f"s3://{place}/some/prefix", folder, endpoint=s3.endpoint)
+    assert isinstance(store, RemoteFiles)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Files in many parts without many bytes: a store takes no parts under 5 MiB, but for the last."""
+    monkeypatch.setattr(bucket, "PIECE", 5 << 20)
+    return 5 << 20
+
+
+def put(files: Files, name: str, content: bytes, tmp_path: Path) -> None:
+    local = tmp_path / f"outgoing-{threading.get_ident()}"
+    local.write_bytes(content)
+    files.put(local, name)
+    assert not local.exists()
+
+
+def get(files: Files, name: str) -> bytes:
+    with files.local(name) as path:
+        return path.read_bytes()
+
+
+class TestEveryStore:
+    def test_gives_back_what_was_put(self, files: Files, tmp_path: Path) -> None:
+        put(files, "batches/b_1/ä file.parquet", b"content", tmp_path)
+        assert get(files, "batches/b_1/ä file.parquet") == b"content"
+
+    def test_keeps_an_empty_file(self, files: Files, tmp_path: Path) -> None:
+        put(files, "batches/b_1/empty", b"", tmp_path)
+        assert get(files, "batches/b_1/empty") == b""
+
+    def test_keeps_a_file_of_many_parts(self, files: Files, tmp_path: Path, small_pieces: int) -> None:
+        content = os.urandom(6 * small_pieces + 7)
+        put(files, "batches/b_1/large", content, tmp_path)
+        assert get(files, "batches/b_1/large") == content
+
+    def test_keeps_a_file_that_ends_with_a_part(self, files: Files, tmp_path: Path, small_pieces: int) -> None:
+        for parts in (1, 2, 5):
+            content = os.urandom(parts * small_pieces)
+            put(files, "batches/b_1/even", content, tmp_path)
+            assert get(files, "batches/b_1/even") == content
+
+    def test_replaces_what_was_there(self, files: Files, tmp_path: Path) -> None:
+        put(files, "batches/b_1/file", b"first", tmp_path)
+        assert get(files, "batches/b_1/file") == b"first"
+        put(files, "batches/b_1/file", b"second", tmp_path)
+        assert get(files, "batches/b_1/file") == b"second"
+
+    def test_says_that_a_file_is_not_there(self, files: Files) -> None:
+        with pytest.raises(FileNotFoundError), files.local("batches/b_1/none"):
+            pass
+
+    def test_finds_a_file_that_was_missing_a_moment_ago(self, files: Files, tmp_path: Path) -> None:
+        assert files.names("batches/b_1") == []
+        with pytest.raises(FileNotFoundError):
+            get(files, "batches/b_1/file")
+        put(files, "batches/b_1/file", b"here", tmp_path)
+        assert get(files, "batches/b_1/file") == b"here"
+        assert files.names("batches/b_1") == ["batches/b_1/file"]
+
+    def test_lists_the_names_below_a_folder_and_of_no_other(self, files: Files, tmp_path: Path) -> None:
+        for name in ("batches/b_1/b", "batches/b_1/a", "batches/b_1/deep/c", "batches/b_12/d"):
+            put(files, name, b"x", tmp_path)
+        assert files.names("batches/b_1") == ["batches/b_1/a", "batches/b_1/b", "batches/b_1/deep/c"]
+        assert files.names("batches/none") == []
+
+    def test_deletes_a_file_and_does_not_mind_if_there_is_none(self, files: Files, tmp_path: Path) -> None:
+        put(files, "batches/b_1/a", b"x", tmp_path)
+        put(files, "batches/b_1/b", b"x", tmp_path)
+        files.delete("batches/b_1/a")
+        files.delete("batches/b_1/a")
+        assert files.names("batches/b_1") == ["batches/b_1/b"]
+
+    def test_deletes_a_folder_and_no_other(self, files: Files, tmp_path: Path) -> None:
+        for name in ("batches/b_1/a", "batches/b_1/deep/b", "batches/b_12/c"):
+            put(files, name, b"x", tmp_path)
+        files.delete_folder("batches/b_1")
+        files.delete_folder("batches/b_1")
+        assert files.names("batches") == ["batches/b_12/c"]
+
+    def test_serves_many_threads_at_once(self, files: Files, tmp_path: Path) -> None:
+        def there_and_back(number: int) -> bytes:
+            put(files, f"batches/b_1/{number}", b"%d" % number, tmp_path)
+            return get(files, f"batches/b_1/{number}")
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(there_and_back, range(40))) == [b"%d" % number for number in range(40)]
+
+
+class TestARemoteStore:
+    def test_keeps_to_its_prefix(self, remote: RemoteFiles, s3: S3, place: str, tmp_path: Path) -> None:
+        put(remote, "batches/b_1/a", b"x", tmp_path)
+        assert s3.keys(place) == ["some/prefix/batches/b_1/a"]
+
+    def test_leaves_nothing_on_this_machine(self, remote: RemoteFiles, folder: Path, tmp_path: Path) -> None:
+        put(remote, "batches/b_1/a", b"x", tmp_path)
+        with remote.local("batches/b_1/a") as path:
+            assert path.is_relative_to(folder)
+        assert not path.parent.exists()
+
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_is_asked_again_when_it_is_in_trouble_for_a_moment(
+        self, remote: RemoteFiles, s3: S3, tmp_path: Path, status: int
+    ) -> None:
+        with s3.in_mood(errors=1, status=status):
+            put(remote, "batches/b_1/a", b"x", tmp_path)
+        with s3.in_mood(errors=1, status=status):
+            assert get(remote, "batches/b_1/a") == b"x"
+
+    def test_that_is_in_trouble_for_longer_is_unavailable(
+        self, remote: RemoteFiles, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        impatient(monkeypatch)
+        with s3.in_mood(errors=1000) as mood:
+            for ask in asking(remote, tmp_path):
+                before = len(mood.asked)
+                with pytest.raises(Unavailable, match="we are in trouble") as raised:
+                    ask()
+                assert trouble.is_around(raised.value)
+                assert 2 <= len(mood.asked) - before <= 5
+
+    def test_that_nobody_answers_for_is_unavailable(
+        self, s3: S3, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        impatient(monkeypatch)
+        away = RemoteFiles("s3://any", folder, "http://127.0.0.1:9")
+        for ask in asking(away, tmp_path):
+            with pytest.raises(Unavailable, match="s3://any"):
+                ask()
+        away.close()
+
+    def test_without_its_bucket_is_unavailable_and_no_file_counts_as_missing(
+        self, s3: S3, folder: Path, tmp_path: Path
+    ) -> None:
+        astray = RemoteFiles("s3://no-such-bucket", folder, s3.endpoint)
+        for ask in asking(astray, tmp_path):
+            with pytest.raises(Unavailable, match="bucket"):
+                ask()
+        astray.close()
+
+    def test_whose_answer_breaks_off_is_asked_for_the_rest_again(
+        self, remote: RemoteFiles, s3: S3, tmp_path: Path, small_pieces: int
+    ) -> None:
+        content = os.urandom(3 * small_pieces)
+        put(remote, "batches/b_1/large", content, tmp_path)
+        with s3.in_mood(cuts=2) as mood:
+            assert get(remote, "batches/b_1/large") == content
+        assert mood.cuts == 0
+
+    def test_whose_answers_always_break_off_is_unavailable(self, remote: RemoteFiles, s3: S3, tmp_path: Path) -> None:
+        put(remote, "batches/b_1/a", b"some content", tmp_path)
+        with s3.in_mood(cuts=1000), pytest.raises(Unavailable):
+            get(remote, "batches/b_1/a")
+
+    def test_keeps_no_part_of_a_file_that_could_not_be_put(
+        self,
+        remote: RemoteFiles,
+        s3: S3,
+        place: str,
+        tmp_path: Path,
+        small_pieces: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        impatient(monkeypatch)
+        local = tmp_path / "large"
+        local.write_bytes(bytes(3 * small_pieces))
+        with s3.in_mood(errors=1000, methods=("PUT",)), pytest.raises(Unavailable):
+            remote.put(local, "batches/b_1/large")
+        assert local.exists()
+        assert remote.names("batches") == []
+        assert not s3.client.list_multipart_uploads(Bucket=place).get("Uploads")
+
+    def test_lists_more_than_a_page(
+        self, remote: RemoteFiles, s3: S3, place: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bucket, "_PAGE", 3)
+        names = [f"batches/b_1/{number:04}" for number in range(10)]
+        for name in names:
+            s3.client.put_object(Bucket=place, Key=f"some/prefix/{name}", Body=b"")
+        assert remote.names("batches/b_1") == names
+
+    def test_fails_loudly_if_a_file_of_a_folder_can_not_be_deleted(
+        self, remote: RemoteFiles, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        impatient(monkeypatch)
+        put(remote, "batches/b_1/a", b"x", tmp_path)
+        with s3.in_mood(errors=1000, methods=("DELETE", "POST")), pytest.raises(Unavailable):
+            remote.delete_folder("batches/b_1")
+
+    def test_removes_what_a_killed_process_left_and_nothing_of_one_that_lives(
+        self, remote: RemoteFiles, s3: S3, folder: Path, tmp_path: Path
+    ) -> None:
+        dead = folder / "scratch" / "files-dead"
+        dead.mkdir()
+        (dead / ".in-use").touch()
+        (dead / "download").write_bytes(b"left")
+        put(remote, "batches/b_1/a", b"x", tmp_path)
+        with remote.local("batches/b_1/a") as path:
+            other = RemoteFiles("s3://any", folder / "scratch", s3.endpoint)
+            assert path.exists()
+            other.close()
+        assert not dead.exists()
+        assert len(list((folder / "scratch").iterdir())) == 1
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass between two tries."""
+    from botocore.retries.standard import ExponentialBackoff
+
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.0)
+
+
+def asking(files: RemoteFiles, tmp_path: Path) -> list:  # type: ignore[type-arg]
+    """All that one can ask of a store."""
+    local = tmp_path / "outgoing"
+    local.write_bytes(b"x")
+    return [
+        lambda: files.put(local, "batches/b_1/a"),
+        lambda: get(files, "batches/b_1/a"),
+        lambda: files.names("batches"),
+        lambda: files.delete("batches/b_1/a"),
+        lambda: files.delete_folder("batches"),
+    ]
+
+
+def test_a_url_says_where_the_files_are(folder: Path, tmp_path: Path) -> None:
+    for url in (None, str(tmp_path), f"file://{tmp_path}"):
+        store = open_files(url, folder)
+        assert isinstance(store, LocalFiles)
+        assert store.root == (tmp_path if url else folder / "files")
+
+
+@pytest.mark.parametrize("url", ["gopher://somewhere", "s3://", "s3:///"])
+def test_a_url_that_leads_nowhere_is_refused(url: str, folder: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"s3://bucket/prefix"):
+        open_files(url, folder)
