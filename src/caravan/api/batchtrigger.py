@@ -65,7 +65,7 @@ async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JS
             return Answer(200, {"batchId": batch.id})
         batch = await open_upload(engine, connection, customer, call.entity_id, freeze_waits=freeze)
         assert batch.expires_at is not None
-        url = await upload_url(request, connection, batch.id, batch.expires_at)
+        url = await upload_url(request, connection, batch)
         return Answer(200, {"uploadUrl": url, "batchId": batch.id, "expiresAt": batch.expires_at.isoformat()})
 
     return await once(request, engine, customer, body, start)

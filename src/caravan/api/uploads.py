@@ -13,12 +13,14 @@ from fastapi.responses import JSONResponse
 from itsdangerous import BadData, URLSafeSerializer
 
 from caravan.api.access import AnEngine
+from caravan.engine import direct
 from caravan.engine.engine import Engine
 from caravan.engine.start import Received, abandon_receiving, begin_receiving, receive, refuse_upload
 from caravan.errors import Forbidden, Gone, TooLarge, UnsupportedType
 from caravan.intake.expand import Encoding
 from caravan.settings import Settings
 from caravan.store import batches
+from caravan.store.batches import Batch, Source
 from caravan.store.customers import shared_secret
 from caravan.store.database import Connection
 
@@ -34,11 +36,14 @@ _ENCODINGS = {
 }
 
 
-async def upload_url(request: Request, connection: Connection, batch: str, expires: datetime) -> str:
-    """The URL to PUT the batch's file to."""
-    settings: Settings = request.app.state.engine.settings
-    base = settings.public_url or str(request.base_url)
-    token = (await _signer(settings, connection)).dumps([batch, int(expires.timestamp())])
+async def upload_url(request: Request, connection: Connection, batch: Batch) -> str:
+    """The URL to PUT the batch's file to: the store's own, or one of ours."""
+    engine: Engine = request.app.state.engine
+    if batch.source == Source.DIRECT:
+        return await direct.upload_url(engine, batch.id)
+    assert batch.expires_at is not None
+    base = engine.settings.public_url or str(request.base_url)
+    token = (await _signer(engine.settings, connection)).dumps([batch.id, int(batch.expires_at.timestamp())])
     return f"{base.rstrip('/')}/uploads/{token}"
 
 

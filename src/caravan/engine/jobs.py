@@ -27,6 +27,10 @@ class Jobs:
         """Download the batch's file."""
         await self._defer(connection, _job("fetch", Lane.INTAKE, f"batch:{batch}", batch=batch))
 
+    async def collect(self, connection: Connection, batch: str) -> None:
+        """Take the batch's file out of the store's inbox."""
+        await self._defer(connection, _job("collect", Lane.INTAKE, f"collect:{batch}", batch=batch))
+
     async def gather(self, connection: Connection, batch: str) -> None:
         """Gather the singles that wait into a cohort."""
         await self._defer(connection, _job("gather", Lane.ADVANCE, f"gather:{batch}", priority=10, batch=batch))

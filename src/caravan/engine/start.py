@@ -1,10 +1,12 @@
 """The batch starter: from a call to cohorts that stand at the journey's first step.
 
 open_batch → (upload) receive ─┐
-           → (download) fetch ─┴→ read → open_cohorts → advance
+           → (download) fetch ─┤
+           → (direct.py) take ─┴→ read → open_cohorts → advance
 """
 
 import asyncio
+import hashlib
 import secrets
 import shutil
 from collections.abc import AsyncIterator
@@ -20,10 +22,12 @@ from caravan.errors import CaravanError, Conflict, FileFailed, FileFailure, Gone
 from caravan.intake.download import download
 from caravan.intake.expand import Encoding
 from caravan.intake.reading import Limits, Receipt, read_contacts
+from caravan.settings import Uploads
 from caravan.store import batches, journeys, sql
 from caravan.store.batches import Batch, BatchState, Source
 from caravan.store.cohorts import Opening, Part
 from caravan.store.database import Connection, row
+from caravan.store.files import local_copy
 
 UPLOAD_TIME = timedelta(hours=12)  # the wire protocol's promise
 _Q = sql.load("caravan.store", "batches.sql")
@@ -43,6 +47,16 @@ class Received:
     encoding: Encoding | None
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A batch's file in the store. Its SHA-256 may become known only when it is read, its encoding by its bytes."""
+
+    file: str
+    bytes: int
+    sha256: str | None = None
+    encoding: Encoding | None = None
+
+
 async def open_upload(
     engine: Engine, connection: Connection, customer: int, journey: int, *, freeze_waits: bool = False
 ) -> Batch:
@@ -53,7 +67,7 @@ async def open_upload(
         connection,
         customer,
         journey,
-        source=Source.UPLOAD,
+        source=Source.DIRECT if engine.settings.uploads is Uploads.DIRECT else Source.UPLOAD,
         now=now,
         expires=now + UPLOAD_TIME,
         freeze_waits=freeze_waits,
@@ -109,7 +123,8 @@ async def receive(engine: Engine, batch_id: str, received: Received) -> Batch:
         async with engine.pool.connection() as connection, connection.transaction():
             batch = await batches.lock(connection, batch_id)
             if _is_wanted(batch, received):
-                await _start_reading(engine, connection, batch, received, name)
+                upload = Upload(name, received.bytes, received.sha256, received.encoding)
+                await start_reading(engine, connection, batch, upload)
                 return await batches.get(connection, batch.id)
     except CaravanError:
         await asyncio.to_thread(engine.files.delete, name)
@@ -130,17 +145,17 @@ def _is_wanted(batch: Batch, received: Received) -> bool:
     return True
 
 
-async def _start_reading(engine: Engine, connection: Connection, batch: Batch, received: Received, name: str) -> None:
+async def start_reading(engine: Engine, connection: Connection, batch: Batch, upload: Upload) -> None:
     """The batch has its file and, from here on, its version of the journey."""
     version = await journeys.latest(connection, batch.customer_id, batch.journey_id)
     await connection.execute(
         _Q.set_received,
         {
             "id": batch.id,
-            "file": name,
-            "bytes": received.bytes,
-            "sha256": received.sha256,
-            "encoding": received.encoding,
+            "file": upload.file,
+            "bytes": upload.bytes,
+            "sha256": upload.sha256,
+            "encoding": upload.encoding,
             "version": version.version,
             "now": engine.clock.now(),
         },
@@ -206,8 +221,18 @@ async def _read_file(engine: Engine, batch: Batch, folder: Path, stopping: async
 
         encoding = Encoding(batch.encoding) if batch.encoding else None
         limits = Limits.from_settings(engine.settings)
-        with engine.files.local(batch.file) as source:
+        async with local_copy(engine.files, batch.file) as source:
+            if batch.sha256 is None:
+                await _note_sha256(engine, batch, source)
             return await asyncio.to_thread(read_contacts, source, folder, limits, encoding=encoding, progress=go_on)
+
+
+async def _note_sha256(engine: Engine, batch: Batch, source: Path) -> None:
+    """A file that did not come through our hands is seen whole only now."""
+    with source.open("rb") as file:
+        digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
+    async with engine.pool.connection() as connection:
+        await connection.execute(_Q.set_sha256, {"id": batch.id, "sha256": digest.hexdigest()})
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
-from caravan.engine import recovery, singles, start, trouble, upkeep
+from caravan.engine import direct, recovery, singles, start, trouble, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.steps.move import Tools
@@ -40,6 +40,9 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
         async with start.hindrances_noted(engine, batch):
             await start.fetch(engine, batch)
 
+    if engine.files.inbox is not None:
+        _register_direct(app, engine, patience)
+
     @app.task(name="gather", retry=patience)
     async def gather(batch: str) -> None:
         await singles.gather(engine, batch)
@@ -57,3 +60,17 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.task(name="tidy", queue=UPKEEP, queueing_lock="tidy")
     async def tidy(timestamp: int) -> None:
         await upkeep.tidy(engine)
+
+
+def _register_direct(app: App, engine: Engine, patience: Patience) -> None:
+    """The jobs of a store into which clients put files themselves."""
+
+    @app.task(name="collect", retry=patience)
+    async def collect(batch: str) -> None:
+        async with start.hindrances_noted(engine, batch):
+            await direct.collect(engine, batch)
+
+    @app.periodic(cron="* * * * * */2")
+    @app.task(name="look", queue=UPKEEP, queueing_lock="look")
+    async def look(timestamp: int) -> None:
+        await direct.look(engine)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from caravan.engine import retention
+from caravan.engine import direct, retention
 from caravan.engine.advance import step_of
 from caravan.engine.engine import Engine
 from caravan.store import batches, sql
@@ -24,6 +24,7 @@ async def tidy(engine: Engine) -> None:
     await retention.sweep(engine)
     async with engine.pool.connection() as connection:
         await connection.execute(_KEYS.forget_old, {"before": engine.clock.now() - _KEY_LIFE})
+    await direct.sweep(engine)
 
 
 async def expire_uploads(engine: Engine) -> None:

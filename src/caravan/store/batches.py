@@ -43,6 +43,7 @@ class Source(StrEnum):
 
     UPLOAD = "upload"
     DOWNLOAD = "download"
+    DIRECT = "direct"  # an upload that goes to the store itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ async def add(
     freeze_waits: bool = False,
 ) -> Batch:
     """A new batch that waits for its file (upload) or is about to fetch it (download)."""
-    state = BatchState.AWAITING_UPLOAD if source is Source.UPLOAD else BatchState.RECEIVING
+    state = BatchState.RECEIVING if source is Source.DOWNLOAD else BatchState.AWAITING_UPLOAD
     made = await row(
         connection,
         _Q.add,

@@ -4,7 +4,9 @@ Names are relative, like "batches/b_7f3/cohorts/12.parquet". A file is whole and
 and never changes after that (law 2).
 """
 
-from contextlib import AbstractContextManager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +43,17 @@ class Files(Protocol):
 
     def close(self) -> None:
         """Let go of what the store has open."""
+
+
+@asynccontextmanager
+async def local_copy(files: Files, name: str) -> AsyncIterator[Path]:
+    """`files.local` for coroutines: getting a large file takes long, and must not stop everything else."""
+    copy = files.local(name)
+    path = await asyncio.to_thread(copy.__enter__)
+    try:
+        yield path
+    finally:
+        await asyncio.to_thread(copy.__exit__, None, None, None)
 
 
 def open_files(

@@ -30,11 +30,16 @@ class Inbox:
 
     def url(self, batch: str, seconds: int) -> str:
         """The URL to PUT the batch's file to, good for so long. Raises `Unavailable` without credentials."""
-        return self._public.put_url(f"{_FOLDER}/{batch}", seconds)
+        return self._public.put_url(_place(batch), seconds)
 
     def arrivals(self) -> list[Arrival]:
         """All files that clients have put and that nobody has taken out yet."""
-        return [Arrival(each.name.rpartition("/")[2], each) for each in self._bucket.list(_FOLDER)]
+        return [Arrival(each.name.split("/")[1], each) for each in self._bucket.list(_FOLDER)]
+
+    def arrival(self, batch: str) -> Arrival | None:
+        """What a client has put for a batch, if anything."""
+        found = self._bucket.list(f"{_FOLDER}/{batch}")
+        return Arrival(batch, found[0]) if found else None
 
     def take(self, arrival: Arrival, name: str) -> bool:
         """Copy a file to `name`; False if it is gone or another has been put in its place meanwhile."""
@@ -42,4 +47,8 @@ class Inbox:
 
     def drop(self, batch: str) -> None:
         """Delete what was put for a batch; nothing happens if there is nothing."""
-        self._bucket.delete(f"{_FOLDER}/{batch}")
+        self._bucket.delete(_place(batch))
+
+
+def _place(batch: str) -> str:
+    return f"{_FOLDER}/{batch}/contacts"

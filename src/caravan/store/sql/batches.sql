@@ -91,7 +91,25 @@ select exists (select from arrivals where batch_id = %(id)s) as there
 select distinct batch_id as id from arrivals
 
 -- name: overdue_uploads
-select id from batches where state in ('awaiting_upload', 'receiving') and expires_at <= %(now)s
+-- Not the direct ones, which expire only after a look into the store (engine/direct.py).
+select id from batches
+where state in ('awaiting_upload', 'receiving') and expires_at <= %(now)s and source = 'upload'
+
+-- name: waiting_for_direct
+select id, expires_at from batches where state in ('awaiting_upload', 'receiving') and source = 'direct'
+
+-- name: had_direct
+-- Whether any batch that no longer waits for a direct upload was made after a moment.
+select exists (
+    select from batches
+    where source = 'direct' and created_at > %(after)s and state not in ('awaiting_upload', 'receiving')
+) as there
+
+-- name: not_waiting
+select id from batches where id = any(%(ids)s) and state <> all(%(waiting)s)
+
+-- name: set_sha256
+update batches set sha256 = %(sha256)s where id = %(id)s
 
 -- name: receiving_uploads
 update batches set state = 'awaiting_upload' where state = 'receiving' and source = 'upload'
