@@ -1,0 +1,67 @@
+"""What goes wrong and when: drawn from a seed, so that a run that fails can be run again."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """A disturbance."""
+
+    KILL_WORKER = "kill -9 of a worker"
+    KILL_API = "kill -9 of the API"
+    KILL_POSTGRES = "kill -9 of PostgreSQL"
+    RESTART_POSTGRES = "immediate stop and start of PostgreSQL"
+    KILL_EVERYTHING = "kill -9 of everything"
+    FREEZE_WORKER = "a worker stands still, then goes on"
+    CUT_SMTP = "the mail relay is away"
+    CUT_HTTP = "the webhook's host is away"
+    PAUSE = "pause and resume"
+    # A store of files that can be cut (FILES_URL=s3://…) gets its kind here and its case in disturb.py.
+
+
+KILLS = frozenset({Kind.KILL_WORKER, Kind.KILL_API, Kind.KILL_POSTGRES, Kind.KILL_EVERYTHING})
+
+#: How often each happens, relative to the others.
+WEIGHTS = {
+    Kind.KILL_WORKER: 10,
+    Kind.KILL_API: 6,
+    Kind.KILL_POSTGRES: 2,
+    Kind.RESTART_POSTGRES: 2,
+    Kind.KILL_EVERYTHING: 1,
+    Kind.FREEZE_WORKER: 2,
+    Kind.CUT_SMTP: 2,
+    Kind.CUT_HTTP: 2,
+    Kind.PAUSE: 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """One thing that goes wrong, `at` seconds after the start, for some `seconds`."""
+
+    at: float
+    kind: Kind
+    seconds: float
+    choice: float  # 0 to 1: which worker or batch, of those that are there
+
+
+def plan(seed: int, minutes: float, every: float) -> Iterator[Disturbance]:
+    """Disturbances for so many minutes, `every` so many seconds on average. The same seed gives the same plan."""
+    drawn, at = random.Random(seed), 0.0
+    kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
+    while True:
+        at += drawn.uniform(0.2, 1.8) * every
+        (kind,) = drawn.choices(kinds, weights)
+        seconds, choice = _duration(drawn, kind), drawn.random()
+        if at > minutes * 60:
+            return
+        yield Disturbance(at, kind, seconds, choice)
+
+
+def _duration(drawn: random.Random, kind: Kind) -> float:
+    """How long it lasts: mostly moments, now and then longer than everybody's patience."""
+    if kind is Kind.FREEZE_WORKER and drawn.random() < 0.3:
+        return drawn.uniform(21, 26)  # longer than a worker may be silent
+    return drawn.uniform(5, 12) if drawn.random() < 0.2 else drawn.uniform(0.1, 3)

@@ -1,0 +1,23 @@
+"""Chaos in short: `script/chaos` is the long form. A seed that fails here fails there: script/chaos --seed S."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.chaos.plan import Kind, plan
+from tests.acceptance.chaos.runner import Options, run
+
+
+@pytest.mark.parametrize(("seed", "workers"), [(20, 2), (21, 0)], ids=["workers apart", "caravan up"])
+def test_whatever_is_killed_nobody_is_lost_and_nobody_gets_it_twice(seed: int, workers: int, tmp_path: Path) -> None:
+    options = Options(seed, minutes=0.15, rows=4_000, every=1.0, workers=workers, travellers=1, batches=1)
+    figures, disturber = run(options, tmp_path)
+    assert figures.batches == 1
+    assert disturber.done.total() >= 3
+    assert figures.found.sent > figures.found.unknown
+
+
+def test_a_seed_gives_the_same_plan_again_and_another_seed_another() -> None:
+    first, same, other = (list(plan(seed, minutes=30, every=2)) for seed in (1, 1, 2))
+    assert first == same != other
+    assert {each.kind for each in first} == set(Kind)
