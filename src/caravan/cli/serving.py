@@ -3,11 +3,15 @@
 import asyncio
 import signal
 
+import uvloop
+
 from caravan.bootstrap import open_engine
 from caravan.cli.leash import obey
 from caravan.engine import worker as workers
-from caravan.errors import InvalidSetting
+from caravan.engine.engine import Engine
+from caravan.errors import InvalidSetting, Unavailable
 from caravan.settings import Settings
+from caravan.store.migrate import pending
 
 
 def run_serve(settings: Settings, fd: int | None) -> None:
@@ -20,6 +24,7 @@ def run_serve(settings: Settings, fd: int | None) -> None:
 
     async def serve() -> None:
         async with open_engine(settings) as (engine, _):
+            await check_schema(engine)
             config = uvicorn.Config(
                 create_app(engine),
                 host=settings.host,
@@ -34,7 +39,7 @@ def run_serve(settings: Settings, fd: int | None) -> None:
                 print(f"Caravan's API listens at http://{settings.host}:{settings.port}", flush=True)
             await server.serve()
 
-    asyncio.run(serve())
+    uvloop.run(serve())
 
 
 def run_worker(settings: Settings, queues: str | None, concurrency: int | None) -> None:
@@ -47,9 +52,18 @@ def run_worker(settings: Settings, queues: str | None, concurrency: int | None) 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with open_engine(settings) as (engine, app):
+            await check_schema(engine)
             await workers.work(app, engine, lanes, stop)
 
-    asyncio.run(work())
+    uvloop.run(work())
+
+
+async def check_schema(engine: Engine) -> None:
+    """Raise `Unavailable` if the database lacks what this version needs."""
+    async with engine.pool.connection() as connection:
+        missing = await pending(connection)
+    if missing:
+        raise Unavailable(f"The database lacks {', '.join(missing)}; run `caravan migrate` first.")
 
 
 def _lanes(queues: str | None, concurrency: int | None) -> dict[str, int]:

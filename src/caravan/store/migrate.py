@@ -54,6 +54,15 @@ async def migrate(connection: Connection) -> list[str]:
         await connection.execute(queries.unlock, {"key": _LOCK})
 
 
+async def pending(connection: Connection) -> list[str]:
+    """The names of the migrations that this version ships and the database lacks."""
+    queries = sql.load("caravan.store", "migrate.sql")
+    there = await row(connection, queries.has_history)
+    known = await rows(connection, queries.history) if there and there["there"] else []
+    done = {each["number"] for each in known}
+    return [each.name for each in migrations() if each.number not in done]
+
+
 async def _apply_queue(connection: Connection) -> None:
     """Procrastinate's own tables."""
     queries = sql.load("caravan.store", "migrate.sql")

@@ -10,7 +10,7 @@ import pytest
 from caravan.errors import Conflict
 from caravan.store import migrate as module
 from caravan.store.database import connect, rows
-from caravan.store.migrate import migrate, migrations
+from caravan.store.migrate import migrate, migrations, pending
 
 _SCHEMA = """
 select table_name, column_name, data_type, is_nullable, column_default from information_schema.columns
@@ -71,3 +71,11 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
 def test_migrations_are_numbered_without_gaps() -> None:
     assert [each.number for each in migrations()] == list(range(1, len(migrations()) + 1))
     assert (resources.files("caravan.store") / "migrations").is_dir()
+
+
+async def test_a_database_that_lacks_migrations_is_told_apart_from_one_that_has_them(
+    empty_database: str, database: str
+) -> None:
+    for url, missing in ((empty_database, [each.name for each in migrations()]), (database, [])):
+        async with connect(url, size=1) as pool, pool.connection() as connection:
+            assert await pending(connection) == missing

@@ -20,3 +20,6 @@ insert into migrations (number, name, digest) values (%(number)s, %(name)s, %(di
 
 -- name: has_queue
 select to_regclass('procrastinate_jobs') is not null as there
+
+-- name: has_history
+select to_regclass('migrations') is not null as there
