@@ -232,7 +232,7 @@ async def _note_sha256(engine: Engine, batch: Batch, source: Path) -> None:
     with source.open("rb") as file:
         digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
     async with engine.pool.connection() as connection:
-        await connection.execute(_Q.set_sha256, {"id": batch.id, "sha256": digest.hexdigest()})
+        await connection.execute(_Q.set_digest, {"id": batch.id, "sha256": digest.hexdigest()})
 
 
 @asynccontextmanager

@@ -43,7 +43,14 @@ class Inbox:
 
     def take(self, arrival: Arrival, name: str) -> bool:
         """Copy a file to `name`; False if it is gone or another has been put in its place meanwhile."""
-        return self._bucket.copy(arrival.object, name)
+        if not self._bucket.copy(arrival.object, name):
+            return False
+        # Not every store minds the condition that a copy is made under.
+        after = self.arrival(arrival.batch)
+        if after is not None and after.object.etag == arrival.object.etag:
+            return True
+        self._bucket.delete(name)
+        return False
 
     def drop(self, batch: str) -> None:
         """Delete what was put for a batch; nothing happens if there is nothing."""

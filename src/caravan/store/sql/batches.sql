@@ -108,7 +108,7 @@ select exists (
 -- name: not_waiting
 select id from batches where id = any(%(ids)s) and state <> all(%(waiting)s)
 
--- name: set_sha256
+-- name: set_digest
 update batches set sha256 = %(sha256)s where id = %(id)s
 
 -- name: receiving_uploads
