@@ -138,19 +138,22 @@ def _row(contact_number: int, number: int, shape: Shape) -> bytes:
 
 
 def _members(number: int) -> str:
-    """Five to ten properties: who is asked for what differs from row to row, as in a real export."""
+    """Five to ten properties: who is asked for what differs from row to row, without a rhythm, as in an export."""
+    chance = (
+        number * 2_654_435_761 % 4_294_967_296 >> 8
+    )  # Knuth's multiplicative hash: 24 bits that look random
     members = (
-        f'"emailAddress": "c{number}@example.com", "firstname": "{_FIRST[number % 12]}", '
-        f'"attributeName": "{"yes" if number % 3 else "no"}", "city": "{_CITIES[number % 7]}", "ltv": {number % 500}'
+        f'"emailAddress": "c{number}@example.com", "firstname": "{_FIRST[chance % 12]}", '
+        f'"attributeName": "{"yes" if chance % 3 else "no"}", "city": "{_CITIES[chance % 7]}", "ltv": {chance % 500}'
     )
-    if number % 3:
-        members += f', "lastname": "{_LAST[number % 7]}"'
-    if number % 4 == 0:
-        members += f', "signup": "2025-{number % 12 + 1:02}-{number % 28 + 1:02}"'
-    if number % 5 == 0:
+    if chance & 0x1:
+        members += f', "lastname": "{_LAST[chance % 7]}"'
+    if chance & 0x6 == 0:
+        members += f', "signup": "2025-{chance % 12 + 1:02}-{chance % 28 + 1:02}"'
+    if chance & 0x38 == 0:
         members += f', "phone": "+467{number:08}"'
-    if number % 7 == 0:
+    if chance & 0x40:
         members += ', "newsletter": true'
-    if number % 11 == 0:
-        members += f', "score": {number % 97}.25'
+    if chance & 0x780 == 0:
+        members += f', "score": {chance % 97}.25'
     return members

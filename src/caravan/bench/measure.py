@@ -16,7 +16,8 @@ from typing import Self
 
 import psutil
 
-_PAUSE = 0.1  # seconds between two looks at the memory
+_PAUSE = 0.2  # seconds between two looks at the memory
+_SEARCH_EVERY = 5  # looks; finding the processes costs more than all that is asked of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,13 @@ class Meter:
         self._before: dict[psutil.Process, float] = {}
         self._cpu: dict[psutil.Process, float] = {}
         self._roles: dict[psutil.Process, str] = {}
+        self._family: list[psutil.Process] = []
         self._peak = 0
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
+        self._search()
         self._look()
         self._before = dict(self._cpu)
         self._watcher.start()
@@ -118,6 +121,7 @@ class Meter:
     ) -> None:
         self._over.set()
         self._watcher.join()
+        self._search()
         self._look()
 
     def run(self, timed: Timed) -> Run:
@@ -129,12 +133,19 @@ class Meter:
         return Run(timed.seconds, cpu, self._peak, timed.facts)
 
     def _watch(self) -> None:
+        looks = 0
         while not self._over.wait(_PAUSE):
+            looks += 1
+            if looks % _SEARCH_EVERY == 0:
+                self._search()
             self._look()
+
+    def _search(self) -> None:
+        self._family = family(self._pid, self._near)
 
     def _look(self) -> None:
         resident = 0
-        for process in family(self._pid, self._near):
+        for process in self._family:
             with suppress(psutil.Error):
                 times = process.cpu_times()
                 self._cpu[process] = times.user + times.system
