@@ -21,6 +21,7 @@ _AT_ONCE = 4  # pieces of one file under way; with PIECE, what bounds memory
 _PAGE = 1_000  # objects in one page of a listing; S3 gives no more
 _MOST_PARTS = 10_000  # S3 takes no more
 _LARGEST_COPY = 5 << 30  # bytes; S3 copies no more in one request
+_COPIED_PART = 1 << 30  # bytes of a larger object that are copied in one request
 _BROKEN_READS = 4  # times that an answer may break off in its middle
 _OURS = ("botocore", "aiobotocore", "aiohttp", "fsspec", "s3fs")
 
@@ -132,19 +133,23 @@ class Bucket:
             raise
         return True
 
-    def _copy_in_parts(self, size: int, target: dict[str, Any], part: int = _LARGEST_COPY // 5) -> None:
-        upload = {"Key": target["Key"]}
-        upload["UploadId"] = self._ask("create_multipart_upload", Key=target["Key"])["UploadId"]
+    def _copy_in_parts(self, size: int, target: dict[str, Any]) -> None:
+        made = self._ask("create_multipart_upload", Key=target["Key"], ContentType="text/plain")
+        upload = {"Key": target["Key"], "UploadId": made["UploadId"]}
         try:
-            parts = []
-            for number, first in enumerate(range(0, size, part), 1):
-                place = {"PartNumber": number, "CopySourceRange": f"bytes={first}-{min(first + part, size) - 1}"}
-                copied = self._ask("upload_part_copy", **target, **place, UploadId=upload["UploadId"])
-                parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]})
+            parts = [
+                self._copy_part(number, first, min(first + _COPIED_PART, size), {**target, **upload})
+                for number, first in enumerate(range(0, size, _COPIED_PART), 1)
+            ]
             self._ask("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts})
         except BaseException:
             self._ask("abort_multipart_upload", **upload)
             raise
+
+    def _copy_part(self, number: int, start: int, end: int, upload: dict[str, Any]) -> dict[str, Any]:
+        place = {"PartNumber": number, "CopySourceRange": f"bytes={start}-{end - 1}"}
+        copied = self._ask("upload_part_copy", **upload, **place)
+        return {"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]}
 
     def put_url(self, name: str, seconds: int) -> str:
         """A URL at which anybody may PUT the object `name` for some time. Nothing is asked of the store."""

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from caravan.engine import trouble
 from caravan.errors import InvalidSetting, Unavailable
 from caravan.store import bucket
 from caravan.store.files import Files, LocalFiles, RemoteFiles, open_files
-from tests.s3 import S3
+from caravan.store.inbox import Inbox
+from tests.s3 import CREDENTIALS, S3
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -238,6 +240,70 @@ class TestARemoteStore:
             other.close()
         assert not dead.exists()
         assert len(list((folder / "scratch").iterdir())) == 1
+
+
+class TestAnInbox:
+    @pytest.fixture
+    def inbox(self, remote: RemoteFiles) -> Inbox:
+        return remote.inbox
+
+    def test_gives_what_was_put_for_a_batch_and_takes_it_away(self, inbox: Inbox, remote: RemoteFiles) -> None:
+        assert inbox.arrivals() == []
+        put_at(inbox.url("b_1", 60), b"content")
+        (arrival,) = inbox.arrivals()
+        assert (arrival.batch, arrival.bytes) == ("b_1", 7)
+        assert inbox.arrival("b_1") == arrival
+        assert inbox.arrival("b_12") is None
+        assert inbox.take(arrival, "batches/b_1/upload")
+        inbox.drop("b_1")
+        inbox.drop("b_1")
+        assert inbox.arrivals() == []
+        assert get(remote, "batches/b_1/upload") == b"content"
+
+    def test_takes_only_what_it_was_shown(self, inbox: Inbox, remote: RemoteFiles) -> None:
+        put_at(inbox.url("b_1", 60), b"first")
+        (arrival,) = inbox.arrivals()
+        put_at(inbox.url("b_1", 60), b"second")
+        assert not inbox.take(arrival, "batches/b_1/upload")
+        inbox.drop("b_1")
+        assert not inbox.take(arrival, "batches/b_1/upload")
+        assert remote.names("batches") == []
+
+    def test_takes_what_is_too_large_to_copy_at_once(
+        self, inbox: Inbox, remote: RemoteFiles, small_pieces: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bucket, "_LARGEST_COPY", small_pieces)
+        monkeypatch.setattr(bucket, "_COPIED_PART", small_pieces)
+        content = os.urandom(2 * small_pieces + 7)
+        put_at(inbox.url("b_1", 60), content)
+        (arrival,) = inbox.arrivals()
+        assert inbox.take(arrival, "batches/b_1/upload")
+        assert get(remote, "batches/b_1/upload") == content
+
+    def test_that_could_not_copy_all_leaves_no_part(
+        self, inbox: Inbox, s3: S3, place: str, small_pieces: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        impatient(monkeypatch)
+        monkeypatch.setattr(bucket, "_LARGEST_COPY", small_pieces)
+        put_at(inbox.url("b_1", 60), bytes(small_pieces + 7))
+        (arrival,) = inbox.arrivals()
+        with s3.in_mood(errors=1000, methods=("PUT",)), pytest.raises(Unavailable):
+            inbox.take(arrival, "batches/b_1/upload")
+        assert not s3.client.list_multipart_uploads(Bucket=place).get("Uploads")
+
+    def test_without_credentials_is_unavailable(self, s3: S3, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in CREDENTIALS:
+            if "KEY" in name:
+                monkeypatch.delenv(name)
+        monkeypatch.setenv("HOME", str(folder))
+        anonymous = RemoteFiles("s3://any", folder, s3.endpoint)
+        with pytest.raises(Unavailable, match="credentials"):
+            anonymous.inbox.url("b_1", 60)
+        anonymous.close()
+
+
+def put_at(url: str, content: bytes) -> None:
+    assert httpx.put(url, content=content, headers={"Content-Type": "text/plain"}).status_code == 200
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
