@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caravan.intake import strict
-from caravan.intake.blocks import Block
+from caravan.intake.blocks import Block, line_ends
 from caravan.intake.parse import parse
 from caravan.intake.rejects import Reject, shown
 from caravan.intake.template import Matches, Template, learn
@@ -16,6 +16,7 @@ from caravan.intake.utf8 import not_utf8
 
 BOM = b"\xef\xbb\xbf"
 SAMPLE = 200  # rows from which a template is learned
+CHECKED = 32  # lines that are decoded together to find those that are not UTF-8
 POOR = 0.75  # share of rows below which a template isn't worth keeping
 
 PART_SCHEMA = pa.schema(
@@ -150,8 +151,28 @@ class _Rows:
         try:
             self._binary.cast(pa.string())
         except pa.ArrowInvalid:
-            good[np.searchsorted(self._ends, not_utf8(self._block.data))] = False
+            good[self._not_utf8()] = False
         return good
+
+    def _not_utf8(self) -> NDArray[np.int64]:
+        """The lines that aren't UTF-8. Decoding some lines is quick, so only where that fails each is looked at."""
+        suspects, pieces = [], []
+        for first in range(0, len(self._starts), CHECKED):
+            last = min(first + CHECKED, len(self._starts)) - 1
+            piece = self._block.data[int(self._starts[first]) : int(self._ends[last]) + 1]
+            if not _is_utf8(piece):
+                suspects.append(np.arange(first, last + 1))
+                pieces.append(piece)
+        found = b"".join(pieces)
+        return np.concatenate(suspects)[np.searchsorted(line_ends(found), not_utf8(found))]
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _in_order(found: list[Matches], first_line: int) -> pa.Table:
