@@ -16,6 +16,7 @@ from caravan.channels.sandbox import Sandbox
 from caravan.clock import TurnedClock
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
+from caravan.engine.recovery import queue_app
 from caravan.settings import Settings
 from caravan.store.customers import add_customer, create_token
 
@@ -117,12 +118,13 @@ async def open_house(settings: Settings, sandbox: Sandbox) -> AsyncIterator[Hous
 async def working(house: House) -> AsyncIterator[None]:
     """A worker on all lanes, as long as the block lasts."""
     stop = asyncio.Event()
-    task = asyncio.create_task(workers.work(house.app, house.engine, workers.CONCURRENCY, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
+    async with queue_app().open_async(house.engine.pool) as app:
+        task = asyncio.create_task(workers.work(app, house.engine, workers.CONCURRENCY, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
 
 
 @pytest.fixture

@@ -207,8 +207,16 @@ async def read(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
             await fail(engine, batch.id, error)
             return
         except Interrupted:
+            await _read_later(engine, batch.id)
             return
         await _enter(engine, batch, receipt)
+
+
+async def _read_later(engine: Engine, batch_id: str) -> None:
+    """The worker stops in the middle of a file: whoever comes next begins again, if it is still to be read."""
+    async with engine.pool.connection() as connection:
+        if (await batches.get(connection, batch_id)).state == BatchState.READING:
+            await engine.jobs.read(connection, batch_id)
 
 
 async def _read_file(engine: Engine, batch: Batch, folder: Path, stopping: asyncio.Event) -> Receipt:

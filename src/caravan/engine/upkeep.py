@@ -40,7 +40,8 @@ async def expire_uploads(engine: Engine) -> None:
 
 
 async def set_going(engine: Engine) -> None:
-    """Give a job to each cohort that is overdue without one, and to singles that nobody gathered."""
+    """Give a job to whatever should have one, in case it was lost. Where one waits or runs already, nothing comes
+    of the second."""
     async with engine.pool.connection() as connection:
         for each in await rows(connection, _COHORTS.loose, now=engine.clock.now() - _GRACE):
             journey = await engine.journeys.get(connection, each["customer_id"], each["journey_id"], each["version"])
@@ -48,3 +49,7 @@ async def set_going(engine: Engine) -> None:
             await engine.jobs.advance(connection, each["id"], lane, each["due_at"])
         for each in await rows(connection, _BATCHES.with_arrivals):
             await engine.jobs.gather(connection, each["id"])
+        for each in await rows(connection, _BATCHES.unread):
+            await (engine.jobs.read if each["state"] == BatchState.READING else engine.jobs.fetch)(
+                connection, each["id"]
+            )

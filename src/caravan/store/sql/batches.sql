@@ -90,6 +90,10 @@ select exists (select from arrivals where batch_id = %(id)s) as there
 -- name: with_arrivals
 select distinct batch_id as id from arrivals
 
+-- name: unread
+-- Their file is to be read or fetched.
+select id, state from batches where state = 'reading' or (state = 'receiving' and source = 'download')
+
 -- name: overdue_uploads
 -- Not the direct ones, which expire only after a look into the store (engine/direct.py).
 select id from batches
