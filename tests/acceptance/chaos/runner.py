@@ -92,7 +92,7 @@ class Run:
         """Run to the end. Raises `Broken`."""
         with self._client() as client:
             journey = JOURNEY.format(port=self._sinks.calls.port)
-            self._patient(lambda: client.publish(1, journey))
+            self._patient(lambda: client.publish(1, journey), self._system.keep)
         count = self._options.travellers
         with ThreadPoolExecutor(count) as pool:
             travels = [pool.submit(self._travel_on) for _ in range(count)]
@@ -209,7 +209,7 @@ class Run:
     def _client(self) -> Client:
         return Client(self._system.url, self._system.customer, self._system.token, timeout=30)
 
-    def _patient(self, call: Callable[[], T]) -> T:
+    def _patient(self, call: Callable[[], T], between: Callable[[], None] = lambda: None) -> T:
         """What a client does: call again while there is no answer, or one that says to."""
         deadline = time.monotonic() + _PATIENCE
         while True:
@@ -218,6 +218,7 @@ class Run:
             except (CallFailed, httpx.HTTPError) as error:
                 if getattr(error, "status", 0) not in (0, 503) or time.monotonic() > deadline:
                     raise
+            between()
             time.sleep(0.2)
 
 

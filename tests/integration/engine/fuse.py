@@ -1,0 +1,114 @@
+"""A process that can die between any two statements: connections and channels that a fuse runs through."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+
+from caravan.channels.result import Delivery, Result
+from caravan.channels.webhook import Call
+
+
+class Crash(BaseException):
+    """The process dies here. No `except Exception` can help it."""
+
+
+class Fuse:
+    """Burns down by one at each statement, commit and send; when it is burnt the process is dead."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None  # None: it does not burn
+
+    def burn(self) -> None:
+        """One thing is about to happen, or has just happened. Raises `Crash` if the process does not live to it."""
+        if self.left is None:
+            return
+        if self.left <= 0:
+            raise Crash
+        self.left -= 1
+
+
+def fused(fuse: Fuse) -> type[AsyncConnection[DictRow]]:
+    """A class of connections that are cut when the fuse has burnt, before or after what they were to do."""
+
+    class Fused(AsyncConnection[DictRow]):
+        async def wait(self, gen: Any, *arguments: Any, **more: Any) -> Any:
+            try:
+                fuse.burn()
+                done = await super().wait(gen, *arguments, **more)
+                fuse.burn()
+            except Crash:
+                self.pgconn.finish()  # the server rolls back what was not committed
+                raise
+            return done
+
+    return Fused
+
+
+class FusedPool:
+    """Enough of a pool. It has no tasks of its own, which would outlive a crash."""
+
+    def __init__(self, url: str, fuse: Fuse) -> None:
+        self._url, self._class = url, fused(fuse)
+        self._idle: list[AsyncConnection[DictRow]] = []
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[DictRow]]:
+        """A connection, with a commit at the end of the block, or a rollback if it fails."""
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            connection = await self._class.connect(self._url, row_factory=dict_row)
+        try:
+            yield connection
+            await connection.commit()
+        except BaseException:
+            if not connection.closed:
+                await connection.rollback()
+            raise
+        finally:
+            if not connection.closed:
+                self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        while self._idle:
+            await self._idle.pop().close()
+
+
+class Post:
+    """A channel that keeps what it was given, and answers as the world is in the mood to."""
+
+    def __init__(self, fuse: Fuse, name_of: Callable[[Any], str]) -> None:
+        self.got: Counter[str] = Counter()
+        self.mood = Result.SENT
+        self._fuse, self._name_of, self._calls = fuse, name_of, 0
+
+    async def __aenter__(self) -> "Post":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def send(self, message: Any, on_data: Callable[[], None] | None = None) -> Delivery:
+        """See `Channel.send`. In any mood but `sent`, every other message meets it."""
+        self._fuse.burn()
+        self._calls += 1
+        met = self.mood if self._calls % 2 else Result.SENT
+        if met is Result.UNREACHABLE:
+            return Delivery(met, "nobody is there")
+        assert on_data is not None
+        on_data()
+        self._fuse.burn()
+        if met in (Result.SENT, Result.UNKNOWN):
+            self.got[self._name_of(message)] += 1
+        self._fuse.burn()
+        return Delivery(met, f"as the mood is: {met}")
+
+
+def key_of(message: Any) -> str:
+    """The Message-ID or Idempotency-Key of a message."""
+    return message.key if isinstance(message, Call) else str(message.message_id)

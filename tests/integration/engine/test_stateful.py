@@ -1,0 +1,332 @@
+"""Batches started, paused, cancelled and moved in any order, by a process that dies between any two statements.
+
+STATEFUL_EXAMPLES sets how many stories are told (default: some that take seconds, always the same ones).
+"""
+
+import asyncio
+import os
+import secrets
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import closing, suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow.parquet as pq
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from procrastinate.jobs import Status
+
+from caravan.channels.identity import delivery_key
+from caravan.channels.result import Result
+from caravan.clock import TurnedClock
+from caravan.engine import control, recovery, singles, start
+from caravan.engine.advance import advance
+from caravan.engine.engine import Engine, Journeys
+from caravan.engine.jobs import Jobs
+from caravan.engine.journal import Filter, open_journal, read_journal
+from caravan.engine.publish import publish
+from caravan.engine.worker import open_duckdb
+from caravan.errors import Conflict
+from caravan.settings import Settings
+from caravan.steps.move import Lane, Pacing, Tools
+from caravan.store.customers import add_customer
+from caravan.store.files import open_files
+from tests.integration.engine.fuse import Crash, Fuse, FusedPool, Post, key_of
+from tests.integration.journeys_for_tests import contacts
+
+_JOURNEY = """
+journey: 1
+name: Any story
+steps:
+  - id: which
+    split: [{if: "attributeName = 'yes'", to: mail}, {else: days}]
+  - id: mail
+    email: {from: shop@example.com, to: "{{ emailAddress }}", subject: "Hello", text: "Hello"}
+    next: days
+  - id: days
+    wait: 3 days
+    next: tell
+  - id: tell
+    webhook: {url: "https://example.com/hook"}
+"""
+_LANES = [str(lane) for lane in Lane]
+_SENDS = ("mail", "tell")
+_EXAMPLES = os.environ.get("STATEFUL_EXAMPLES")
+_CRASHES = st.one_of(st.none(), st.integers(0, 60))
+
+
+class World:
+    """All that outlives a process: the database, the files, the clock, and what contacts have received."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.settings = Settings(  # type: ignore[call-arg]
+            data=folder, database_url=url, cohort_size=6, window_size=3, retry_delay=60
+        )
+        self.clock, self.fuse = TurnedClock(), Fuse()
+        self.mails, self.calls = Post(self.fuse, key_of), Post(self.fuse, key_of)
+        self.customer = 0
+
+
+class Process:
+    """One life of the system: an engine whose connections break when its fuse has burnt."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.pool: Any = FusedPool(world.settings.database_url or "", world.fuse)
+
+    async def begin(self) -> None:
+        world, given = self.world, self.world.settings
+        self.app = recovery.queue_app()
+        await self.app.connector.open_async(self.pool)
+        files = open_files(None, given.folder)
+        self.engine = Engine(given, self.pool, files, world.clock, Jobs(self.app, world.clock), Journeys())
+        self.duck = open_duckdb(given)
+        pacing = Pacing(given.window_size, given.retry_delay, given.retry_hours)
+        self.tools = Tools(self.pool, files, given.folder, world.clock, self.duck, world.mails, world.calls, pacing)
+        self.worker = await self.app.job_manager.register_worker()
+        await recovery.recover(self.app, seconds=0)
+
+    async def end(self) -> None:
+        await self.pool.close()
+        self.duck.close()
+
+    async def work(self, jobs: int) -> int:
+        """Do what a worker does with at most so many jobs; how many there were."""
+        for done in range(jobs):
+            job = await self.app.job_manager.fetch_job(_LANES, self.worker)
+            if job is None:
+                return done
+            await self._do(job.task_name, job.task_kwargs)
+            assert job.id is not None
+            await self.app.job_manager.finish_job_by_id_async(job.id, Status.SUCCEEDED, True)
+        return jobs
+
+    async def _do(self, name: str, arguments: Any) -> None:
+        match name:
+            case "read":
+                await start.read(self.engine, arguments["batch"], self.tools.stopping)
+            case "gather":
+                await singles.gather(self.engine, arguments["batch"])
+            case "advance":
+                await advance(self.engine, self.tools, arguments["cohort"])
+            case _:
+                raise AssertionError(name)
+
+
+class Stories(RuleBasedStateMachine):
+    """Any order of what users and workers do."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.world = World(url, folder)
+        self.process = Process(self.world)
+        self.files: dict[str, int] = {}  # batches started by file: rows
+        self.numbers = 0
+
+    def run(self, work: Coroutine[Any, Any, Any], crash: int | None = None) -> Any:
+        """Do some work. If the process dies in the middle of it, another one begins where it stopped."""
+        self.world.fuse.left = crash
+        try:
+            return self.runner.run(work)
+        except Crash:
+            return None
+        finally:
+            burnt = self.world.fuse.left == 0
+            self.world.fuse.left = None
+            if burnt:
+                self.runner.run(self._restart())
+
+    async def _restart(self) -> None:
+        await self.process.end()
+        self.process = Process(self.world)
+        await self.process.begin()
+
+    @initialize()
+    def open_shop(self) -> None:
+        self.run(self._open_shop())
+
+    async def _open_shop(self) -> None:
+        await self.process.begin()
+        async with self.process.pool.connection() as connection:
+            self.world.customer = await add_customer(connection, "shop", self.world.clock.now())
+        await publish(self.process.engine, self.world.customer, _JOURNEY)
+
+    @rule(rows=st.integers(1, 14), crash=_CRASHES)
+    def start_file(self, rows: int, crash: int | None) -> None:
+        batch = self.run(self._open())
+        self.files[batch] = rows
+        for fuse in (crash, None):  # a client that gets no answer PUTs the same bytes again
+            self.run(self._put(batch, rows), fuse)
+
+    async def _open(self) -> str:
+        async with self.process.pool.connection() as connection:
+            return (await start.open_upload(self.process.engine, connection, self.world.customer, 1)).id
+
+    async def _put(self, batch: str, rows: int) -> None:
+        path = self.world.settings.folder / f"upload-{secrets.token_hex(4)}"
+        path.write_bytes(contacts(rows))
+        await start.receive(
+            self.process.engine, batch, start.Received(path, path.stat().st_size, f"sum of {rows}", None)
+        )
+
+    @rule(crash=_CRASHES)
+    def commence(self, crash: int | None) -> None:
+        self.numbers += 1
+        self.run(self._commence(b'{"id": "s%d", "properties": {"attributeName": "yes"}}' % self.numbers), crash)
+
+    async def _commence(self, body: bytes) -> None:
+        async with self.process.pool.connection() as connection:
+            await singles.commence(self.process.engine, connection, self.world.customer, 1, body)
+
+    @rule(change=st.sampled_from([control.pause, control.resume, control.cancel]), which=st.integers(0), crash=_CRASHES)
+    def change(self, change: Any, which: int, crash: int | None) -> None:
+        batches = self.run(self._rows("select id from batches order by created_at, id"))
+        if batches:
+            self.run(self._change(change, batches[which % len(batches)]["id"]), crash)
+
+    async def _change(self, change: Any, batch: str) -> None:
+        async with self.process.pool.connection() as connection:
+            with suppress(Conflict):
+                await change(self.process.engine, connection, self.world.customer, batch)
+
+    @rule(jobs=st.integers(1, 12), crash=_CRASHES)
+    def work(self, jobs: int, crash: int | None) -> None:
+        self.run(self.process.work(jobs), crash)
+
+    @rule(mood=st.sampled_from([Result.SENT, Result.RETRY, Result.UNKNOWN, Result.FAILED, Result.UNREACHABLE]))
+    def mood(self, mood: Result) -> None:
+        self.world.mails.mood = self.world.calls.mood = mood
+
+    @rule(days=st.integers(1, 4))
+    def turn(self, days: int) -> None:
+        self.run(self._turn(timedelta(days=days)))
+
+    async def _turn(self, by: timedelta) -> None:
+        self.world.clock.turn(by)
+        await self._do("update procrastinate_jobs set scheduled_at = scheduled_at - %s where status = 'todo'", by)
+
+    @invariant()
+    def the_laws_hold(self) -> None:
+        if self.world.customer:
+            self.run(self._check())
+
+    async def _check(self) -> None:
+        for batch in await self._rows("select * from batches"):
+            await self._check_ledger(batch)
+            told = await self._check_journal(batch)
+            standing = await self._standing(batch["id"])
+            if batch["finished_at"] is None:
+                assert not told & standing, "in two places at once"
+            if batch["entered"]:
+                everyone = {line for line, _ in told} | {line for line, _ in standing}
+                assert everyone == set(range(1, batch["entered"] + 1)), "somebody is missing"
+
+    async def _check_ledger(self, batch: dict[str, Any]) -> None:
+        rejected = await self._rows(
+            "select coalesce(sum(contacts), 0) as n from rejected where batch_id = %s", batch["id"]
+        )
+        assert batch["lines"] == batch["entered"] + batch["blank"] + rejected[0]["n"]
+        assert not await self._rows(
+            "select * from ledger_steps s where batch_id = %s and (arrived <> standing + ("
+            "  select coalesce(sum(contacts), 0) from ledger_outcomes o"
+            "  where (o.batch_id, o.step) = (s.batch_id, s.step))"
+            " or standing <> (select coalesce(sum(size), 0) from cohorts c"
+            "  where (c.batch_id, c.step) = (s.batch_id, s.step) and c.closed_at is null))",
+            batch["id"],
+        ), "the ledger does not balance"
+
+    async def _check_journal(self, batch: dict[str, Any]) -> set[tuple[int, str]]:
+        """Who has left which step, each told of once, with the outcome that the other side knows of too."""
+        journal = await open_journal(self.process.engine, batch["id"], Filter())
+        lines = [line for some in read_journal(self.process.engine.files, journal) for line in some]
+        told = Counter((line.line, line.step) for line in lines)
+        assert set(told.values()) <= {1}, "told of twice"
+        for line in lines:
+            if line.step in _SENDS:
+                self._check_received(batch["id"], line)
+        return set(told)
+
+    def _check_received(self, batch: str, line: Any) -> None:
+        place, visits = (self.world.mails, (1,)) if line.step == "mail" else (self.world.calls, (2, 3))
+        keys = [delivery_key(batch, line.step, line.contact, line.line, visit) for visit in visits]
+        received = sum(count for name, count in place.got.items() for key in keys if key in name)
+        allowed = {"sent": {1}, "unknown": {0, 1}}.get(line.outcome, {0})
+        assert received in allowed, (received, line)
+
+    async def _standing(self, batch: str) -> set[tuple[int, str]]:
+        """Who stands where: nobody twice."""
+        found: list[tuple[int, str]] = []
+        for cohort in await self._rows("select * from cohorts where batch_id = %s and closed_at is null", batch):
+            with self.process.engine.files.local(cohort["file"]) as path:
+                lines = pq.read_table(path, columns=["line"])["line"].to_pylist()
+            assert len(lines) == cohort["size"]
+            found += [(line, cohort["step"]) for line in lines]
+        assert len({line for line, _ in found}) == len(found), "in two places at once"
+        return set(found)
+
+    @invariant()
+    def nobody_got_anything_twice(self) -> None:
+        assert max([*self.world.mails.got.values(), *self.world.calls.got.values()], default=0) <= 1
+
+    def teardown(self) -> None:
+        """In the end all goes well, and everybody comes to the end of the way."""
+        if self.world.customer:
+            self.mood(Result.SENT)
+            self.run(self._finish())
+            self.the_laws_hold()
+            self.nobody_got_anything_twice()
+            self.run(self._check_ends())
+        self.runner.run(self.process.end())
+        self.runner.close()
+
+    async def _finish(self) -> None:
+        for batch in await self._rows("select id from batches where paused_at is not null"):
+            await self._change(control.resume, batch["id"])
+        for _ in range(12):
+            while await self.process.work(50):
+                pass
+            await self._turn(timedelta(days=3, seconds=1))
+
+    async def _check_ends(self) -> None:
+        for batch in await self._rows("select * from batches"):
+            assert batch["state"] in ("completed", "cancelled"), batch
+            assert batch["id"] not in self.files or batch["entered"] in (0, self.files[batch["id"]])
+        assert not await self._rows("select * from cohorts where closed_at is null")
+        assert not await self._rows("select * from procrastinate_jobs where status = 'doing'")
+
+    async def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        async with self.process.pool.connection() as connection:
+            found: list[dict[str, Any]] = await (await connection.execute(query, values)).fetchall()
+        return found
+
+    async def _do(self, query: str, *values: Any) -> None:
+        async with self.process.pool.connection() as connection:
+            await connection.execute(query, values)
+
+
+def test_no_story_of_crashes_loses_anybody_or_sends_anything_twice(server: str, template: str, tmp_path: Path) -> None:
+    told = settings(
+        max_examples=int(_EXAMPLES or 8),
+        stateful_step_count=20,
+        deadline=None,
+        derandomize=_EXAMPLES is None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink] if _EXAMPLES else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(partial(_story, server, template, tmp_path), settings=told)  # type: ignore[arg-type]
+
+
+def _story(server: str, template: str, tmp_path: Path) -> Stories:
+    name = secrets.token_hex(6)
+    with closing(psycopg.connect(server, autocommit=True)) as admin:
+        admin.execute(f'create database "story_{name}" template "{template}"')
+    folder = tmp_path / name
+    folder.mkdir()
+    return Stories(psycopg.conninfo.make_conninfo(server, dbname=f"story_{name}"), folder)
