@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -13,12 +14,14 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from psycopg import OperationalError
 
 from caravan.channels.channel import Channel
 from caravan.channels.result import Delivery, Result
 from caravan.errors import RenderFailed
 from caravan.journeys.fields import OnUnknown
 from caravan.journeys.placeholders import ContactView
+from caravan.steps.lease import HeldBack, Lease
 from caravan.steps.move import Move, Passage, Stay, Tools
 from caravan.steps.parts import file_name, scratch_file, write_part
 from caravan.steps.trace import Mark, Trace, drop_trace, read_trace
@@ -85,6 +88,10 @@ def _read(errand: Errand[Message]) -> pa.Table:
 
 async def _inherit(errand: Errand[Message], contacts: pa.Table) -> None:
     """Settle what an earlier holder left in the air: nothing of it is sent again blindly."""
+    if all(window.record is not None for window in await errand.windows.all()):
+        return
+    # The earlier holder may be alive, and only have been silent for too long. Its lease runs out meanwhile.
+    await asyncio.sleep(errand.tools.pacing.lease)
     for window in await errand.windows.all():
         if window.record is not None:
             continue
@@ -112,13 +119,14 @@ async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Ve
     settled: tuple[int, pa.Table] | None = None
     verdict, trouble = Verdict.GO, ""
     for first, size in _gaps(await errand.windows.all(), contacts.num_rows, errand.tools.pacing.window_size):
+        lease = Lease(errand.tools.pacing.lease)
         verdict = await errand.windows.take(first, size, errand.tools.clock.now(), settled)
         if settled is not None:
             drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
             settled = None
         if verdict is not Verdict.GO:
             break
-        fates = await _send_window(errand, contacts, first, size)
+        fates = await _send_window(errand, contacts, first, size, lease)
         settled = (first, _record(contacts, first, fates))
         trouble = _trouble(fates)
         if trouble or errand.tools.stopping.is_set():
@@ -149,48 +157,65 @@ def _trouble(fates: list[Fate]) -> str:
     return fates[0].detail if all(fate.outage for fate in fates) else ""
 
 
-async def _send_window(errand: Errand[Message], contacts: pa.Table, first: int, size: int) -> list[Fate]:
+async def _send_window(errand: Errand[Message], contacts: pa.Table, first: int, size: int, lease: Lease) -> list[Fate]:
     trace = Trace(errand.tools.traces, errand.cohort.id, first, size)
-    async with _watching(errand) as halted:
+    async with _watching(errand, lease):
         people = enumerate(slices(contacts, first, size))
-        fates = await asyncio.gather(*(_send(errand, person, trace, i, halted) for i, person in people))
+        fates = await asyncio.gather(*(_send(errand, person, trace, i, lease) for i, person in people))
     trace.close()
     return fates
 
 
 @asynccontextmanager
-async def _watching(errand: Errand[Message]) -> AsyncIterator[asyncio.Event]:
-    """An event that is set as soon as the batch is paused or cancelled, or the worker stops."""
-    halted = asyncio.Event()
+async def _watching(errand: Errand[Message], lease: Lease) -> AsyncIterator[None]:
+    """Renew the lease, and halt as soon as the batch is paused or cancelled, or the worker stops."""
 
     async def watch() -> None:
-        while not errand.tools.stopping.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(errand.tools.stopping.wait(), _ASK_EVERY)
-            if await errand.windows.verdict() is not Verdict.GO:
-                break
-        halted.set()
+        try:
+            while not errand.tools.stopping.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(errand.tools.stopping.wait(), _ASK_EVERY)
+                if not await _renew(errand, lease):
+                    break
+        finally:
+            lease.halt()
 
     watcher = asyncio.create_task(watch())
     try:
-        yield halted
+        yield
     finally:
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
 
 
-async def _send(
-    errand: Errand[Message], person: dict[str, Any], trace: Trace, index: int, halted: asyncio.Event
-) -> Fate:
+async def _renew(errand: Errand[Message], lease: Lease) -> bool:
+    """Renew the lease; False if that is refused. While the database is away it runs out, and is renewed later."""
+    asked = time.monotonic()
+    with suppress(OperationalError):
+        if await errand.windows.verdict() is not Verdict.GO:
+            return False
+        lease.renew(asked)
+    return True
+
+
+async def _send(errand: Errand[Message], person: dict[str, Any], trace: Trace, index: int, lease: Lease) -> Fate:
     clock = errand.tools.clock
-    if halted.is_set():
+    if not await lease.wait():
         return Fate(AGAIN, "held back before this was sent", clock.now(), after=0)
     try:
         message = errand.prepare(person)
     except RenderFailed as error:
         return Fate(Outcome.FAILED, error.message, clock.now())
-    delivery = await errand.channel.send(message, lambda: trace.mark(index, Mark.UNDER_WAY))
+
+    def under_way() -> None:
+        lease.check()
+        trace.mark(index, Mark.UNDER_WAY)
+
+    try:
+        delivery = await errand.channel.send(message, under_way)
+    except HeldBack:
+        return Fate(AGAIN, "held back before this was sent", clock.now(), after=0)
     fate = _fate(delivery, errand, clock.now())
     trace.mark(index, _MARKS.get(fate.outcome, Mark.FAILED))
     return fate

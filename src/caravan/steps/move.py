@@ -61,6 +61,7 @@ class Pacing:
     window_size: int
     retry_delay: float  # seconds until the first retry; doubles
     retry_hours: float
+    lease: float = 2.0  # seconds for which a sender may send after it was last told that the cohort is still its own
 
 
 @dataclass(frozen=True, slots=True)

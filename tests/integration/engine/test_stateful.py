@@ -86,7 +86,7 @@ class Process:
         files = open_files(None, given.folder)
         self.engine = Engine(given, self.pool, files, world.clock, Jobs(self.app, world.clock), Journeys())
         self.duck = open_duckdb(given)
-        pacing = Pacing(given.window_size, given.retry_delay, given.retry_hours)
+        pacing = Pacing(given.window_size, given.retry_delay, given.retry_hours, lease=0.01)
         self.tools = Tools(self.pool, files, given.folder, world.clock, self.duck, world.mails, world.calls, pacing)
         self.worker = await self.app.job_manager.register_worker()
         await recovery.recover(self.app, seconds=0)

@@ -1,0 +1,71 @@
+"""A sender that was taken for dead and is not."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from caravan.channels.mail import Mail
+from caravan.channels.result import Delivery, Result
+from caravan.engine import start
+from caravan.engine import worker as workers
+from caravan.engine.advance import advance
+from caravan.steps.move import Tools
+from tests.integration.conftest import House
+from tests.integration.journeys_for_tests import MAIL, contacts
+
+
+class Standing:
+    """A channel whose process stands still before each of its mails, until it is let go."""
+
+    def __init__(self, got: Counter[str]) -> None:
+        self.got, self.reached, self.free = got, asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> "Standing":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+        self.reached.set()
+        await self.free.wait()
+        assert on_data is not None
+        on_data()
+        self.got[message.recipient] += 1
+        return Delivery(Result.SENT, "250 OK")
+
+
+async def _enter(house: House) -> None:
+    await house.publish(MAIL)
+    batch = await house.start(contacts(10))
+    await start.read(house.engine, batch, asyncio.Event())
+
+
+async def _standing(house: House) -> int:
+    """The cohort that stands."""
+    async with house.engine.pool.connection() as connection:
+        found = await (await connection.execute("select id from cohorts where closed_at is null")).fetchone()
+    assert found is not None
+    return int(found["id"])
+
+
+def _with(tools: Tools, channel: Standing) -> Tools:
+    return replace(tools, email=channel, pacing=replace(tools.pacing, lease=0.2))
+
+
+async def test_a_sender_that_wakes_up_after_it_was_replaced_sends_nothing_beside_its_successor(
+    idle_house: House,
+) -> None:
+    house, got = idle_house, Counter[str]()
+    await _enter(house)
+    silent, successor = Standing(got), Standing(got)
+    successor.free.set()
+    async with workers.tools_of(house.engine) as tools:
+        first = asyncio.create_task(advance(house.engine, _with(tools, silent), await _standing(house)))
+        await silent.reached.wait()
+        for _ in range(2):  # the successor settles what was in the air, then it sends to those who got nothing
+            await advance(house.engine, _with(tools, successor), await _standing(house))
+        silent.free.set()
+        await first
+    assert got == Counter({f"c{number}@example.com": 1 for number in range(10)})
