@@ -8,7 +8,7 @@ from procrastinate import App
 from caravan.clock import Clock
 from caravan.engine.engine import Engine, Journeys
 from caravan.engine.jobs import Jobs
-from caravan.engine.recovery import queue_app
+from caravan.engine.recovery import clear_old, queue_app
 from caravan.errors import InvalidSetting
 from caravan.settings import Settings, Uploads
 from caravan.store.database import connect
@@ -24,6 +24,7 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
     async with connect(settings.database_url, size=20) as pool:
         app = queue_app()
         async with app.open_async(pool):
+            clear_old(settings.folder)
             with closing(_open_files(settings)) as files:
                 yield Engine(settings, pool, files, clock, Jobs(app, clock), Journeys()), app
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from procrastinate.worker import Worker
 
 HEARTBEAT = 5.0  # seconds between two signs of life of a worker
 STALLED_AFTER = 20.0  # seconds without one after which its jobs go to others
+_OLD = 24 * 3600.0  # seconds after which nobody works on a file of this machine any more
 _log = logging.getLogger(__name__)
 
 
@@ -83,6 +85,23 @@ class Hands:
                 _log.warning("The end of %s was not noted; it goes on", job.call_string)
         self._idle = idle
         return count
+
+
+def clear_old(folder: Path, seconds: float = _OLD) -> None:
+    """Remove what a process that was killed left half-written, once it is older than any work. Safe at any time."""
+    before = time.time() - seconds
+    for name in ("scratch", "uploads"):
+        for left in (folder / name).glob("*"):
+            if max(_changed(each) for each in (left, *left.rglob("*"))) < before:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _changed(path: Path) -> float:
+    """When it was written last; one that goes away just now counts as new."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
 
 
 def clear_folder(folder: Path) -> None:

@@ -57,7 +57,7 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
         await recovery.recover(app, seconds=recovery.STALLED_AFTER)
 
     @app.periodic(cron="* * * * * */30")
-    @app.task(name="tidy", queue=UPKEEP, queueing_lock="tidy")
+    @app.task(name="tidy", queue=UPKEEP, lock="tidy", queueing_lock="tidy")
     async def tidy(timestamp: int) -> None:
         await upkeep.tidy(engine)
 
@@ -71,6 +71,6 @@ def _register_direct(app: App, engine: Engine, patience: Patience) -> None:
             await direct.collect(engine, batch)
 
     @app.periodic(cron="* * * * * */2")
-    @app.task(name="look", queue=UPKEEP, queueing_lock="look")
+    @app.task(name="look", queue=UPKEEP, lock="look", queueing_lock="look")
     async def look(timestamp: int) -> None:
         await direct.look(engine)

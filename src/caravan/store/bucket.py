@@ -157,10 +157,11 @@ class Bucket:
             return str(self._fs.url(self._path(name), expires=seconds, client_method="put_object"))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, if there are any."""
         from fsspec.asyn import sync
 
-        sync(self._fs.loop, self._fs.connect().close)
+        if self._fs._s3 is not None:
+            sync(self._fs.loop, self._fs.connect().close)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}"

@@ -73,4 +73,4 @@ def open_files(
         return LocalFiles(Path(rest))
     if kind != "s3" or not rest.strip("/"):
         raise InvalidSetting(f"CARAVAN_FILES_URL can't be {url!r}; name a folder, or s3://bucket/prefix.")
-    return RemoteFiles(url, folder / "scratch", endpoint, public)
+    return RemoteFiles(url, folder / "downloads", endpoint, public)

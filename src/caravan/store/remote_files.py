@@ -15,14 +15,14 @@ _LOCK = ".in-use"
 
 
 class RemoteFiles:
-    """A store at `url`, like "s3://bucket/prefix". `scratch` is a folder of this machine for what is being read;
+    """A store at `url`, like "s3://bucket/prefix". `downloads` is a folder of this machine for what is being read;
     `public` is the endpoint by which clients reach the store, where it is another."""
 
-    def __init__(self, url: str, scratch: Path, endpoint: str | None = None, public: str | None = None) -> None:
+    def __init__(self, url: str, downloads: Path, endpoint: str | None = None, public: str | None = None) -> None:
         self._bucket = Bucket(url, endpoint)
         self._public = Bucket(url, public) if public else self._bucket
         self.inbox = Inbox(self._bucket, self._public)
-        self._downloads = _Downloads(scratch)
+        self._downloads = _Downloads(downloads)
 
     def put(self, local: Path, name: str) -> None:
         self._bucket.upload(local, name)
@@ -56,14 +56,14 @@ class _Downloads:
     """A folder that this process alone uses. The kernel lets its lock go however the process ends, and the next
     one that comes removes the folder."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, root: Path) -> None:
         name = secrets.token_hex(8)
-        making = scratch / f"making-{name}"
+        making = root / f"making-{name}"
         making.mkdir(parents=True)
         self._lock = (making / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.folder = making.rename(scratch / f"files-{name}")  # locked before others see it
-        for other in scratch.glob("files-*"):
+        self.folder = making.rename(root / f"files-{name}")  # locked before others see it
+        for other in root.glob("files-*"):
             _remove_if_left(other)
 
     def close(self) -> None:

@@ -229,17 +229,17 @@ class TestARemoteStore:
     def test_removes_what_a_killed_process_left_and_nothing_of_one_that_lives(
         self, remote: RemoteFiles, s3: S3, folder: Path, tmp_path: Path
     ) -> None:
-        dead = folder / "scratch" / "files-dead"
+        dead = folder / "downloads" / "files-dead"
         dead.mkdir()
         (dead / ".in-use").touch()
         (dead / "download").write_bytes(b"left")
         put(remote, "batches/b_1/a", b"x", tmp_path)
         with remote.local("batches/b_1/a") as path:
-            other = RemoteFiles("s3://any", folder / "scratch", s3.endpoint)
+            other = RemoteFiles("s3://any", folder / "downloads", s3.endpoint)
             assert path.exists()
             other.close()
         assert not dead.exists()
-        assert len(list((folder / "scratch").iterdir())) == 1
+        assert len(list((folder / "downloads").iterdir())) == 1
 
 
 class TestAnInbox:
