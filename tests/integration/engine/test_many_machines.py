@@ -11,6 +11,7 @@ import pytest
 
 from caravan.bootstrap import open_engine
 from caravan.engine import direct, start
+from caravan.engine.journal import Filter, open_journal, read_journal
 from caravan.errors import InvalidSetting
 from caravan.settings import Settings, Uploads
 from caravan.steps.trace import Mark, Trace
@@ -68,6 +69,17 @@ class TestFilesInABucket:
         assert [each["line"] for each in await house.lines(f"batches/{batch}/rejects")] == [251, 252]
         assert len(await house.lines(f"batches/{batch}/journal?outcome=sent")) == 250
         assert len(await house.lines(f"batches/{batch}/journal")) == 4 * 250
+        assert left_on_disk(house) == []
+
+    async def test_a_reader_who_goes_away_leaves_nothing_on_this_machine(self, house: House) -> None:
+        await house.publish(EXIT)
+        batch = await house.start(contacts(250))
+        await house.ended(batch)
+        journal = await open_journal(house.engine, batch, Filter())
+        lines = read_journal(house.engine.files, journal)
+        assert len(await asyncio.to_thread(next, lines)) == 100
+        assert len(left_on_disk(house)) == 1
+        lines.close()  # type: ignore[attr-defined]
         assert left_on_disk(house) == []
 
     async def test_singles_gather_in_the_bucket(self, house: House) -> None:
