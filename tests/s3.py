@@ -27,6 +27,7 @@ class Mood:
 
     errors: int = 0
     status: int = 503
+    code: str = "InternalError"
     cuts: int = 0
     pause: float = 0  # seconds before each answer
     methods: tuple[str, ...] = ("GET", "PUT", "POST", "DELETE", "HEAD")
@@ -80,7 +81,7 @@ class S3:
             mood.errors -= 1
             _read_all(environ)
             start(f"{mood.status} Trouble", [("Content-Type", "application/xml")])
-            return [b"<Error><Code>InternalError</Code><Message>we are in trouble</Message></Error>"]
+            return [f"<Error><Code>{mood.code}</Code><Message>we are in trouble</Message></Error>".encode()]
         answer = self._moto(environ, start)
         if mood.cuts > 0 and method == "GET" and environ["PATH_INFO"].count("/") > 2:
             mood.cuts -= 1

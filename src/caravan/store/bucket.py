@@ -7,7 +7,7 @@ come from several threads at once; the work is done on fsspec's own thread.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -92,7 +92,7 @@ class Bucket:
 
     def delete(self, name: str) -> None:
         """Delete one object; nothing happens if there is none."""
-        with self._asking(name):
+        with suppress(FileNotFoundError), self._asking(name):  # S3 does not tell, some others do
             self._fs.rm_file(self._path(name))
 
     def delete_all(self, names: list[str]) -> None:

@@ -218,6 +218,11 @@ class TestARemoteStore:
             s3.client.put_object(Bucket=place, Key=f"some/prefix/{name}", Body=b"")
         assert remote.names("batches/b_1") == names
 
+    def test_that_minds_if_there_is_nothing_to_delete_is_not_minded(self, remote: RemoteFiles, s3: S3) -> None:
+        with s3.in_mood(errors=1, status=404, code="NoSuchKey") as mood:
+            remote.delete("batches/b_1/none")
+        assert mood.errors == 0
+
     def test_fails_loudly_if_a_file_of_a_folder_can_not_be_deleted(
         self, remote: RemoteFiles, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
