@@ -209,12 +209,13 @@ async def _send(errand: Errand[Message], person: dict[str, Any], trace: Trace, i
         return Fate(Outcome.FAILED, error.message, clock.now())
 
     def under_way() -> None:
+        trace.mark(index, Mark.UNDER_WAY)  # first: who stands still after the check is at worst unknown
         lease.check()
-        trace.mark(index, Mark.UNDER_WAY)
 
     try:
         delivery = await errand.channel.send(message, under_way)
     except HeldBack:
+        trace.mark(index, Mark.AGAIN)
         return Fate(AGAIN, "held back before this was sent", clock.now(), after=0)
     fate = _fate(delivery, errand, clock.now())
     trace.mark(index, _MARKS.get(fate.outcome, Mark.FAILED))

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -16,19 +18,41 @@ class Crash(BaseException):
     """The process dies here. No `except Exception` can help it."""
 
 
+class At(StrEnum):
+    """Where a process can die."""
+
+    STATEMENT = "statement"  # before or after one, or a commit
+    SEND = "send"  # before, during or after one
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The process dies after so many such moments."""
+
+    at: At
+    after: int
+
+
 class Fuse:
-    """Burns down by one at each statement, commit and send; when it is burnt the process is dead."""
+    """Burns down at each moment of its kind; when it is burnt the process is dead, in every part of it."""
 
     def __init__(self) -> None:
-        self.left: int | None = None  # None: it does not burn
+        self.burnt = False
+        self._at: At | None = None
+        self._left = 0
 
-    def burn(self) -> None:
-        """One thing is about to happen, or has just happened. Raises `Crash` if the process does not live to it."""
-        if self.left is None:
-            return
-        if self.left <= 0:
+    def light(self, death: Death | None) -> None:
+        """Begin anew; without a death it does not burn."""
+        self.burnt = False
+        self._at, self._left = (death.at, death.after) if death else (None, 0)
+
+    def burn(self, at: At) -> None:
+        """Something is about to happen, or has just happened. Raises `Crash` if the process does not live to it."""
+        if at is self._at:
+            self.burnt = self.burnt or self._left == 0
+            self._left -= 1
+        if self.burnt:
             raise Crash
-        self.left -= 1
 
 
 def fused(fuse: Fuse) -> type[AsyncConnection[DictRow]]:
@@ -37,9 +61,9 @@ def fused(fuse: Fuse) -> type[AsyncConnection[DictRow]]:
     class Fused(AsyncConnection[DictRow]):
         async def wait(self, gen: Any, *arguments: Any, **more: Any) -> Any:
             try:
-                fuse.burn()
+                fuse.burn(At.STATEMENT)
                 done = await super().wait(gen, *arguments, **more)
-                fuse.burn()
+                fuse.burn(At.STATEMENT)
             except Crash:
                 self.pgconn.finish()  # the server rolls back what was not committed
                 raise
@@ -95,17 +119,17 @@ class Post:
 
     async def send(self, message: Any, on_data: Callable[[], None] | None = None) -> Delivery:
         """See `Channel.send`. In any mood but `sent`, every other message meets it."""
-        self._fuse.burn()
+        self._fuse.burn(At.SEND)
         self._calls += 1
         met = self.mood if self._calls % 2 else Result.SENT
         if met is Result.UNREACHABLE:
             return Delivery(met, "nobody is there")
         assert on_data is not None
         on_data()
-        self._fuse.burn()
+        self._fuse.burn(At.SEND)
         if met in (Result.SENT, Result.UNKNOWN):
             self.got[self._name_of(message)] += 1
-        self._fuse.burn()
+        self._fuse.burn(At.SEND)
         return Delivery(met, f"as the mood is: {met}")
 
 

@@ -36,7 +36,7 @@ from caravan.settings import Settings
 from caravan.steps.move import Lane, Pacing, Tools
 from caravan.store.customers import add_customer
 from caravan.store.files import open_files
-from tests.integration.engine.fuse import Crash, Fuse, FusedPool, Post, key_of
+from tests.integration.engine.fuse import At, Crash, Death, Fuse, FusedPool, Post, key_of
 from tests.integration.journeys_for_tests import contacts
 
 _JOURNEY = """
@@ -57,7 +57,11 @@ steps:
 _LANES = [str(lane) for lane in Lane]
 _SENDS = ("mail", "tell")
 _EXAMPLES = os.environ.get("STATEFUL_EXAMPLES")
-_CRASHES = st.one_of(st.none(), st.integers(0, 60))
+_DEATHS = st.one_of(
+    st.none(),
+    st.builds(Death, st.just(At.STATEMENT), st.integers(0, 60)),
+    st.builds(Death, st.just(At.SEND), st.integers(0, 15)),
+)
 
 
 class World:
@@ -129,16 +133,16 @@ class Stories(RuleBasedStateMachine):
         self.files: dict[str, int] = {}  # batches started by file: rows
         self.numbers = 0
 
-    def run(self, work: Coroutine[Any, Any, Any], crash: int | None = None) -> Any:
+    def run(self, work: Coroutine[Any, Any, Any], death: Death | None = None) -> Any:
         """Do some work. If the process dies in the middle of it, another one begins where it stopped."""
-        self.world.fuse.left = crash
+        self.world.fuse.light(death)
         try:
             return self.runner.run(work)
         except Crash:
             return None
         finally:
-            burnt = self.world.fuse.left == 0
-            self.world.fuse.left = None
+            burnt = self.world.fuse.burnt
+            self.world.fuse.light(None)
             if burnt:
                 self.runner.run(self._restart())
 
@@ -157,12 +161,12 @@ class Stories(RuleBasedStateMachine):
             self.world.customer = await add_customer(connection, "shop", self.world.clock.now())
         await publish(self.process.engine, self.world.customer, _JOURNEY)
 
-    @rule(rows=st.integers(1, 14), crash=_CRASHES)
-    def start_file(self, rows: int, crash: int | None) -> None:
+    @rule(rows=st.integers(1, 14), death=_DEATHS)
+    def start_file(self, rows: int, death: Death | None) -> None:
         batch = self.run(self._open())
         self.files[batch] = rows
-        for fuse in (crash, None):  # a client that gets no answer PUTs the same bytes again
-            self.run(self._put(batch, rows), fuse)
+        for each in (death, None):  # a client that gets no answer PUTs the same bytes again
+            self.run(self._put(batch, rows), each)
 
     async def _open(self) -> str:
         async with self.process.pool.connection() as connection:
@@ -175,29 +179,29 @@ class Stories(RuleBasedStateMachine):
             self.process.engine, batch, start.Received(path, path.stat().st_size, f"sum of {rows}", None)
         )
 
-    @rule(crash=_CRASHES)
-    def commence(self, crash: int | None) -> None:
+    @rule(death=_DEATHS)
+    def commence(self, death: Death | None) -> None:
         self.numbers += 1
-        self.run(self._commence(b'{"id": "s%d", "properties": {"attributeName": "yes"}}' % self.numbers), crash)
+        self.run(self._commence(b'{"id": "s%d", "properties": {"attributeName": "yes"}}' % self.numbers), death)
 
     async def _commence(self, body: bytes) -> None:
         async with self.process.pool.connection() as connection:
             await singles.commence(self.process.engine, connection, self.world.customer, 1, body)
 
-    @rule(change=st.sampled_from([control.pause, control.resume, control.cancel]), which=st.integers(0), crash=_CRASHES)
-    def change(self, change: Any, which: int, crash: int | None) -> None:
+    @rule(change=st.sampled_from([control.pause, control.resume, control.cancel]), which=st.integers(0), death=_DEATHS)
+    def change(self, change: Any, which: int, death: Death | None) -> None:
         batches = self.run(self._rows("select id from batches order by created_at, id"))
         if batches:
-            self.run(self._change(change, batches[which % len(batches)]["id"]), crash)
+            self.run(self._change(change, batches[which % len(batches)]["id"]), death)
 
     async def _change(self, change: Any, batch: str) -> None:
         async with self.process.pool.connection() as connection:
             with suppress(Conflict):
                 await change(self.process.engine, connection, self.world.customer, batch)
 
-    @rule(jobs=st.integers(1, 12), crash=_CRASHES)
-    def work(self, jobs: int, crash: int | None) -> None:
-        self.run(self.process.work(jobs), crash)
+    @rule(jobs=st.integers(1, 12), death=_DEATHS)
+    def work(self, jobs: int, death: Death | None) -> None:
+        self.run(self.process.work(jobs), death)
 
     @rule(mood=st.sampled_from([Result.SENT, Result.RETRY, Result.UNKNOWN, Result.FAILED, Result.UNREACHABLE]))
     def mood(self, mood: Result) -> None:
