@@ -83,7 +83,9 @@ class Run:
         self._options, self._system, self._sinks, self._folder = options, system, sinks, folder
         self._pulse, self.figures = Pulse(), Figures()
         self._pauses: dict[str, float] = {}  # batches under way, and for how long they are asked to pause
-        self._over = threading.Event()
+        self._over = threading.Event()  # no new batch is begun
+        self._broken = threading.Event()  # nobody waits for anything any more
+        self._reason: BaseException | None = None
         self._left = options.batches
         self._lock = threading.Lock()
         self.disturber = Disturber(system, sinks, self._ask_pause)
@@ -98,10 +100,11 @@ class Run:
             travels = [pool.submit(self._travel_on) for _ in range(count)]
             try:
                 self._disturb(lambda: all(each.done() for each in travels))
-            finally:
-                self._over.set()
-            for each in travels:
-                each.result()
+            except BaseException:
+                self._stop()
+                raise
+        if self._reason is not None:
+            raise self._reason
         received = self.figures.found.unknown_but_received
         check_sinks(self._sinks, self.figures.found.sent, received)
         self.figures.longest_standstill = self._pulse.longest
@@ -138,9 +141,13 @@ class Run:
         while not self._over.is_set() and self._take_ticket():
             try:
                 self._travel()
-            except BaseException:
-                self._over.set()
-                raise
+            except BaseException as error:
+                self._reason = self._reason or error
+                self._stop()
+
+    def _stop(self) -> None:
+        self._over.set()
+        self._broken.set()
 
     def _take_ticket(self) -> bool:
         with self._lock:
@@ -169,7 +176,7 @@ class Run:
         with self._lock:
             self._pauses[batch] = 0.0
         try:
-            while True:
+            while not self._broken.is_set():
                 found = self._patient(lambda: client.batch(batch))
                 check_ledger(found)
                 self.figures.looks += 1
@@ -179,6 +186,7 @@ class Run:
                 self._hurry(found)
                 self._pause_if_asked(client, batch)
                 time.sleep(0.5)
+            raise Broken("given up because something else broke")
         finally:
             with self._lock:
                 del self._pauses[batch]
