@@ -28,14 +28,14 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
     cohort, journey = taken
     try:
         move = await step_of(journey, cohort.step).take(cohort, tools)
+        if move is not None:
+            async with engine.pool.connection() as connection:
+                await _commit(engine, connection, journey, cohort, move)
     except Exception as error:
         await _note_failure(engine, cohort, error)
         raise
     if move is None:
         await _let_go(engine, cohort)
-        return
-    async with engine.pool.connection() as connection:
-        await _commit(engine, connection, journey, cohort, move)
 
 
 def step_of(journey: Journey, step: str) -> CohortStep:

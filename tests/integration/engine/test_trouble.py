@@ -5,6 +5,7 @@ import pytest
 from caravan.engine.tasks import Patience
 from caravan.errors import Unavailable
 from caravan.steps.split import Split
+from caravan.store import ledger
 from caravan.store.files import LocalFiles
 from tests.integration.conftest import House
 from tests.integration.journeys_for_tests import EXIT, SPRING, contacts
@@ -46,6 +47,24 @@ async def test_poison_stops_after_some_tries_says_why_and_can_be_retried(
     monkeypatch.setattr(Split, "take", take)
     assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
     await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
+
+
+async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_left = ledger.add_left
+
+    async def poisoned(*_: object) -> None:
+        raise ValueError("this can't be counted")
+
+    await house.publish(EXIT)
+    monkeypatch.setattr(ledger, "add_left", poisoned)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert "this can't be counted" in found["waitingFor"]
+    monkeypatch.setattr(ledger, "add_left", add_left)
+    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
+    assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"passed": 10}
 
 
 async def test_a_store_that_is_away_is_waited_for_however_often_it_fails(
