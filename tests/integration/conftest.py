@@ -159,5 +159,3 @@ async def house(idle_house: House) -> AsyncIterator[House]:
     """A house with a worker."""
     async with working(idle_house):
         yield idle_house
-
-

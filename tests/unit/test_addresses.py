@@ -48,8 +48,7 @@ class Names(AbstractResolver):
         self.asked += 1
         addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [
-            ResolveResult(hostname=host, host=each, port=port, family=family, proto=0, flags=0)
-            for each in addresses
+            ResolveResult(hostname=host, host=each, port=port, family=family, proto=0, flags=0) for each in addresses
         ]
 
     async def close(self) -> None: ...
@@ -92,9 +91,7 @@ class TestConnector:
 
     async def test_refuses_a_name_that_has_only_private_addresses(self, server: TestServer) -> None:
         names = Names(["127.0.0.1", "::1"])
-        async with ClientSession(
-            connector=connector(allow_private=False, limit=1, resolver=names)
-        ) as session:
+        async with ClientSession(connector=connector(allow_private=False, limit=1, resolver=names)) as session:
             with pytest.raises(AddressRefused):
                 await session.get(f"http://inside.example.com:{server.port}/")
         assert server.app["visits"] == []
@@ -127,9 +124,7 @@ class TestConnector:
 
 class TestGuardedResolver:
     async def test_drops_the_private_addresses_of_a_mixed_answer(self) -> None:
-        found = await GuardedResolver(Names(["10.0.0.1", "8.8.8.8", "::1", "2606:4700::1111"])).resolve(
-            "x", 80
-        )
+        found = await GuardedResolver(Names(["10.0.0.1", "8.8.8.8", "::1", "2606:4700::1111"])).resolve("x", 80)
         assert [each["host"] for each in found] == ["8.8.8.8", "2606:4700::1111"]
 
     async def test_an_answer_without_addresses_is_a_name_that_is_not_found(self) -> None:
@@ -192,9 +187,7 @@ class TestCheckUrl:
 
 class TestRedacted:
     def test_shows_neither_user_nor_password_nor_query_nor_fragment(self) -> None:
-        shown = redacted(
-            "https://user:secret@files.example.com:8443/a/b.ndjson?X-Amz-Signature=secret#secret"
-        )
+        shown = redacted("https://user:secret@files.example.com:8443/a/b.ndjson?X-Amz-Signature=secret#secret")
         assert shown == "https://files.example.com:8443/a/b.ndjson"
 
     @pytest.mark.parametrize("url", ["http://[secret", "http://x:secret/"])

@@ -47,9 +47,7 @@ def run(rows: int | None, variants: list[str], repeats: int, say: Callable[[str]
     """All sizes. Raises `Unbalanced` when a ledger is not what it must be."""
     with workspace() as folder, _sink() as sink:
         findings = [_compare(folder, sink, name, rows or _ROWS[name], repeats, say) for name in variants]
-    notes = [
-        "caravan's seconds are from the batch's start, with everybody entered, to its end, as the batch says"
-    ]
+    notes = ["caravan's seconds are from the batch's start, with everybody entered, to its end, as the batch says"]
     return Report("email", sum(each.contacts for each in findings), sink.yardstick, findings, notes)
 
 
@@ -60,9 +58,7 @@ def _sink() -> Iterator[Sink]:
         yield Sink(port, postfix)
 
 
-def _compare(
-    folder: Path, sink: Sink, variant: str, rows: int, repeats: int, say: Callable[[str], None]
-) -> Finding:
+def _compare(folder: Path, sink: Sink, variant: str, rows: int, repeats: int, say: Callable[[str], None]) -> Finding:
     written = letter(_OCTETS[variant])
     say(f"{variant}: {rows:,} mails of {written.octets():,} octets")
     made = write_file(folder / f"{variant}.ndjson", rows, SHAPES["clean"])
@@ -83,9 +79,7 @@ def deliver(system: System, step: str, made: Made, ledgers: list[dict[str, Any]]
     check_ledger(batch["ledger"], made)
     counts = batch["ledger"]["steps"][0]
     if batch["state"] != "completed" or counts["outcomes"] != {"sent": made.entered}:
-        raise Unavailable(
-            f"The sink did not take everything: the batch is {batch['state']}, {step}: {counts}."
-        )
+        raise Unavailable(f"The sink did not take everything: the batch is {batch['state']}, {step}: {counts}.")
     ledgers.append(batch["ledger"])
     started, finished = (datetime.fromisoformat(batch[each]) for each in ("startedAt", "finishedAt"))
     return meter.run(Timed((finished - started).total_seconds()))

@@ -31,9 +31,7 @@ steps:
 """
 _WARM = 2_000
 _PIECE = 1 << 20
-YARDSTICK = (
-    "COPY of the rows that enter into one PostgreSQL table with a primary key, fsync on, until its commit"
-)
+YARDSTICK = "COPY of the rows that enter into one PostgreSQL table with a primary key, fsync on, until its commit"
 _Q = sql.load("caravan.bench", "bench.sql")
 
 
@@ -49,9 +47,7 @@ def run(rows: int, repeats: int, say: Callable[[str], None]) -> Report:
             enter(system, warm, ledgers)
             theirs = partial(in_child, copy_rows, url, folder / "people.tsv", near=folder / "yardstick")
             pairs = in_turn(repeats, partial(enter, system, made, ledgers), theirs, say)
-    return Report(
-        "entry", rows, YARDSTICK, [Finding("standard", made.entered, made.bytes, pairs, ledgers[-1])]
-    )
+    return Report("entry", rows, YARDSTICK, [Finding("standard", made.entered, made.bytes, pairs, ledgers[-1])])
 
 
 def enter(system: System, made: Made, ledgers: list[dict[str, Any]]) -> Run:

@@ -139,9 +139,7 @@ def _row(contact_number: int, number: int, shape: Shape) -> bytes:
 
 def _members(number: int) -> str:
     """Five to ten properties: who is asked for what differs from row to row, without a rhythm, as in an export."""
-    chance = (
-        number * 2_654_435_761 % 4_294_967_296 >> 8
-    )  # Knuth's multiplicative hash: 24 bits that look random
+    chance = number * 2_654_435_761 % 4_294_967_296 >> 8  # Knuth's multiplicative hash: 24 bits that look random
     members = (
         f'"emailAddress": "c{number}@example.com", "firstname": "{_FIRST[chance % 12]}", '
         f'"attributeName": "{"yes" if chance % 3 else "no"}", "city": "{_CITIES[chance % 7]}", "ltv": {chance % 500}'

@@ -70,15 +70,11 @@ async def _prepare(settings: Settings) -> Place:
     return Place(settings, customer)
 
 
-def _compare(
-    place: Place, folder: Path, rows: int, shape: Shape, repeats: int, say: Callable[[str], None]
-) -> Finding:
+def _compare(place: Place, folder: Path, rows: int, shape: Shape, repeats: int, say: Callable[[str], None]) -> Finding:
     say(f"{shape.name}: making {rows:,} rows")
     made = write_file(folder / f"{shape.name}.ndjson", rows, shape)
     ledgers: list[dict[str, Any]] = []
-    pairs: Pairs = in_turn(
-        repeats, partial(_ours, place, made, ledgers), partial(_theirs, place, folder, made), say
-    )
+    pairs: Pairs = in_turn(repeats, partial(_ours, place, made, ledgers), partial(_theirs, place, folder, made), say)
     made.path.unlink()
     return Finding(shape.name, made.lines, made.bytes, pairs, ledgers[-1])
 

@@ -20,9 +20,7 @@ _PARAGRAPH = (
     "A garden chair of oak, oiled by hand, that stands in any rain without a murmur,\n"
     'and <a href="https://shop.example.com/chairs/oak?from=spring">a table to match</a>.</p>\n'
 )
-_PERSONAL = _PARAGRAPH.replace(
-    "A garden", "Hand-picked for {{ firstname | default: 'you' }} in {{ city }}: a garden"
-)
+_PERSONAL = _PARAGRAPH.replace("A garden", "Hand-picked for {{ firstname | default: 'you' }} in {{ city }}: a garden")
 _LINE = "A garden chair of oak, oiled by hand, that stands in any rain without a murmur.\n"
 _EVERY = 10  # of the paragraphs is personal
 
@@ -46,9 +44,7 @@ class Letter:
     def octets(self, number: int = 1) -> int:
         """How long a contact's mail is: header and body, as it goes over the wire."""
         person = ContactView(f"c-{number:08}", contact(number))
-        subject, text, html = (
-            compile_template(each).render(person) for each in (_SUBJECT, self.text, self.html)
-        )
+        subject, text, html = (compile_template(each).render(person) for each in (_SUBJECT, self.text, self.html))
         to = f"c{number}@example.com"
         mail = compose(
             Envelope.of(_FROM),

@@ -65,9 +65,7 @@ class Pairs:
         return Spread.of([a.seconds / b.seconds for a, b in zip(self.ours, self.theirs, strict=True)])
 
 
-def in_turn(
-    repeats: int, ours: Callable[[], Run], theirs: Callable[[], Run], say: Callable[[str], None]
-) -> Pairs:
+def in_turn(repeats: int, ours: Callable[[], Run], theirs: Callable[[], Run], say: Callable[[str], None]) -> Pairs:
     """Ours, the yardstick, ours, the yardstick …; `say` hears of each pair."""
     pairs = Pairs([], [])
     for number in range(1, repeats + 1):

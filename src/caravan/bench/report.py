@@ -57,8 +57,7 @@ class Report:
         machine = _machine()
         console.print(f"[bold]caravan bench {self.bench}[/], {self.rows:,} rows")
         console.print(
-            f"on {machine['cores']} cores ({machine['processor']}); "
-            f"load of the last minute {machine['load']:.1f}",
+            f"on {machine['cores']} cores ({machine['processor']}); load of the last minute {machine['load']:.1f}",
             highlight=False,
         )
         console.print(f"yardstick: {self.yardstick}")

@@ -122,9 +122,7 @@ def send(client: Client, file: Path) -> Sent:
     return Sent(started.batch, last_byte[0], time.time())
 
 
-def follow(
-    client: Client, batch: str, steps: tuple[str, ...], contacts: int, pause: float = 0.05
-) -> dict[str, Any]:
+def follow(client: Client, batch: str, steps: tuple[str, ...], contacts: int, pause: float = 0.05) -> dict[str, Any]:
     """The batch, once so many contacts have arrived at these steps, or else when it has ended."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
@@ -140,9 +138,7 @@ def check_ledger(ledger: dict[str, Any], made: Made) -> None:
     """Raise `Unbalanced` unless every line is where it must be and every step balances (law 1)."""
     expected = {"lines": made.lines, "entered": made.entered, "rejected": dict(made.rejected)}
     wrong = [
-        f"{name} should be {value}, not {ledger[name]}"
-        for name, value in expected.items()
-        if ledger[name] != value
+        f"{name} should be {value}, not {ledger[name]}" for name, value in expected.items() if ledger[name] != value
     ]
     if ledger["lines"] != ledger["entered"] + sum(ledger["rejected"].values()) + ledger["blank"]:
         wrong.append("lines are not entered + rejected + blank")

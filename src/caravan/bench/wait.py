@@ -54,9 +54,7 @@ def run(rows: int, repeats: int, say: Callable[[str], None]) -> Report:
             update = partial(in_child, move_rows, theirs, made.entered, near=folder / "yardstick")
             pairs = in_turn(repeats, partial(fall_due, system, ours, made, ledgers), update, say)
     finding = Finding("standard", made.entered, made.bytes, pairs, ledgers[-1])
-    return Report(
-        "wait", rows, YARDSTICK, [finding], ["caravan's seconds are how late the last contact moved on"]
-    )
+    return Report("wait", rows, YARDSTICK, [finding], ["caravan's seconds are how late the last contact moved on"])
 
 
 def fall_due(system: System, database: str, made: Made, ledgers: list[dict[str, Any]]) -> Run:

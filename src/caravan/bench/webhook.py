@@ -46,12 +46,8 @@ def run(rows: int, repeats: int, say: Callable[[str], None]) -> Report:
         expected = _WARM + 2 * repeats * rows
         if count() != expected:
             raise Unbalanced(f"The sink had {count():,} calls, not {expected:,}.")
-    notes = [
-        "caravan's seconds are from the batch's start, with everybody entered, to its end, as the batch says"
-    ]
-    return Report(
-        "webhook", rows, YARDSTICK, [Finding("standard", rows, made.bytes, pairs, ledgers[-1])], notes
-    )
+    notes = ["caravan's seconds are from the batch's start, with everybody entered, to its end, as the batch says"]
+    return Report("webhook", rows, YARDSTICK, [Finding("standard", rows, made.bytes, pairs, ledgers[-1])], notes)
 
 
 def bare_loop(port: int, calls: int) -> Timed:

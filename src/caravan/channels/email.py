@@ -68,9 +68,7 @@ class EmailChannel:
             except ConnectionLost as lost:
                 return Delivery(Result.RETRY, f"Before the mail was sent, {lost}.")
 
-    async def _attempt(
-        self, conversation: Conversation, mail: Mail, on_data: Callable[[], None] | None
-    ) -> Delivery:
+    async def _attempt(self, conversation: Conversation, mail: Mail, on_data: Callable[[], None] | None) -> Delivery:
         """The outcome on this connection. Raises `ConnectionLost` if that is before the content goes out."""
         try:
             delivery = await conversation.send(mail, on_data)

@@ -57,12 +57,7 @@ def compose(
     """
     recipient = parse_mailbox(to, "to")
     message_id = f"<{key}@{envelope.sender.domain}>"
-    header = (
-        f"To: {recipient.header()}\r\n"
-        f"{_subject(subject)}\r\n"
-        f"Date: {_date(date)}\r\n"
-        f"Message-ID: {message_id}\r\n"
-    )
+    header = f"To: {recipient.header()}\r\n{_subject(subject)}\r\nDate: {_date(date)}\r\nMessage-ID: {message_id}\r\n"
     content = envelope.head + header.encode("utf-8") + body(text, html, f"=_{key}")
     return Mail(envelope.sender.address, recipient.address, message_id, content)
 

@@ -86,9 +86,7 @@ class Conversation(asyncio.Protocol):
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
             # asyncio.timeout would be a tenth of what a mail costs.
-            patience = loop.call_later(
-                self._timeout, self.abort, f"no reply came for {self._timeout:g} seconds"
-            )
+            patience = loop.call_later(self._timeout, self.abort, f"no reply came for {self._timeout:g} seconds")
             try:
                 await self._waiter
             finally:

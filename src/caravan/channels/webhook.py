@@ -33,14 +33,10 @@ from caravan.errors import AddressRefused, InvalidInput
 _TEMPORARY: Final = frozenset({408, 425, 429})
 _SHOWN: Final = 200  # characters of an answer
 _READ: Final = 4096  # octets of an answer; more is not waited for
-_KEEPALIVE: Final = (
-    2.0  # seconds; common servers close after 5, and a call into a closing connection is unknown
-)
+_KEEPALIVE: Final = 2.0  # seconds; common servers close after 5, and a call into a closing connection is unknown
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
 _HEADER_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
-_OURS: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "idempotency-key"}
-)
+_OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "idempotency-key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +156,7 @@ def _headers(call: Call) -> CIMultiDict[str]:
         if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
             raise InvalidInput(f"The webhook's header {one_line(name, 60)!r} can't be set.")
         if not _HEADER_VALUE.fullmatch(value):
-            raise InvalidInput(
-                f"The webhook's header {name} has a value with a line end or control character."
-            )
+            raise InvalidInput(f"The webhook's header {name} has a value with a line end or control character.")
         headers[name] = value
     headers["Idempotency-Key"] = call.key
     return headers

@@ -39,9 +39,7 @@ class MailSize(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    room = typer.Typer(
-        help="Measure this machine: the product's own code beside a yardstick.", no_args_is_help=True
-    )
+    room = typer.Typer(help="Measure this machine: the product's own code beside a yardstick.", no_args_is_help=True)
     for command in (intake, entry, wait, email, webhook):
         room.command()(command)
     app.add_typer(room, name="bench")
@@ -93,9 +91,7 @@ def wait(
 
 
 def email(
-    rows: Annotated[
-        int | None, typer.Option(min=1, help="Mails.", show_default="20000 of 2 KB, 5000 of 30 KB")
-    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Mails.", show_default="20000 of 2 KB, 5000 of 30 KB")] = None,
     variant: Annotated[MailSize, typer.Option(help="How large a mail is.")] = MailSize.ALL,
     repeats: Repeats = 3,
     as_json: Json = False,

@@ -59,9 +59,7 @@ def to_rejects(lost: pa.Table, firsts: NDArray[np.int64], block: Block) -> pa.Ta
     first = pa.array(firsts).cast(pa.string())
     message = pc.binary_join_element_wise("The id '", lost["id"], "' was already on line ", first, ".", "")
     code = pa.repeat(pa.scalar(RejectCode.DUPLICATE.value), len(index))
-    rows = pa.array(
-        [shown(block.data[a:b]) for a, b in zip(start.tolist(), end.tolist(), strict=True)], pa.string()
-    )
+    rows = pa.array([shown(block.data[a:b]) for a, b in zip(start.tolist(), end.tolist(), strict=True)], pa.string())
     return pa.table([lost["line"], pa.array(start + block.offset), code, message, rows], schema=REJECT_SCHEMA)
 
 

@@ -39,9 +39,7 @@ def expand(
     """
     found = _recognise(source)
     if encoding not in (None, Encoding.IDENTITY, found):
-        raise FileFailed(
-            FileFailure.UNREADABLE, f"The file was sent as {encoding}, but it is not {encoding}."
-        )
+        raise FileFailed(FileFailure.UNREADABLE, f"The file was sent as {encoding}, but it is not {encoding}.")
     if found is Encoding.IDENTITY:
         return source
     target = folder / "expanded"

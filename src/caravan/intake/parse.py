@@ -67,9 +67,7 @@ def _without_duplicates(parsed: pa.Table) -> Matches:
 
 
 def _one(column: pa.ChunkedArray) -> pa.StringArray:
-    return (
-        pa.concat_arrays(column.cast(pa.string()).chunks) if column.num_chunks else pa.array([], pa.string())
-    )
+    return pa.concat_arrays(column.cast(pa.string()).chunks) if column.num_chunks else pa.array([], pa.string())
 
 
 def _repeats(names: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -32,9 +32,7 @@ class Receipt:
     failure: FileFailed | None
 
     def __post_init__(self) -> None:
-        assert self.lines == self.entered + sum(self.rejected.values()) + self.blank, (
-            "The ledger doesn't balance."
-        )
+        assert self.lines == self.entered + sum(self.rejected.values()) + self.blank, "The ledger doesn't balance."
         assert self.entered == sum(part.size for part in self.parts), "The parts don't hold who entered."
 
 
@@ -61,9 +59,7 @@ def to_json(receipt: Receipt) -> dict[str, object]:
         "entered": receipt.entered,
         "rejected": {code.value: count for code, count in sorted(receipt.rejected.items())},
         "first_lines": {code.value: lines for code, lines in sorted(first_lines(receipt).items())},
-        "error": {"code": receipt.failure.code.value, "message": receipt.failure.message}
-        if receipt.failure
-        else None,
+        "error": {"code": receipt.failure.code.value, "message": receipt.failure.message} if receipt.failure else None,
     }
 
 

@@ -71,9 +71,7 @@ class Template:
         before, between, after = (_quote(each) for each in (around.before, around.between, around.after))
         self._pattern = f"^{before}{an_id}{between}{properties}{after}\r?\n?$"
 
-    def match(
-        self, data: bytes, rows: pa.StringArray, starts: NDArray[np.int64], ends: NDArray[np.int64]
-    ) -> Matches:
+    def match(self, data: bytes, rows: pa.StringArray, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Matches:
         """Which `rows` have this shape; row i lies in `data` from starts[i] to ends[i], where a newline may follow."""
         fits = pc.match_substring_regex(rows, self._pattern).to_numpy(zero_copy_only=False)
         found = np.flatnonzero(fits)
@@ -186,9 +184,7 @@ class _Members:
     def _pieces(self, order: list[str], anchor: str) -> list[str]:
         pieces, comma, behind = [], f",{_W}", False
         for name in order:
-            member = (
-                f"{_quote(json.dumps(name, ensure_ascii=False))}{_W}:{_W}{self.values[name].pattern()}{_W}"
-            )
+            member = f"{_quote(json.dumps(name, ensure_ascii=False))}{_W}:{_W}{self.values[name].pattern()}{_W}"
             piece = comma + member if behind else member + ("" if name == anchor else comma)
             pieces.append(piece if self.counts[name] == self.seen else f"(?:{piece})?")
             behind = behind or name == anchor

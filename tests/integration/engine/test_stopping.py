@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from caravan.channels.replies import Stage
+from caravan.channels.sandbox import Received
 from caravan.engine import start, upkeep
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, contacts
@@ -34,13 +36,20 @@ async def test_a_file_whose_reading_was_stopped_is_read_by_the_next_worker(
         assert (await house.ended(batch))["state"] == "completed"
 
 
-async def test_a_cohort_whose_sending_was_stopped_is_sent_on_by_the_next_worker(idle_house: House) -> None:
-    house = idle_house
+async def test_a_cohort_whose_sending_was_stopped_is_sent_on_by_the_next_worker(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, some_sent = idle_house, asyncio.Event()
+
+    def script(stage: Stage, mail: Received) -> None:
+        if len(house.sandbox.mails) >= 20:
+            some_sent.set()
+
+    monkeypatch.setattr(house.sandbox, "_script", script)
     await house.publish(MAIL)
     batch = await house.start(contacts(100))
     async with working(house):
-        while len(house.sandbox.mails) < 20:
-            await asyncio.sleep(0.001)
+        await asyncio.wait_for(some_sent.wait(), 30)
     at_rest = len(house.sandbox.mails)
     assert at_rest < 100
     async with working(house):

@@ -77,9 +77,7 @@ async def test_a_busy_server_is_asked_again_with_the_same_key(house: House, sink
 
 
 async def test_a_circle_with_a_wait_visits_the_step_anew_with_another_key(house: House, sink: Sink) -> None:
-    await house.publish(
-        _journey(sink.url) + "    next: later\n  - id: later\n    wait: 1 day\n    next: tell\n"
-    )
+    await house.publish(_journey(sink.url) + "    next: later\n  - id: later\n    wait: 1 day\n    next: tell\n")
     batch = await house.start(contacts(2))
     await house.until(batch, lambda b: b["ledger"]["steps"][1]["standing"] == 2)
     await house.turn(days=1, seconds=1)

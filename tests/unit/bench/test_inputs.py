@@ -9,9 +9,7 @@ from caravan.bench.inputs import SHAPES, STANDARD, Shape, contact, write_copy, w
 from caravan.intake.reading import Limits, read_contacts
 
 ROWS = 4_500
-LIMITS = Limits(
-    row_bytes=1 << 20, cohort_size=1_000, expanded_bytes=1 << 30, duckdb_memory="256MB", threads=2
-)
+LIMITS = Limits(row_bytes=1 << 20, cohort_size=1_000, expanded_bytes=1 << 30, duckdb_memory="256MB", threads=2)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -37,9 +35,7 @@ def test_rows_have_five_to_ten_properties_and_names_beyond_ascii() -> None:
 
 
 def test_the_shares_of_bad_and_repeated_rows_are_as_named(tmp_path: Path) -> None:
-    shares = {
-        name: write_file(tmp_path / name, 2_000, SHAPES[name]) for name in ("bad-1", "bad-10", "bad-50")
-    }
+    shares = {name: write_file(tmp_path / name, 2_000, SHAPES[name]) for name in ("bad-1", "bad-10", "bad-50")}
     bad = {name: made.rejected.total() - made.rejected["duplicate"] for name, made in shares.items()}
     assert bad == {"bad-1": 20, "bad-10": 200, "bad-50": 1_000}
     assert write_file(tmp_path / "duplicates", 2_000, SHAPES["duplicates"]).entered == 1

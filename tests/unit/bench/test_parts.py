@@ -84,14 +84,9 @@ def test_a_ledger_that_is_wrong_fails_the_benchmark(wrong: dict[str, Any]) -> No
 
 
 def a_report() -> Report:
-    ours = [
-        Run(seconds, {"worker": 2.0, "serve": 1.0}, 300 << 20, {"late by": 0.5})
-        for seconds in (2.0, 4.0, 3.0)
-    ]
+    ours = [Run(seconds, {"worker": 2.0, "serve": 1.0}, 300 << 20, {"late by": 0.5}) for seconds in (2.0, 4.0, 3.0)]
     theirs = [Run(1.0, {"other": 1.5}, 100 << 20)] * 3
-    return Report(
-        "entry", 1_000, "a yardstick", [Finding("standard", 900, 5_000, Pairs(ours, theirs), a_ledger())]
-    )
+    return Report("entry", 1_000, "a yardstick", [Finding("standard", 900, 5_000, Pairs(ours, theirs), a_ledger())])
 
 
 def test_the_json_holds_medians_spread_ratio_rate_cpu_and_memory() -> None:

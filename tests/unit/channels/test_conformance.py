@@ -27,9 +27,7 @@ class Room:
     """A channel, how to write to someone who behaves in a known way, and who has got something."""
 
     channel: Any
-    to: Callable[
-        [str], Any
-    ]  # "accepts-1" → a message; what stands before the dash is how the other side behaves
+    to: Callable[[str], Any]  # "accepts-1" → a message; what stands before the dash is how the other side behaves
     arrived: Callable[[], list[str]]
     abandoned: Callable[[], Any]  # the same kind of channel, to where nobody listens
 

@@ -29,9 +29,7 @@ def when(stage: Stage, *answers: str | Act | None) -> Script:
 
 
 @asynccontextmanager
-async def relayed(
-    script: Script | None = None, **options: Any
-) -> AsyncIterator[tuple[Sandbox, EmailChannel]]:
+async def relayed(script: Script | None = None, **options: Any) -> AsyncIterator[tuple[Sandbox, EmailChannel]]:
     offers = {"extensions": options.pop("extensions")} if "extensions" in options else {}
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(script=script, **offers))
@@ -199,9 +197,7 @@ class TestLostConnection:
 
     @pytest.mark.parametrize("goodbye", [Act.HANG_UP, "421 4.4.2 too many mails"])
     @pytest.mark.parametrize("stage", [Stage.MAIL, Stage.RCPT, Stage.DATA])
-    async def test_of_a_kept_connection_is_no_fault_of_the_contact(
-        self, stage: Stage, goodbye: str | Act
-    ) -> None:
+    async def test_of_a_kept_connection_is_no_fault_of_the_contact(self, stage: Stage, goodbye: str | Act) -> None:
         async with relayed(when(stage, None, goodbye)) as (sandbox, channel):
             results = [(await channel.send(mail(f"{n}@example.com"))).result for n in range(3)]
         assert results == [Result.SENT] * 3
@@ -232,9 +228,7 @@ class TestUnreachable:
     @pytest.mark.parametrize(
         "greeting", ["554 5.7.1 go away", "421 4.3.2 too busy", "mumble", Act.HANG_UP, Act.SAY_NOTHING]
     )
-    async def test_a_relay_that_does_not_welcome_us_is_no_fault_of_the_contact(
-        self, greeting: str | Act
-    ) -> None:
+    async def test_a_relay_that_does_not_welcome_us_is_no_fault_of_the_contact(self, greeting: str | Act) -> None:
         async with relayed(when(Stage.CONNECT, greeting), timeout=0.1) as (_, channel):
             assert (await channel.send(mail())).result is Result.UNREACHABLE
             assert (await channel.send(mail())).result is Result.SENT
@@ -254,9 +248,7 @@ class TestPool:
         async with relayed(connections=3) as (sandbox, channel):
             await asyncio.gather(*(channel.send(mail(f"{n}@example.com")) for n in range(50)))
         assert sandbox.connections == 3
-        assert sorted(each.recipients[0] for each in sandbox.mails) == sorted(
-            f"{n}@example.com" for n in range(50)
-        )
+        assert sorted(each.recipients[0] for each in sandbox.mails) == sorted(f"{n}@example.com" for n in range(50))
 
     async def test_opens_none_before_it_must(self) -> None:
         async with relayed() as (sandbox, _):

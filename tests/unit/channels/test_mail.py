@@ -19,9 +19,7 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 KEY = "0123456789abcdef" * 2
 SHOP = Envelope.of("Shop <shop@example.com>")
 HEADERS = ["From", "MIME-Version", "To", "Subject", "Date", "Message-ID", "Content-Type"]
-Anything = st.text(
-    st.characters(exclude_categories=()) | st.sampled_from('\r\n\t\0<>@,;:"\\ =?.'), max_size=300
-)
+Anything = st.text(st.characters(exclude_categories=()) | st.sampled_from('\r\n\t\0<>@,;:"\\ =?.'), max_size=300)
 
 
 def mail(**changes: Any) -> Mail:
@@ -147,9 +145,7 @@ class TestInjection:
         assert parts == ["text/plain", "text/html"]
 
     @given(Anything, Anything)
-    def test_no_line_is_longer_than_998_octets_or_ends_with_less_than_crlf(
-        self, text: str, html: str
-    ) -> None:
+    def test_no_line_is_longer_than_998_octets_or_ends_with_less_than_crlf(self, text: str, html: str) -> None:
         octets = mail(text=text * 5, html=html * 9).content
         assert octets.endswith(b"\r\n")
         assert octets.count(b"\r") == octets.count(b"\n") == octets.count(b"\r\n")

@@ -40,9 +40,7 @@ def only_anna(server: Any, session: Any, envelope: Any, mechanism: str, data: An
 
 
 @asynccontextmanager
-async def somebody_elses_server(
-    from_start: bool = False, **options: Any
-) -> AsyncIterator[tuple[Keeper, str]]:
+async def somebody_elses_server(from_start: bool = False, **options: Any) -> AsyncIterator[tuple[Keeper, str]]:
     keeper = Keeper()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(

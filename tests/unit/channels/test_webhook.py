@@ -33,9 +33,7 @@ class Hook:
 
 
 @asynccontextmanager
-async def hooked(
-    answer: Answer | None = None, **options: Any
-) -> AsyncIterator[tuple[Hook, str, WebhookChannel]]:
+async def hooked(answer: Answer | None = None, **options: Any) -> AsyncIterator[tuple[Hook, str, WebhookChannel]]:
     async def thanks(request: web.Request) -> web.StreamResponse:
         return web.Response(text="thanks")
 
@@ -121,9 +119,7 @@ class TestRequest:
             assert (await channel.send(call(url, method=method))).result is Result.FAILED
         assert hook.calls == []
 
-    @pytest.mark.parametrize(
-        "url", ["", "x", "ftp://example.com", "http://[", "http://2130706433/", "http:///x"]
-    )
+    @pytest.mark.parametrize("url", ["", "x", "ftp://example.com", "http://[", "http://2130706433/", "http:///x"])
     async def test_to_what_is_no_web_address_is_not_made(self, url: str) -> None:
         async with WebhookChannel(allow_private=True, timeout=1) as channel:
             assert (await channel.send(call(url))).result is Result.FAILED
@@ -226,9 +222,7 @@ class TestAddressRules:
 
         async with WebhookChannel(resolver=Nothing(""), timeout=1) as channel:
             delivery = await channel.send(call("http://nowhere.example.com/?token=secret"))
-        assert delivery == Delivery(
-            Result.UNREACHABLE, "The webhook was not called: its host name was not found."
-        )
+        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its host name was not found.")
 
 
 class TestConnections:
@@ -285,6 +279,4 @@ class TestConnections:
                 delivery = await channel.send(call(f"http://127.0.0.1:{port}/"))
             for each in fillers:
                 each.close()
-        assert delivery == Delivery(
-            Result.UNREACHABLE, "The webhook was not called: its host did not answer."
-        )
+        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its host did not answer.")

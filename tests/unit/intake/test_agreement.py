@@ -24,9 +24,7 @@ scalars = st.one_of(
     st.integers(),
     st.floats(allow_nan=True),
     st.text(max_size=8),
-    st.sampled_from(
-        ["\x00", "null", "{", "}", ",]", '":', "NaN", "\\u0000", "\x7f", "é", "😀", " nan", ":1e999"]
-    ),
+    st.sampled_from(["\x00", "null", "{", "}", ",]", '":', "NaN", "\\u0000", "\x7f", "é", "😀", " nan", ":1e999"]),
 )
 values = st.recursive(
     scalars,

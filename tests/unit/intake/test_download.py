@@ -73,9 +73,7 @@ class TestWholeFile:
 
     async def test_may_come_in_chunks_without_a_length(self, get: Any, tmp_path: Path) -> None:
         async def chunked(request: Request, writer: asyncio.StreamWriter) -> None:
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-            )
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
 
         async with running(Origin(chunked)) as url:
             await get(url)
@@ -310,9 +308,7 @@ class TestRefusals:
                 await get(url)
         assert caught.value.code is FileFailure.TOO_LARGE
 
-    async def test_an_unannounced_size_beyond_the_limit_fails_while_it_is_read(
-        self, get: Any, tmp_path: Path
-    ) -> None:
+    async def test_an_unannounced_size_beyond_the_limit_fails_while_it_is_read(self, get: Any, tmp_path: Path) -> None:
         async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while True:
@@ -329,18 +325,14 @@ class TestRefusals:
         async with running(Origin(whole)) as url:
             assert (await get(url, max_bytes=len(CONTENT))).bytes == len(CONTENT)
 
-    @pytest.mark.parametrize(
-        "url", ["ftp://example.com/x?sig=secret", "secret", "http://[secret", "file:///secret"]
-    )
+    @pytest.mark.parametrize("url", ["ftp://example.com/x?sig=secret", "secret", "http://[secret", "file:///secret"])
     async def test_what_is_no_web_address_fails_without_being_repeated(self, get: Any, url: str) -> None:
         with pytest.raises(FileFailed) as caught:
             await get(url)
         assert caught.value.code is FileFailure.DOWNLOAD_FAILED
         assert "sig" not in caught.value.message
 
-    async def test_a_disk_that_is_full_is_told_as_such(
-        self, get: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_disk_that_is_full_is_told_as_such(self, get: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(part: object, chunk: bytes) -> None:
             raise OSError(28, "No space left on device")
 
@@ -421,9 +413,7 @@ class TestRedirects:
                 await get(url)
         assert len(origin.requests) == 6
 
-    @pytest.mark.parametrize(
-        "location", ["", "ftp://example.com/", "file:///etc/passwd", "http://[", "javascript:x"]
-    )
+    @pytest.mark.parametrize("location", ["", "ftp://example.com/", "file:///etc/passwd", "http://[", "javascript:x"])
     async def test_to_elsewhere_than_the_web_fails(self, get: Any, location: str) -> None:
         origin = Origin(says("302 Over there", Location=location))
         async with running(origin) as url:
@@ -432,9 +422,7 @@ class TestRedirects:
         assert len(origin.requests) == 1
 
     @pytest.mark.parametrize("target", ["127.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost", "10.0.0.1"])
-    async def test_to_a_private_address_is_refused(
-        self, get: Any, front_is_public: None, target: str
-    ) -> None:
+    async def test_to_a_private_address_is_refused(self, get: Any, front_is_public: None, target: str) -> None:
         inside = Origin(whole)
         async with running(inside) as private:
             port = private.rpartition(":")[2]

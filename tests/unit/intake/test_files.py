@@ -40,9 +40,7 @@ ROWS = b"".join(b'{"id":"%d","properties":{"n":%d}}\n' % (number, number) for nu
         ),
     ],
 )  # fmt: skip
-def test_a_file_of_no_use_fails_with_its_own_sentence(
-    data: bytes, code: str, sentence: str, tmp_path: Path
-) -> None:
+def test_a_file_of_no_use_fails_with_its_own_sentence(data: bytes, code: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(FileFailed) as failed:
         read_bytes(data, tmp_path, limits(row_bytes=1000))
     assert (failed.value.code, failed.value.message) == (code, sentence)
@@ -79,9 +77,7 @@ def test_a_compressed_file_is_known_by_its_first_bytes(data: bytes, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("encoding", "kind"), [(Encoding.GZIP, "gzip"), (Encoding.ZSTD, "zstd")])
-def test_a_compressed_file_is_expanded_as_its_header_says(
-    encoding: Encoding, kind: str, tmp_path: Path
-) -> None:
+def test_a_compressed_file_is_expanded_as_its_header_says(encoding: Encoding, kind: str, tmp_path: Path) -> None:
     source = tmp_path / "packed"
     source.write_bytes(PACKED[kind])
     heard: list[tuple[int, int]] = []
@@ -134,9 +130,7 @@ def test_parts_keep_the_order_of_the_lines_and_no_part_is_larger_than_a_cohort(t
 
 
 def test_a_part_is_bounded_in_bytes_too(tmp_path: Path) -> None:
-    rows = b"".join(
-        json.dumps({"id": n, "properties": {"a": "x" * 900}}).encode() + b"\n" for n in range(100)
-    )
+    rows = b"".join(json.dumps({"id": n, "properties": {"a": "x" * 900}}).encode() + b"\n" for n in range(100))
     result = read_bytes(rows, tmp_path, limits(row_bytes=1000), block_bytes=10_000)
     assert max(part.size for part in result.receipt.parts) <= 11
     assert result.receipt.entered == 100
@@ -219,9 +213,7 @@ def test_a_receipt_tells_people_what_became_of_the_lines(tmp_path: Path) -> None
 
 def test_a_receipt_of_a_failed_file_ends_with_the_reason(tmp_path: Path) -> None:
     receipt = read_bytes(b"{}", tmp_path, limits()).receipt
-    assert tell(receipt).splitlines()[-1] == (
-        "The only row can't be used. The problem on line 1: The row has no id."
-    )
+    assert tell(receipt).splitlines()[-1] == ("The only row can't be used. The problem on line 1: The row has no id.")
     assert to_json(receipt)["error"] == {
         "code": "too_many_rejects",
         "message": tell(receipt).splitlines()[-1],

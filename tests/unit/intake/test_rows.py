@@ -125,9 +125,7 @@ def test_a_row_far_beyond_a_block_is_rejected_and_what_follows_is_read(tmp_path:
     long = '{"id":1,"properties":{"a":"' + "x" * 50_000 + '"}}'
     result = read_lines('{"id":0}', long, '{"id":2}', folder=tmp_path, row_bytes=1000, block_bytes=2000)
     assert [(line, id) for line, id, _ in result.contacts] == [(1, "0"), (3, "2")]
-    assert result.rejects == [
-        Reject(2, 9, RejectCode.TOO_LONG, "The row is longer than 1000 bytes.", long[:200])
-    ]
+    assert result.rejects == [Reject(2, 9, RejectCode.TOO_LONG, "The row is longer than 1000 bytes.", long[:200])]
 
 
 def test_the_strict_reading_stores_the_last_of_equal_names_and_only_it() -> None:
