@@ -13,7 +13,8 @@ from caravan.store.database import Connection
 
 
 class Jobs:
-    """The jobs that the engine knows. Each has an identity, so that no two of the same wait in a queue."""
+    """The jobs that the engine knows. Each has an identity, so that no two of the same wait in a queue. No two kinds
+    share one: a second fetch that waits would else keep out the reading that the first one asks for."""
 
     def __init__(self, app: App, clock: Clock) -> None:
         self._app = app
@@ -25,7 +26,7 @@ class Jobs:
 
     async def fetch(self, connection: Connection, batch: str) -> None:
         """Download the batch's file."""
-        await self._defer(connection, _job("fetch", Lane.INTAKE, f"batch:{batch}", batch=batch))
+        await self._defer(connection, _job("fetch", Lane.INTAKE, f"fetch:{batch}", batch=batch))
 
     async def collect(self, connection: Connection, batch: str) -> None:
         """Take the batch's file out of the store's inbox."""
