@@ -25,7 +25,8 @@ async def customer_of(
 ) -> int:
     """The customer of this call. Raises `Unauthorized`, the same for a wrong token as for a wrong number."""
     token = x_carma_authentication_token or _bearer(authorization)
-    if not token or not (customerid.isascii() and customerid.isdigit()) or int(customerid[:20]) > _LARGEST:
+    is_number = customerid.isascii() and customerid.isdigit() and len(customerid) <= len(str(_LARGEST))
+    if not token or not is_number or int(customerid) > _LARGEST:
         raise Unauthorized
     async with engine.pool.connection() as connection:
         if not await holds_token(connection, int(customerid), token):

@@ -3,6 +3,7 @@
 import logging
 from http import HTTPStatus
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -70,8 +71,19 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return problem(HTTPStatus.BAD_REQUEST, "The request can't be used: " + "; ".join(wrong) + ".")
 
 
+def _shown(request: Request) -> str:
+    """The path for the log: without the token of an upload URL, which is a credential."""
+    return "/uploads/…" if request.url.path.startswith("/uploads/") else request.url.path
+
+
+async def _unstorable(request: Request, error: Exception) -> JSONResponse:
+    return problem(
+        HTTPStatus.BAD_REQUEST, "The request holds what can't be stored: a NUL character or half of a surrogate pair."
+    )
+
+
 async def _disconnected(request: Request, error: Exception) -> JSONResponse:
-    _log.info("%s %s: the client went away", request.method, request.url.path)
+    _log.info("%s %s: the client went away", request.method, _shown(request))
     return problem(HTTPStatus.BAD_REQUEST, "The connection was closed before the body was complete.")
 
 
@@ -84,7 +96,7 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s failed", request.method, _shown(request), exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Caravan failed to do this; its log says why.")
 
 
@@ -94,6 +106,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(psycopg.DataError, _unstorable)
+    app.add_exception_handler(UnicodeEncodeError, _unstorable)
     app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(ConnectorException, _no_database)
     app.add_exception_handler(Exception, _unexpected)

@@ -59,6 +59,8 @@ def parse_mailbox(text: str, field: str) -> Mailbox:
     clean = clean_text(text)
     if not clean:
         raise RenderFailed(f"`{field}` is empty; it must be one mail address.")
+    if "\r" in text.strip() or "\n" in text.strip():
+        raise RenderFailed(f"`{field}` must be one mail address on one line, not {_shown(clean)}.")
     if named := _NAMED.fullmatch(clean):
         name, address = _unquoted(named["name"].strip()), named["address"].strip()
         if "<" in name or ">" in name or ("@" in name and re.search("[,;]", name)):

@@ -14,5 +14,8 @@ def main() -> None:
     except CaravanError as error:
         print(f"caravan: {error.message}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        print(f"caravan: {error.filename or 'the system'}: {error.strerror or error}.", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

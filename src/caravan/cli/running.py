@@ -10,7 +10,9 @@ from caravan.settings import read_settings
 
 Data = Annotated[Path | None, typer.Option(help="The data folder (CARAVAN_DATA).", show_default="~/.caravan")]
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")]
-Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.", show_default="8080")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.", show_default="8080")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,7 +52,7 @@ def serve(
 
 def worker(
     queues: Annotated[
-        str | None, typer.Option(help="Lanes to work on: intake,advance,deliver,upkeep.", show_default="all")
+        str | None, typer.Option(help="Lanes to work on: fetch,intake,advance,deliver,upkeep.", show_default="all")
     ] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Jobs of each lane at once.", show_default="by lane")

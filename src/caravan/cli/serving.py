@@ -1,6 +1,7 @@
 """One process of an installation: the API or a worker."""
 
 import asyncio
+import os
 import signal
 
 import uvloop
@@ -12,6 +13,8 @@ from caravan.engine.engine import Engine
 from caravan.errors import InvalidSetting, Unavailable
 from caravan.settings import Settings
 from caravan.store.migrate import pending
+
+_NICENESS = 10  # where both share a machine, reading and sending must not starve the doors
 
 
 def run_serve(settings: Settings, fd: int | None) -> None:
@@ -46,6 +49,7 @@ def run_worker(settings: Settings, queues: str | None, concurrency: int | None) 
     """Run a worker until a signal."""
     lanes = _lanes(queues, concurrency)
     obey()
+    os.nice(_NICENESS)
 
     async def work() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -107,14 +107,14 @@ class Client:
         """The batch each time it changes, until it has ended."""
         with self._http.stream("GET", f"{self._customer}/batches/{batch}/events", timeout=None) as answer:
             _check(answer)
-            for line in answer.iter_lines():
+            for line in _lines(answer):
                 if line.startswith("data: "):
                     yield json.loads(line[6:])
 
     def _stream(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
         with self._http.stream("GET", f"{self._customer}/{path}", params=query) as answer:
             _check(answer)
-            for line in answer.iter_lines():
+            for line in _lines(answer):
                 yield json.loads(line)
 
     def _post(self, path: str, body: dict[str, Any], key: str | None) -> dict[str, Any]:
@@ -137,6 +137,16 @@ def _pieces(file: Path, progress: Progress | None) -> Iterator[bytes]:
             sent += len(piece)
             if progress:
                 progress(sent, total)
+
+
+def _lines(answer: httpx.Response) -> Iterator[str]:
+    """Lines that end with a newline and nothing else: a row may hold U+2028."""
+    rest = ""
+    for text in answer.iter_text():
+        *lines, rest = (rest + text).split("\n")
+        yield from (line for line in lines if line)
+    if rest:
+        yield rest
 
 
 def _content(answer: httpx.Response) -> Any:

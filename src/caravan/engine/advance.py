@@ -12,7 +12,7 @@ from caravan.steps.move import Lane, Move, Passage, Stay, Tools
 from caravan.steps.step import CohortStep
 from caravan.store import batches, cohorts, ledger, sql
 from caravan.store.batches import Batch, BatchState
-from caravan.store.cohorts import Cohort, Opening
+from caravan.store.cohorts import Cohort, Opening, Part
 from caravan.store.database import Connection, row
 from caravan.store.ledger import Outcome, Record
 
@@ -108,7 +108,7 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         if not await cohorts.close(connection, cohort.id, cohort.holder, now):
             return
         if batch.state == BatchState.CANCELLED:
-            move = _stopped(cohort, move)
+            move = await _recalled(connection, cohort, move, now)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
         await ledger.add_records(connection, batch.id, move.records, now)
         await connection.execute(_COHORTS.delete_windows, {"cohort": cohort.id})
@@ -116,13 +116,23 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         await finish_if_empty(connection, batch, now)
 
 
-def _stopped(cohort: Cohort, move: Move) -> Move:
-    """The same move in a cancelled batch: who left has left, but nobody goes on and nobody stays."""
+async def _recalled(connection: Connection, cohort: Cohort, move: Move, now: datetime) -> Move:
+    """The same move in a cancelled batch: who stays leaves as cancelled, and so does who goes on, at the next step."""
+    for passage in move.passages:
+        if passage.to is not None:
+            await _cancel_at(connection, cohort.batch, passage.to, passage.part, now)
     outcomes, records = Counter(move.outcomes), list(move.records)
     if move.stay is not None:
         outcomes[Outcome.CANCELLED] += move.stay.part.size
         records.append(Record(cohort.step, move.stay.part.file, Outcome.CANCELLED))
     return Move(passages=[], outcomes=outcomes, records=records)
+
+
+async def _cancel_at(connection: Connection, batch: str, step: str, part: Part, now: datetime) -> None:
+    """Contacts arrive at a step and get no further."""
+    await ledger.add_arrived(connection, batch, {step: part.size})
+    await ledger.add_left(connection, batch, step, {Outcome.CANCELLED: part.size})
+    await ledger.add_records(connection, batch, [Record(step, part.file, Outcome.CANCELLED)], now)
 
 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:

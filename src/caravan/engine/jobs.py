@@ -26,7 +26,7 @@ class Jobs:
 
     async def fetch(self, connection: Connection, batch: str) -> None:
         """Download the batch's file."""
-        await self._defer(connection, _job("fetch", Lane.INTAKE, f"fetch:{batch}", batch=batch))
+        await self._defer(connection, _job("fetch", Lane.FETCH, f"fetch:{batch}", batch=batch))
 
     async def collect(self, connection: Connection, batch: str) -> None:
         """Take the batch's file out of the store's inbox."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from psycopg import OperationalError
+
 from caravan.engine import trouble
 from caravan.engine.advance import finish_if_empty, open_cohorts, step_of
 from caravan.engine.engine import Engine
@@ -165,7 +167,7 @@ async def start_reading(engine: Engine, connection: Connection, batch: Batch, up
     await engine.jobs.read(connection, batch.id)
 
 
-async def fetch(engine: Engine, batch_id: str) -> None:
+async def fetch(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
     """Download a batch's file and start it; a download that fails for good fails the batch."""
     async with engine.pool.connection() as connection:
         batch = await batches.get(connection, batch_id)
@@ -173,12 +175,31 @@ async def fetch(engine: Engine, batch_id: str) -> None:
         return
     with _scratch(engine) as folder:
         try:
-            received = await _download(engine, batch, folder / "download")
+            received = await _download_unless_interrupted(engine, batch, folder / "download", stopping)
         except FileFailed as error:
             await fail(engine, batch.id, error)
             return
+        except Interrupted:
+            await _begin_again_later(engine, batch.id)
+            return
         with suppress(Conflict):  # cancelled meanwhile
             await receive(engine, batch.id, received)
+
+
+async def _download_unless_interrupted(engine: Engine, batch: Batch, target: Path, stopping: asyncio.Event) -> Received:
+    """Download, but no longer than the batch wants it and the worker lives. Raises `Interrupted`."""
+    async with _interruption(engine, batch.id, BatchState.RECEIVING, stopping) as interrupted:
+        downloading = asyncio.create_task(_download(engine, batch, target))
+        waiting = asyncio.create_task(interrupted.wait())
+        try:
+            await asyncio.wait({downloading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if not downloading.done():
+                raise Interrupted
+            return downloading.result()
+        finally:
+            for task in (downloading, waiting):
+                task.cancel()
+            await asyncio.gather(downloading, waiting, return_exceptions=True)
 
 
 async def _download(engine: Engine, batch: Batch, target: Path) -> Received:
@@ -209,21 +230,24 @@ async def read(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
             await fail(engine, batch.id, error)
             return
         except Interrupted:
-            await _read_later(engine, batch.id)
+            await _begin_again_later(engine, batch.id)
             return
         await _enter(engine, batch, receipt)
 
 
-async def _read_later(engine: Engine, batch_id: str) -> None:
-    """The worker stops in the middle of a file: whoever comes next begins again, if it is still to be read."""
+async def _begin_again_later(engine: Engine, batch_id: str) -> None:
+    """The worker stops in the middle of a file: whoever comes next begins again, if it is still wanted."""
     async with engine.pool.connection() as connection:
-        if (await batches.get(connection, batch_id)).state == BatchState.READING:
+        state = (await batches.get(connection, batch_id)).state
+        if state == BatchState.READING:
             await engine.jobs.read(connection, batch_id)
+        elif state == BatchState.RECEIVING:
+            await engine.jobs.fetch(connection, batch_id)
 
 
 async def _read_file(engine: Engine, batch: Batch, folder: Path, stopping: asyncio.Event) -> Receipt:
     assert batch.file is not None
-    async with _interruption(engine, batch.id, stopping) as interrupted:
+    async with _interruption(engine, batch.id, BatchState.READING, stopping) as interrupted:
 
         def go_on(done: int, total: int) -> None:
             if interrupted.is_set():
@@ -246,17 +270,21 @@ async def _note_sha256(engine: Engine, batch: Batch, source: Path) -> None:
 
 
 @asynccontextmanager
-async def _interruption(engine: Engine, batch: str, stopping: asyncio.Event) -> AsyncIterator[asyncio.Event]:
-    """An event that is set when the batch is no longer to be read or the worker stops."""
+async def _interruption(
+    engine: Engine, batch: str, state: BatchState, stopping: asyncio.Event
+) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the batch is no longer in this state or the worker stops."""
     interrupted = asyncio.Event()
 
     async def watch() -> None:
         while not interrupted.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), 0.5)
-            async with engine.pool.connection() as connection:
-                present = await batches.get(connection, batch)
-            if stopping.is_set() or present.state != BatchState.READING:
+            with suppress(OperationalError):  # the work itself will meet it
+                async with engine.pool.connection() as connection:
+                    if (await batches.get(connection, batch)).state != state:
+                        interrupted.set()
+            if stopping.is_set():
                 interrupted.set()
 
     watcher = asyncio.create_task(watch())

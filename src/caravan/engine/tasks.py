@@ -38,7 +38,7 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.task(name="fetch", retry=patience)
     async def fetch(batch: str) -> None:
         async with start.hindrances_noted(engine, batch):
-            await start.fetch(engine, batch)
+            await start.fetch(engine, batch, tools.stopping)
 
     if engine.files.inbox is not None:
         _register_direct(app, engine, patience)

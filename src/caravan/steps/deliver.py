@@ -58,6 +58,7 @@ class Errand(Generic[Message]):
     prepare: Callable[[dict[str, Any]], Message]  # a row of CONTACTS; may raise RenderFailed
     on_unknown: OnUnknown
     to: str | None
+    one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them
 
     @property
     def windows(self) -> Windows:
@@ -120,13 +121,17 @@ async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Ve
     verdict, trouble = Verdict.GO, ""
     for first, size in _gaps(await errand.windows.all(), contacts.num_rows, errand.tools.pacing.window_size):
         lease = Lease(errand.tools.pacing.lease)
+        # Before the window is taken: a kill between the two would else leave all of it unknown.
+        trace = Trace(errand.tools.traces, errand.cohort.id, first, size)
         verdict = await errand.windows.take(first, size, errand.tools.clock.now(), settled)
         if settled is not None:
             drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
             settled = None
         if verdict is not Verdict.GO:
+            trace.close()
+            drop_trace(errand.tools.traces, errand.cohort.id, first)
             break
-        fates = await _send_window(errand, contacts, first, size, lease)
+        fates = await _send_window(errand, contacts, first, size, lease, trace)
         settled = (first, _record(contacts, first, fates))
         trouble = _trouble(fates)
         if trouble or errand.tools.stopping.is_set():
@@ -157,13 +162,37 @@ def _trouble(fates: list[Fate]) -> str:
     return fates[0].detail if all(fate.outage for fate in fates) else ""
 
 
-async def _send_window(errand: Errand[Message], contacts: pa.Table, first: int, size: int, lease: Lease) -> list[Fate]:
-    trace = Trace(errand.tools.traces, errand.cohort.id, first, size)
+async def _send_window(
+    errand: Errand[Message], contacts: pa.Table, first: int, size: int, lease: Lease, trace: Trace
+) -> list[Fate]:
     async with _watching(errand, lease):
-        people = enumerate(slices(contacts, first, size))
-        fates = await asyncio.gather(*(_send(errand, person, trace, i, lease) for i, person in people))
+        # In a thread: a template that takes its time must not hold up the others' sends.
+        messages = await asyncio.to_thread(_prepare, errand, list(slices(contacts, first, size)), lease)
+        fates = await asyncio.gather(*(_send(errand, each, trace, i, lease) for i, each in enumerate(messages)))
     trace.close()
     return fates
+
+
+def _prepare(errand: Errand[Message], people: list[dict[str, Any]], lease: Lease) -> list[Message | Fate]:
+    """Everyone's message, or their fate where there is none to send."""
+    messages: list[Message | Fate] = []
+    for person in people:
+        message = _message(errand, person, lease)
+        messages.append(message)
+    return messages
+
+
+def _message(errand: Errand[Message], person: dict[str, Any], lease: Lease) -> Message | Fate:
+    if lease.halted:
+        return _held_back(errand)
+    try:
+        return errand.prepare(person)
+    except RenderFailed as error:
+        return Fate(Outcome.FAILED, error.message, errand.tools.clock.now())
+
+
+def _held_back(errand: Errand[Message]) -> Fate:
+    return Fate(AGAIN, "held back before this was sent", errand.tools.clock.now(), after=0)
 
 
 @asynccontextmanager
@@ -199,14 +228,11 @@ async def _renew(errand: Errand[Message], lease: Lease) -> bool:
     return True
 
 
-async def _send(errand: Errand[Message], person: dict[str, Any], trace: Trace, index: int, lease: Lease) -> Fate:
-    clock = errand.tools.clock
+async def _send(errand: Errand[Message], message: Message | Fate, trace: Trace, index: int, lease: Lease) -> Fate:
+    if isinstance(message, Fate):
+        return message
     if not await lease.wait():
-        return Fate(AGAIN, "held back before this was sent", clock.now(), after=0)
-    try:
-        message = errand.prepare(person)
-    except RenderFailed as error:
-        return Fate(Outcome.FAILED, error.message, clock.now())
+        return _held_back(errand)
 
     def under_way() -> None:
         trace.mark(index, Mark.UNDER_WAY)  # first: who stands still after the check is at worst unknown
@@ -216,8 +242,8 @@ async def _send(errand: Errand[Message], person: dict[str, Any], trace: Trace, i
         delivery = await errand.channel.send(message, under_way)
     except HeldBack:
         trace.mark(index, Mark.AGAIN)
-        return Fate(AGAIN, "held back before this was sent", clock.now(), after=0)
-    fate = _fate(delivery, errand, clock.now())
+        return _held_back(errand)
+    fate = _fate(delivery, errand, errand.tools.clock.now())
     trace.mark(index, _MARKS.get(fate.outcome, Mark.FAILED))
     return fate
 
@@ -239,7 +265,7 @@ def _fate(delivery: Delivery, errand: Errand[Message], now: datetime) -> Fate:
         return Fate(_OUTCOMES[result], delivery.detail, now)
     if _exhausted(errand, now):
         return Fate(Outcome.FAILED, f"given up after {errand.cohort.attempt} attempts: {delivery.detail}", now)
-    if result is Result.UNREACHABLE:
+    if result is Result.UNREACHABLE and errand.one_place:
         return Fate(AGAIN, delivery.detail, now, _outage_delay(errand), outage=True)
     return Fate(AGAIN, delivery.detail, now, delivery.retry_after)
 
@@ -284,31 +310,25 @@ def _fates(
 
 
 def _conclude(errand: Errand[Message], contacts: pa.Table, fates: pa.Table) -> Move:
-    """The move that these fates make: who goes on, who stays, and the journal file."""
-    again = pc.equal(fates["outcome"], AGAIN)
+    """The move that these fates make: who goes on, who stays, and the journal file. Who is cancelled does neither."""
+    again, stopped = (pc.equal(fates["outcome"], each) for each in (AGAIN, str(Outcome.CANCELLED)))
     done = fates.filter(pc.invert(again))
-    waiting = fates.filter(again)
-    going, staying = _part_ways(errand, contacts, again, done.num_rows)
-    outcomes = Counter(Outcome(each) for each in done["outcome"].to_pylist())
+    going = _part(errand, contacts, pc.invert(pc.or_(again, stopped)), "on")
+    staying = _part(errand, contacts, again, "again")
     return Move(
         passages=[Passage(going, errand.to)] if going else [],
-        outcomes=outcomes,
-        records=[_journal(errand, done)] if going else [],
-        stay=_stay(errand, staying, waiting) if staying else None,
+        outcomes=Counter(Outcome(each) for each in done["outcome"].to_pylist()),
+        records=[_journal(errand, done)] if done.num_rows else [],
+        stay=_stay(errand, staying, fates.filter(again)) if staying else None,
     )
 
 
-def _part_ways(
-    errand: Errand[Message], contacts: pa.Table, again: pa.ChunkedArray, done: int
-) -> tuple[Part | None, Part | None]:
-    """Those who go on and those who stay. Where all do the same, the cohort's own file serves."""
-    whole = errand.cohort.part
-    if done == whole.size:
-        return whole, None
-    if done == 0:
-        return None, whole
-    going = write_part(errand.tools, errand.cohort, contacts.filter(pc.invert(again)), "on")
-    return going, write_part(errand.tools, errand.cohort, contacts.filter(again), "again")
+def _part(errand: Errand[Message], contacts: pa.Table, chosen: pa.ChunkedArray, name: str) -> Part | None:
+    """The chosen contacts as a file, None for nobody. For everybody the cohort's own file serves."""
+    count = pc.sum(chosen).as_py()
+    if count == errand.cohort.part.size:
+        return errand.cohort.part
+    return write_part(errand.tools, errand.cohort, contacts.filter(chosen), name) if count else None
 
 
 def _journal(errand: Errand[Message], done: pa.Table) -> Record:

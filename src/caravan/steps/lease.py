@@ -27,6 +27,11 @@ class Lease:
         self._until = asked + self._seconds
         self._changed.set()
 
+    @property
+    def halted(self) -> bool:
+        """Whether it is over for good."""
+        return self._halted
+
     def halt(self) -> None:
         """It is over: paused, cancelled, lost, or the worker stops."""
         self._halted = True

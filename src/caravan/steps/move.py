@@ -22,6 +22,7 @@ from caravan.store.ledger import Outcome, Record
 class Lane(StrEnum):
     """The queues. Reading, moving and sending never stand in each other's way."""
 
+    FETCH = "fetch"
     INTAKE = "intake"
     ADVANCE = "advance"
     DELIVER = "deliver"

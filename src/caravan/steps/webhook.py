@@ -77,7 +77,8 @@ class Webhook(CohortStep):
     async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
         """Make one request for each contact."""
         write = partial(self._form.write, self, cohort)
-        return await deliver(Errand(cohort, tools, tools.webhook, write, self.on_unknown, self.next))
+        one_host = "/" in self.url.partition("{")[0].partition("://")[2] or "{" not in self.url
+        return await deliver(Errand(cohort, tools, tools.webhook, write, self.on_unknown, self.next, one_host))
 
     @cached_property
     def _form(self) -> "_Form":

@@ -236,3 +236,37 @@ async def test_docs_and_health_need_no_customer(house: House) -> None:
     metrics = (await house.http.get("/metrics")).text
     assert 'caravan_batches{state="' in metrics
     assert "caravan_contacts_standing" in metrics
+
+
+@pytest.mark.parametrize("path", ["batches/%00", "batches?before=%00", "journals"])
+async def test_what_cannot_be_stored_is_a_4xx(house: House, path: str) -> None:
+    answer = await house.get(path)
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.json()["error"]
+
+
+async def test_nul_and_half_surrogates_in_a_body_are_a_4xx(house: House) -> None:
+    await house.publish(EXIT)
+    for url in ('"http://example.com/\\u0000"', '"http://example.com/\\ud800"'):
+        content = f'{{"entityId": 1, "downloadUrl": {url}}}'.encode()
+        answer = await house.http.post(house.path("batchtrigger/v2"), content=content)
+        assert answer.status_code == 400, answer.text
+    assert (await house.http.get(f"/{'0' * 5000}/batches")).status_code == 401
+    hook = 'journey: 1\nname: x\nsteps:\n  - id: h\n    webhook: {url: "https://example.com/", body: {a: "\\0"}}\n'
+    assert 400 <= (await house.http.put(house.path("journeys/1"), content=hook)).status_code < 500
+
+
+async def test_a_batch_does_not_keep_the_download_url_once_it_has_the_file(idle_house: House) -> None:
+    from caravan.engine.start import Received, receive
+
+    house = idle_house
+    await house.publish(EXIT)
+    url = "https://files.example.com/c?signature=verysecret"
+    batch = (await house.post("batchtrigger/v2", {"entityId": 1, "downloadUrl": url})).json()["batchId"]
+    house.engine.settings.folder.mkdir(exist_ok=True)
+    file = house.engine.settings.folder / "got"
+    file.write_bytes(contacts(1))
+    await receive(house.engine, batch, Received(file, file.stat().st_size, "00", None))
+    async with house.engine.pool.connection() as connection:
+        kept = await (await connection.execute("select * from batches")).fetchall()
+    assert "verysecret" not in str(kept)

@@ -87,3 +87,30 @@ async def test_a_cancel_during_the_download_wins(idle_house: House, files: dict[
     async with working(house):
         await asyncio.sleep(0.5)
         assert (await house.batch(batch))["state"] == "cancelled"
+
+
+async def test_a_slow_download_holds_up_nobody_and_a_cancel_ends_it(house: House) -> None:
+    begun, gone = asyncio.Event(), asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        begun.set()
+        try:
+            while True:
+                writer.write(b"\n" * 100)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        except ConnectionError:
+            gone.set()
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        await house.publish(EXIT)
+        slow = await _start(house, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/slow")
+        await begun.wait()
+        assert (await house.ended(await house.start(contacts(3))))["state"] == "completed"
+        assert (await house.post(f"batches/{slow}/cancel", {})).status_code == 200
+        await asyncio.wait_for(gone.wait(), 5)
+    assert (await house.batch(slow))["state"] == "cancelled"

@@ -114,3 +114,50 @@ async def test_a_pause_while_the_file_is_read_holds_everyone_at_the_first_step(i
         assert house.sandbox.mails == []
         await _change(house, batch, "resume")
         assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 30}
+
+
+async def test_whoever_was_on_the_way_at_a_cancel_leaves_at_the_next_step(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is nowhere: those who had been sent to when the cancel came arrive at the next step, and leave there."""
+    reached = asyncio.Event()
+
+    def script(stage: Stage, mail: Received) -> None:
+        if len(house.sandbox.mails) >= 25:
+            reached.set()
+
+    monkeypatch.setattr(house.sandbox, "_script", script)
+    await house.publish(MAIL + "    next: days\n  - id: days\n    wait: 3 days\n")
+    batch = await house.start(contacts(100))
+    await reached.wait()
+    await _change(house, batch, "cancel")
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    mail, days = found["ledger"]["steps"]
+    assert mail["arrived"] == 100
+    assert days["arrived"] == mail["outcomes"]["sent"] == days["outcomes"]["cancelled"]
+    stopped = {line["contact"] for line in await house.lines(f"batches/{batch}/journal?outcome=cancelled")}
+    assert len(stopped) == 100
+
+
+async def test_a_cancel_in_the_middle_of_a_split_leaves_nobody_between_two_steps(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from caravan.steps.split import Split
+
+    begun, go_on, take = asyncio.Event(), asyncio.Event(), Split.take
+
+    async def slowly(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
+        begun.set()
+        await go_on.wait()
+        return await take(self, cohort, tools)
+
+    monkeypatch.setattr(Split, "take", slowly)
+    await house.publish(SPRING)
+    batch = await house.start(contacts(10))
+    await begun.wait()
+    await _change(house, batch, "cancel")
+    go_on.set()
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    steps = {step["step"]: step for step in found["ledger"]["steps"]}
+    assert steps["vip_or_not"]["outcomes"] == {"passed": 10}
+    assert steps["vip_offer"]["outcomes"] == steps["offer"]["outcomes"] == {"cancelled": 5}

@@ -84,3 +84,13 @@ async def test_a_circle_with_a_wait_visits_the_step_anew_with_another_key(house:
     await house.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"].get("sent") == 4)
     assert len(set(sink.keys)) == 4
     assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+
+
+async def test_hosts_that_are_away_do_not_hold_up_those_who_have_others(house: House, sink: Sink) -> None:
+    """Each contact names its own host here: one that is away is that contact's trouble, not the channel's."""
+    dead = b"".join(b'{"id": "d%d", "properties": {"hook": "http://127.0.0.1:1/x"}}\n' % n for n in range(30))
+    good = b"".join(b'{"id": "g%d", "properties": {"hook": "%s"}}\n' % (n, sink.url.encode()) for n in range(20))
+    await house.publish(_journey("{{ hook }}", ", body: {contact: '{{ id }}'}"))
+    batch = await house.start(dead + good)
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"].get("sent") == 20)
+    assert found["ledger"]["steps"][0]["standing"] == 30

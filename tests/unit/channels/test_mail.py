@@ -265,3 +265,11 @@ class TestRecipient:
             Envelope.of("Shop")
         with pytest.raises(RenderFailed, match="`reply_to`"):
             Envelope.of("a@b.co", "a@b.co, c@d.co")
+
+
+@pytest.mark.parametrize("to", ["a@example.com\r\nRCPT TO:<evil@example.com>", "a@example.com\n<evil@example.com>"])
+def test_an_address_on_several_lines_is_no_address(to: str) -> None:
+    from caravan.channels.mailbox import parse_mailbox
+
+    with pytest.raises(RenderFailed, match="one line"):
+        parse_mailbox(to, "to")

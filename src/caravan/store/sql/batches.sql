@@ -26,7 +26,7 @@ update batches set state = %(state)s where id = %(id)s and state = any(%(before)
 
 -- name: set_received
 update batches set state = 'reading', file = %(file)s, bytes = %(bytes)s, sha256 = %(sha256)s,
-    encoding = %(encoding)s, version = %(version)s, hindrance = null,
+    encoding = %(encoding)s, version = %(version)s, hindrance = null, download_url = null,
     paused_at = (select case when j.paused_at is not null then %(now)s::timestamptz end from journeys j
                  where j.customer_id = batches.customer_id and j.id = batches.journey_id)
 where id = %(id)s returning *
