@@ -81,9 +81,10 @@ def _url(server: str, name: str) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A data folder."""
-    return tmp_path / "data"
+def folder() -> Iterator[Path]:
+    """A data folder. Not one of pytest's, whose folders only the user who runs it may enter: PostgreSQL is another."""
+    with tempfile.TemporaryDirectory(prefix="caravan-test-", ignore_cleanup_errors=True) as path:
+        yield Path(path).resolve() / "data"
 
 
 @pytest.fixture(scope="session")

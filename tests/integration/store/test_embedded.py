@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -77,7 +78,8 @@ def test_what_was_committed_is_there_after_a_kill_9_of_everything(folder: Path) 
     guardians = [each for each in psutil.process_iter(["cmdline"]) if str(folder) in (each.info["cmdline"] or [])]
     for each in [*postmaster.children(recursive=True), postmaster, *guardians]:
         if each.pid != process.pid:
-            os.kill(each.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it went with its parent
+                os.kill(each.pid, signal.SIGKILL)
     _kill(process)
     with embedded(folder, wait=True) as again, psycopg.connect(again) as connection:
         assert connection.execute("select a from kept").fetchone() == (7,)
