@@ -8,12 +8,12 @@ from pathlib import Path
 import duckdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nasty_rows import NASTY
-from reading_bytes import limits, read_bytes
 
 from caravan.errors import FileFailed
 from caravan.intake.rejects import Reject, RejectCode, shown
 from caravan.intake.strict import Accepted, Refused, classify
+from tests.unit.intake.nasty_rows import NASTY
+from tests.unit.intake.reading_bytes import limits, read_bytes
 
 ROW_BYTES = 3000
 

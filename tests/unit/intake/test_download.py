@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from origin import CONTENT, Answer, Origin, Request, breaks_after, rest_of, running, says, whole
 
 from caravan.addresses import is_public
 from caravan.errors import FileFailed, FileFailure
 from caravan.intake.download import Downloaded, download
+from tests.unit.intake.origin import CONTENT, Answer, Origin, Request, breaks_after, rest_of, running, says, whole
 
 
 class Pauses:

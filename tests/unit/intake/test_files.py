@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from reading_bytes import limits, read_bytes
 
 from caravan.errors import FileFailed, FileFailure
 from caravan.intake.expand import Encoding, expand
@@ -16,6 +15,7 @@ from caravan.intake.reading import Limits, read_contacts
 from caravan.intake.receipt import tell, to_json
 from caravan.intake.rejects import RejectCode, read_rejects
 from caravan.settings import Settings
+from tests.unit.intake.reading_bytes import limits, read_bytes
 
 ROWS = b"".join(b'{"id":"%d","properties":{"n":%d}}\n' % (number, number) for number in range(2000))
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from reading_bytes import limits, read_bytes, read_lines
 
 from caravan.intake.rejects import Reject, RejectCode
 from caravan.intake.strict import Accepted, Blank, Refused, classify
+from tests.unit.intake.reading_bytes import limits, read_bytes, read_lines
 
 GOOD = '{"id":"good","properties":{"a":1}}'
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from segments_plain import matches
 
 from caravan.errors import InvalidInput
 from caravan.journeys.segments import MAX_LENGTH, compile_segment
+from tests.unit.journeys.segments_plain import matches
 
 NOW = datetime(2026, 3, 31, 12, 30, 15, 123456, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from segments_plain import matches
 
 from caravan.journeys.segments import compile_segment
+from tests.unit.journeys.segments_plain import matches
 
 NOW = datetime(2026, 3, 31, 12, 30, 15, 123456, tzinfo=UTC)
 CHECKED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
