@@ -16,7 +16,7 @@ from caravan.store import batches, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import Opening, Part
 from caravan.store.database import Connection
-from caravan.store.files import local_copy
+from caravan.store.files import in_thread
 
 _PUTS_AT_ONCE = 4
 _Q = sql.load("caravan.store", "batches.sql")
@@ -42,7 +42,7 @@ async def _read_file(job: FileJob) -> Receipt:
         encoding=Encoding(batch.encoding) if batch.encoding else None,
         progress=job.go_on,
     )
-    async with local_copy(engine.files, batch.file) as source:
+    async with in_thread(engine.files.local(batch.file, job.go_on)) as source:
         if batch.sha256 is None:
             await _note_sha256(engine, batch, source)
         return await asyncio.to_thread(reading, source)
