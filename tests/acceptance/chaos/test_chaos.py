@@ -18,6 +18,6 @@ def test_whatever_is_killed_nobody_is_lost_and_nobody_gets_it_twice(tmp_path: Pa
 
 
 def test_a_seed_gives_the_same_plan_again_and_another_seed_another() -> None:
-    first, same, other = (list(plan(seed, minutes=30, every=2)) for seed in (1, 1, 2))
+    first, same, other = (list(plan(seed, minutes=30, every=2, s3=True)) for seed in (1, 1, 2))
     assert first == same != other
     assert {each.kind for each in first} == set(Kind)
