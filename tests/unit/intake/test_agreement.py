@@ -84,7 +84,7 @@ def expected(data: bytes) -> tuple[list[tuple[int, Accepted]], list[Reject], int
 def check(data: bytes, block_bytes: int, cohort_size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            result = read_bytes(data, Path(folder) / "x", limits(ROW_BYTES, cohort_size), block_bytes)
+            result = read_bytes(data, Path(folder) / "x", limits(ROW_BYTES, cohort_size, block_bytes=block_bytes))
         except FileFailed:
             return
     contacts, rejects, blank = expected(data)
