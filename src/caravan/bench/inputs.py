@@ -8,35 +8,12 @@ from itertools import islice
 from pathlib import Path
 
 from caravan.intake.rejects import RejectCode
+from caravan.samples import BAD_ROWS, NAMES
 
-_FIRST = [
-    "Zoë",
-    "Jürgen",
-    "Łukasz",
-    "Søren",
-    "Nguyễn",
-    "Ольга",
-    "Γιώργος",
-    "さくら",
-    "Bruce",
-    "Siân",
-    "İpek",
-    "Ana",
-]
 _LAST = ["Öberg", "Müller", "Smith", "García", "Novák", "Иванова", "Ó Briain"]
 _CITIES = ["Malmö", "København", "Oslo", "Zürich", "São Paulo", "Kraków", "Utrecht"]
 _FILLER = "Der schnelle braune Fuchs springt über den faulen Hund. Příliš žluťoučký kůň úpěl. "
 _CHUNK = 20_000
-
-#: Each kind of bad row, and what it is rejected as.
-_BAD: list[tuple[str | bytes, RejectCode]] = [
-    ('{"id": "x", "properties": {"firstname": "half a r', RejectCode.NOT_JSON),
-    (b'{"id": "x", "properties": {"firstname": "Zo\xeb"}}', RejectCode.NOT_UTF8),
-    ('["id", "x"]', RejectCode.NOT_OBJECT),
-    ('{"properties": {"firstname": "Nobody"}}', RejectCode.MISSING_ID),
-    ('{"id": 1.5, "properties": {}}', RejectCode.BAD_ID),
-    ('{"id": "x", "properties": ["firstname", "Ana"]}', RejectCode.BAD_PROPERTIES),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +86,9 @@ def contact(number: int) -> dict[str, object]:
 def _line(number: int, shape: Shape, made: Made) -> bytes:
     made.lines += 1
     if shape.bad and number % shape.bad == 0:
-        row, code = _BAD[number // shape.bad % len(_BAD)]
+        row, code = BAD_ROWS[number // shape.bad % len(BAD_ROWS)]
         made.rejected[code] += 1
-        return row if isinstance(row, bytes) else row.encode()
+        return row
     if _is_repeated(number, shape):
         made.rejected[RejectCode.DUPLICATE] += 1
         return _row(1, number, shape)
@@ -141,7 +118,7 @@ def _members(number: int) -> str:
     """Five to ten properties: who is asked for what differs from row to row, without a rhythm, as in an export."""
     chance = number * 2_654_435_761 % 4_294_967_296 >> 8  # Knuth's multiplicative hash: 24 bits that look random
     members = (
-        f'"emailAddress": "c{number}@example.com", "firstname": "{_FIRST[chance % 12]}", '
+        f'"emailAddress": "c{number}@example.com", "firstname": "{NAMES[chance % 12]}", '
         f'"attributeName": "{"yes" if chance % 3 else "no"}", "city": "{_CITIES[chance % 7]}", "ltv": {chance % 500}'
     )
     if chance & 0x1:

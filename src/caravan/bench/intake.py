@@ -1,6 +1,6 @@
 """`bench intake`: an uploaded file becomes durable, validated, deduplicated cohorts.
 
-What runs is the job `read` itself: `engine/start.py: read`, on an embedded PostgreSQL of its own, with fsync.
+What runs is the job `read` itself: `engine/reading.py: read`, on an embedded PostgreSQL of its own, with fsync.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from caravan.bench.report import Finding, Report
 from caravan.bench.system import JOURNEY, check_ledger, workspace
 from caravan.bootstrap import open_engine
 from caravan.clock import Clock
-from caravan.engine import start
+from caravan.engine import reading, start
 from caravan.engine.publish import publish
 from caravan.engine.report import report
 from caravan.intake.expand import Encoding
@@ -113,7 +113,7 @@ def read_batch(settings: Settings, batch: str) -> Timed:
     async def read() -> Timed:
         async with open_engine(settings) as (engine, _):
             begin = now()
-            await start.read(engine, batch, asyncio.Event())
+            await reading.read(engine, batch, asyncio.Event())
             return Timed(now() - begin)
 
     return asyncio.run(read())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from caravan.intake.rejects import RejectCode
+from caravan.samples import BAD_ROWS, NAMES
 
 #: The three of the page that describes the batch starter, with addresses.
 SEED = [
@@ -24,31 +25,7 @@ SEED = [
     },
 ]
 
-_NAMES = [
-    "Zoë",
-    "Jürgen",
-    "Łukasz",
-    "Søren",
-    "Nguyễn",
-    "Ольга",
-    "Γιώργος",
-    "さくら",
-    "محمد",
-    "Siân",
-    "İpek",
-    "Ana",
-]
-
-#: Each kind of bad row, and what it is rejected as.
-_BAD: list[tuple[bytes, RejectCode]] = [
-    (b'{"id": "x", "properties": {"firstname": "half a r', RejectCode.NOT_JSON),
-    (b'{"id": "x", "properties": {"firstname": "Zo\xeb"}}', RejectCode.NOT_UTF8),
-    (b'["id", "x"]', RejectCode.NOT_OBJECT),
-    (b'{"properties": {"firstname": "Nobody"}}', RejectCode.MISSING_ID),
-    (b'{"id": 1.5, "properties": {}}', RejectCode.BAD_ID),
-    (b'{"id": "x", "properties": ["firstname", "Ana"]}', RejectCode.BAD_PROPERTIES),
-    (b'{"id": "c-1", "properties": {"firstname": "Again"}}', RejectCode.DUPLICATE),
-]
+_BAD = (*BAD_ROWS, (b'{"id": "c-1", "properties": {"firstname": "Again"}}', RejectCode.DUPLICATE))
 
 
 @dataclass(slots=True)
@@ -91,7 +68,7 @@ def _rows(count: int) -> Iterator[tuple[bytes, RejectCode | None]]:
             continue
         properties = {
             "emailAddress": f"c{number}@example.com",
-            "firstname": _NAMES[number % len(_NAMES)],
+            "firstname": NAMES[number % len(NAMES)],
             "attributeName": "yes" if number % 3 else "no",
             "city": "Malmö" if number % 2 else "København",
             "ltv": number % 500,

@@ -1,6 +1,6 @@
 """Direct uploads: clients PUT their file into the store itself, and its batch starts when it is found there.
 
-look (every few seconds) → collect → start.read
+look (every few seconds) → collect → reading.read
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from caravan.engine.engine import Engine
-from caravan.engine.start import UPLOAD_TIME, Upload, fail, start_reading
+from caravan.engine.file_job import fail
+from caravan.engine.start import UPLOAD_TIME, Upload, start_reading
 from caravan.errors import FileFailed, FileFailure, Unavailable
 from caravan.store import batches, sql
 from caravan.store.batches import Batch, BatchState, Source

@@ -6,9 +6,10 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
-from caravan.engine import direct, singles, start, trouble, upkeep
+from caravan.engine import direct, reading, singles, start, trouble, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
+from caravan.engine.file_job import hindrances_noted
 from caravan.steps.move import Tools
 
 UPKEEP = "upkeep"  # the lane of chores
@@ -32,12 +33,12 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
 
     @app.task(name="read", retry=patience)
     async def read(batch: str) -> None:
-        async with start.hindrances_noted(engine, batch):
-            await start.read(engine, batch, tools.stopping)
+        async with hindrances_noted(engine, batch):
+            await reading.read(engine, batch, tools.stopping)
 
     @app.task(name="fetch", retry=patience)
     async def fetch(batch: str) -> None:
-        async with start.hindrances_noted(engine, batch):
+        async with hindrances_noted(engine, batch):
             await start.fetch(engine, batch, tools.stopping)
 
     if engine.files.inbox is not None:
@@ -62,7 +63,7 @@ def _register_direct(app: App, engine: Engine, patience: Patience) -> None:
 
     @app.task(name="collect", retry=patience)
     async def collect(batch: str) -> None:
-        async with start.hindrances_noted(engine, batch):
+        async with hindrances_noted(engine, batch):
             await direct.collect(engine, batch)
 
     @app.periodic(cron="* * * * * */2")

@@ -5,7 +5,7 @@ whoever asked. `FileNotFoundError` means that one object is not there, and nothi
 come from several threads at once; the work is done on fsspec's own thread.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any
 from caravan.errors import InvalidSetting, Unavailable
 
 PIECE = 16 << 20  # bytes that travel in one request; S3 wants at least 5 MiB in all parts but the last
+_END = 1 << 62  # behind the end of any object
 _AT_ONCE = 4  # pieces of one file under way; with PIECE, what bounds memory
 _PAGE = 1_000  # objects in one page of a listing; S3 gives no more
 _MOST_PARTS = 10_000  # S3 takes no more
@@ -54,28 +55,33 @@ class Bucket:
         with self._asking(name):
             self._fs.put_file(str(local), self._path(name), **pieces)
 
-    def download(self, name: str, local: Path) -> None:
-        """Get the object into a local file. Raises `FileNotFoundError` if there is none."""
+    def download(self, name: str, local: Path, tick: Callable[[], None], start: int = 0, stop: int = _END) -> None:
+        """Get the object, or what of it lies from `start` up to `stop`, into a local file. `tick` is called now and
+        then, and may raise. Raises `FileNotFoundError` if there is no such object."""
         with local.open("wb") as file, ThreadPoolExecutor(_AT_ONCE) as pool:
-            for piece in self._pieces(name, pool):
+            for piece in self._pieces(name, pool, start, stop):
+                tick()
                 file.write(piece)
 
-    def _pieces(self, name: str, pool: ThreadPoolExecutor) -> Iterator[bytes]:
+    def _pieces(self, name: str, pool: ThreadPoolExecutor, start: int, stop: int) -> Iterator[bytes]:
         """The object piece by piece: the first one alone, since most objects are small, then some at once."""
-        yield (first := self._piece(name, 0))
+        yield (first := self.read(name, start, min(start + PIECE, stop)))
         if len(first) < PIECE:
             return
-        for wave in count(1, _AT_ONCE):
-            pieces = list(pool.map(lambda number: self._piece(name, number), range(wave, wave + _AT_ONCE)))
+        starts = range(start + PIECE, stop, PIECE)
+        for wave in count(0, _AT_ONCE):
+            bounds = [(each, min(each + PIECE, stop)) for each in starts[wave : wave + _AT_ONCE]]
+            pieces = list(pool.map(lambda each: self.read(name, *each), bounds))
             yield from pieces
-            if len(pieces[-1]) < PIECE:
+            if not pieces or len(pieces[-1]) < PIECE:
                 return
 
-    def _piece(self, name: str, number: int) -> bytes:
-        """One piece; behind the object's end it is empty. Of a large object only a broken piece is read again."""
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to `stop`; behind the object's end there are none. Of a large object only a
+        broken piece is read again. Raises `FileNotFoundError` if there is no such object."""
         for tries in count(1):
             try:
-                return self._read(name, number * PIECE, (number + 1) * PIECE)
+                return self._read(name, start, stop)
             except Unavailable as error:
                 if not _broke_off(error.__cause__) or tries == _BROKEN_READS:
                     raise

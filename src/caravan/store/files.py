@@ -8,14 +8,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from caravan.errors import InvalidSetting
 from caravan.store.inbox import Inbox
 from caravan.store.local_files import LocalFiles
 from caravan.store.remote_files import RemoteFiles
+from caravan.store.section import Section, Tick, patient
 
-__all__ = ["Files", "LocalFiles", "RemoteFiles", "open_files"]
+__all__ = ["Files", "LocalFiles", "RemoteFiles", "Section", "in_thread", "open_files"]
+
+Got = TypeVar("Got")
 
 
 class Files(Protocol):
@@ -29,8 +32,15 @@ class Files(Protocol):
     def put(self, local: Path, name: str) -> None:
         """Move a local file into the store under `name`; what was there is replaced."""
 
-    def local(self, name: str) -> AbstractContextManager[Path]:
-        """A context manager that gives a local path to read `name` from. FileNotFoundError if there is none."""
+    def local(self, name: str, tick: Tick = patient) -> AbstractContextManager[Path]:
+        """A context manager that gives a local path to read `name` from. `tick` is called now and then while that
+        takes long, and may raise. FileNotFoundError if there is no such file."""
+
+    def section(self, name: str, start: int, stop: int, tick: Tick = patient) -> AbstractContextManager[Section]:
+        """The same for a file that has at least the bytes from `start` up to `stop`, or to the file's end."""
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to `stop`, or to the file's end. FileNotFoundError if there is no such file."""
 
     def delete_folder(self, name: str) -> None:
         """Delete everything below `name`; nothing happens if there is nothing."""
@@ -46,14 +56,14 @@ class Files(Protocol):
 
 
 @asynccontextmanager
-async def local_copy(files: Files, name: str) -> AsyncIterator[Path]:
-    """`files.local` for coroutines: getting a large file takes long, and must not stop everything else."""
-    copy = files.local(name)
-    path = await asyncio.to_thread(copy.__enter__)
+async def in_thread(got: AbstractContextManager[Got]) -> AsyncIterator[Got]:
+    """`files.local` or `files.section` for coroutines: getting a large file takes long, and must not stop
+    everything else."""
+    value = await asyncio.to_thread(got.__enter__)
     try:
-        yield path
+        yield value
     finally:
-        await asyncio.to_thread(copy.__exit__, None, None, None)
+        await asyncio.to_thread(got.__exit__, None, None, None)
 
 
 def open_files(

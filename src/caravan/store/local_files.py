@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from caravan.store.section import Section, Tick, patient
+
 
 class LocalFiles:
     """A store in a folder of this machine, or of a disk that all machines share."""
@@ -31,11 +33,23 @@ class LocalFiles:
         _make_durable(target.parent)
 
     @contextmanager
-    def local(self, name: str) -> Iterator[Path]:
+    def local(self, name: str, tick: Tick = patient) -> Iterator[Path]:
+        yield self._there(name)
+
+    @contextmanager
+    def section(self, name: str, start: int, stop: int, tick: Tick = patient) -> Iterator[Section]:
+        yield Section(self._there(name), 0)
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        with self._there(name).open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    def _there(self, name: str) -> Path:
         path = self.root / name
         if not path.exists():
             raise FileNotFoundError(name)
-        yield path
+        return path
 
     def delete_folder(self, name: str) -> None:
         shutil.rmtree(self.root / name, ignore_errors=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from caravan.store.bucket import Bucket
 from caravan.store.inbox import Inbox
+from caravan.store.section import Section, Tick, patient
 
 _LOCK = ".in-use"
 
@@ -29,11 +30,24 @@ class RemoteFiles:
         local.unlink()
 
     @contextmanager
-    def local(self, name: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(dir=self._downloads.folder) as folder:
-            path = Path(folder) / Path(name).name
-            self._bucket.download(name, path)
+    def local(self, name: str, tick: Tick = patient) -> Iterator[Path]:
+        with self._temporary(name) as path:
+            self._bucket.download(name, path, tick)
             yield path
+
+    @contextmanager
+    def section(self, name: str, start: int, stop: int, tick: Tick = patient) -> Iterator[Section]:
+        with self._temporary(name) as path:
+            self._bucket.download(name, path, tick, start, stop)
+            yield Section(path, start)
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        return self._bucket.read(name, start, stop)
+
+    @contextmanager
+    def _temporary(self, name: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=self._downloads.folder) as folder:
+            yield Path(folder) / Path(name).name
 
     def delete_folder(self, name: str) -> None:
         self._bucket.delete_all(self.names(name))

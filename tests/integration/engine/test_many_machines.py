@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from caravan.bootstrap import open_engine
-from caravan.engine import direct, start
+from caravan.engine import direct, reading
 from caravan.engine.journal import Filter, open_journal, read_journal
 from caravan.errors import InvalidSetting
 from caravan.settings import Settings, Uploads
@@ -124,7 +124,7 @@ class TestFilesInABucket:
         house = idle_house
         await house.publish(MAIL)
         batch = await house.start(contacts(3))
-        await start.read(house.engine, batch, asyncio.Event())
+        await reading.read(house.engine, batch, asyncio.Event())
         with s3.in_mood(errors=1_000_000):
             async with working(house):
                 await house.until(batch, lambda b: "store of files" in (b["waitingFor"] or ""))
@@ -138,9 +138,9 @@ class TestFilesInABucket:
         await house.publish(EXIT)
         batch = await house.start(contacts(3))
         with s3.in_mood(pause=0.4):
-            reading = asyncio.create_task(start.read(house.engine, batch, asyncio.Event()))
+            task = asyncio.create_task(reading.read(house.engine, batch, asyncio.Event()))
             longest, loop = 0.0, asyncio.get_running_loop()
-            while not reading.done():
+            while not task.done():
                 before = loop.time()
                 await asyncio.sleep(0.01)
                 longest = max(longest, loop.time() - before)
@@ -153,7 +153,7 @@ class TestFilesInABucket:
         house = idle_house
         await house.publish(MAIL)
         batch = await house.start(contacts(30))
-        await start.read(house.engine, batch, asyncio.Event())
+        await reading.read(house.engine, batch, asyncio.Event())
         await _die_sending(house, batch, tmp_path if elsewhere else house.engine.settings.folder)
         async with working(house):
             found = await house.ended(batch)
@@ -200,7 +200,7 @@ async def collected(house: House, batch: str) -> None:
 
 
 async def read(house: House, batch: str) -> dict:  # type: ignore[type-arg]
-    await start.read(house.engine, batch, asyncio.Event())
+    await reading.read(house.engine, batch, asyncio.Event())
     return await house.batch(batch)
 
 

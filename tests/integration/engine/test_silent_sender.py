@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from caravan.channels.mail import Mail
 from caravan.channels.result import Delivery, Result
-from caravan.engine import start
+from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
 from caravan.steps.move import Tools
@@ -39,7 +39,7 @@ class Standing:
 async def _enter(house: House) -> None:
     await house.publish(MAIL)
     batch = await house.start(contacts(10))
-    await start.read(house.engine, batch, asyncio.Event())
+    await reading.read(house.engine, batch, asyncio.Event())
 
 
 async def _standing(house: House) -> int:

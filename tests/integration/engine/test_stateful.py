@@ -24,7 +24,7 @@ from procrastinate.jobs import Status
 from caravan.channels.identity import delivery_key
 from caravan.channels.result import Result
 from caravan.clock import TurnedClock
-from caravan.engine import control, singles, start
+from caravan.engine import control, reading, singles, start
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine, Journeys
 from caravan.engine.jobs import Jobs
@@ -115,7 +115,7 @@ class Process:
     async def _do(self, name: str, arguments: Any) -> None:
         match name:
             case "read":
-                await start.read(self.engine, arguments["batch"], self.tools.stopping)
+                await reading.read(self.engine, arguments["batch"], self.tools.stopping)
             case "gather":
                 await singles.gather(self.engine, arguments["batch"])
             case "advance":

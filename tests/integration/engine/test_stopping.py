@@ -7,7 +7,7 @@ import pytest
 
 from caravan.channels.replies import Stage
 from caravan.channels.sandbox import Received
-from caravan.engine import start, upkeep
+from caravan.engine import reading, upkeep
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, contacts
 
@@ -16,7 +16,7 @@ async def test_a_file_whose_reading_was_stopped_is_read_by_the_next_worker(
     idle_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = idle_house
-    begun, read = asyncio.Event(), start.read_contacts
+    begun, read = asyncio.Event(), reading.read_contacts
     loop = asyncio.get_running_loop()
 
     def endless(*arguments, progress, **options):  # type: ignore[no-untyped-def]
@@ -25,13 +25,13 @@ async def test_a_file_whose_reading_was_stopped_is_read_by_the_next_worker(
             progress(1, 2)
             time.sleep(0.01)
 
-    monkeypatch.setattr(start, "read_contacts", endless)
+    monkeypatch.setattr(reading, "read_contacts", endless)
     await house.publish(EXIT)
     batch = await house.start(contacts(10))
     async with working(house):
         await begun.wait()
     assert (await house.batch(batch))["state"] == "reading"
-    monkeypatch.setattr(start, "read_contacts", read)
+    monkeypatch.setattr(reading, "read_contacts", read)
     async with working(house):
         assert (await house.ended(batch))["state"] == "completed"
 

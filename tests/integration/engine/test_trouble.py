@@ -92,12 +92,12 @@ async def test_a_store_that_is_away_is_waited_for_however_often_it_fails(
 async def test_a_file_on_which_reading_itself_fails_again_and_again_fails_the_batch(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from caravan.engine import start
+    from caravan.engine import reading
 
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a bug in reading")
 
-    monkeypatch.setattr(start, "read_contacts", broken)
+    monkeypatch.setattr(reading, "read_contacts", broken)
     await house.publish(EXIT)
     found = await house.ended(await house.start(contacts(10)))
     assert (found["state"], found["errorCode"]) == ("failed", "unreadable")

@@ -79,6 +79,22 @@ class TestEveryStore:
             put(files, "batches/b_1/even", content, tmp_path)
             assert get(files, "batches/b_1/even") == content
 
+    def test_gives_any_section_of_a_file(self, files: Files, tmp_path: Path, small_pieces: int) -> None:
+        content = os.urandom(2 * small_pieces + 7)
+        put(files, "batches/b_1/large", content, tmp_path)
+        end = len(content)
+        for start, stop in ((0, 3), (2, small_pieces + 2), (5, end), (small_pieces, 2 * small_pieces), (9, end + 9)):
+            assert files.read("batches/b_1/large", start, stop) == content[start:stop]
+            with files.section("batches/b_1/large", start, stop) as section:
+                held = section.path.read_bytes()
+                assert held[start - section.at :][: stop - start] == content[start:stop]
+
+    def test_says_that_there_is_no_file_to_give_a_section_of(self, files: Files) -> None:
+        with pytest.raises(FileNotFoundError):
+            files.read("batches/b_1/none", 0, 1)
+        with pytest.raises(FileNotFoundError), files.section("batches/b_1/none", 0, 1):
+            pass
+
     def test_replaces_what_was_there(self, files: Files, tmp_path: Path) -> None:
         put(files, "batches/b_1/file", b"first", tmp_path)
         assert get(files, "batches/b_1/file") == b"first"
@@ -127,6 +143,17 @@ class TestEveryStore:
 
 
 class TestARemoteStore:
+    def test_stops_getting_a_file_that_nobody_wants_any_more(
+        self, remote: RemoteFiles, tmp_path: Path, small_pieces: int
+    ) -> None:
+        put(remote, "batches/b_1/large", os.urandom(3 * small_pieces), tmp_path)
+
+        def nobody_wants_it() -> None:
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError), remote.local("batches/b_1/large", nobody_wants_it):
+            pass
+
     def test_keeps_to_its_prefix(self, remote: RemoteFiles, s3: S3, place: str, tmp_path: Path) -> None:
         put(remote, "batches/b_1/a", b"x", tmp_path)
         assert s3.keys(place) == ["some/prefix/batches/b_1/a"]
