@@ -8,7 +8,8 @@ from procrastinate import App
 from caravan.clock import Clock
 from caravan.engine.engine import Engine, Journeys
 from caravan.engine.jobs import Jobs
-from caravan.engine.recovery import clear_old, queue_app
+from caravan.engine.queue import queue_app
+from caravan.engine.recovery import clear_old
 from caravan.errors import InvalidSetting
 from caravan.settings import Settings, Uploads
 from caravan.store.database import connect

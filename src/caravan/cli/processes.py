@@ -18,7 +18,8 @@ from types import FrameType
 from caravan.cli.leash import Leash
 from caravan.cli.session import database
 from caravan.clock import Clock
-from caravan.engine.recovery import clear_folder, queue_app, recover
+from caravan.engine.presence import anyone
+from caravan.engine.recovery import clear_folder
 from caravan.errors import Conflict, Unavailable
 from caravan.settings import Settings
 from caravan.store import sql
@@ -37,8 +38,7 @@ def run_up(settings: Settings) -> None:
     with _alone(settings), database(settings, wait=True) as running, _listen(settings) as door:
         host, port = door.getsockname()[:2]
         url = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        # The embedded database is ours alone, so whoever worked on it before is gone.
-        greeting = asyncio.run(_prepare(running, alone=settings.database_url is None))
+        greeting = asyncio.run(_prepare(running))
         with Leash() as leash, _children(leash, running, door) as children:
             _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz", children, stop)
             if not stop.asked:
@@ -82,7 +82,7 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         yield door
 
 
-async def _prepare(settings: Settings, *, alone: bool) -> str:
+async def _prepare(settings: Settings) -> str:
     """Schema, the first customer, and what a killed predecessor left; what to tell the user."""
     assert settings.database_url is not None
     async with connect(settings.database_url, size=2) as pool:
@@ -91,10 +91,8 @@ async def _prepare(settings: Settings, *, alone: bool) -> str:
         async with pool.connection() as connection:
             greeting = await _greet(connection)
             await connection.execute(sql.load("caravan.store", "batches.sql").receiving_uploads)
-        if alone:
-            async with queue_app().open_async(pool) as app:
-                await recover(app, seconds=0)
-    clear_folder(settings.folder)
+    if not anyone(settings.folder):
+        clear_folder(settings.folder)
     return greeting
 
 

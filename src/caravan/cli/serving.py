@@ -10,6 +10,7 @@ from caravan.bootstrap import open_engine
 from caravan.cli.leash import obey
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
+from caravan.engine.recovery import on_watch
 from caravan.errors import InvalidSetting, Unavailable
 from caravan.settings import Settings
 from caravan.store.migrate import pending
@@ -40,7 +41,8 @@ def run_serve(settings: Settings, fd: int | None) -> None:
             server = uvicorn.Server(config)
             if fd is None:
                 print(f"Caravan's API listens at http://{settings.host}:{settings.port}", flush=True)
-            await server.serve()
+            async with on_watch(engine.pool, settings.folder):
+                await server.serve()
 
     uvloop.run(serve())
 

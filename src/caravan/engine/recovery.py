@@ -4,41 +4,114 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from procrastinate import App, JobContext, PsycopgConnector
-from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Job, Status
+from procrastinate import JobContext
 from procrastinate.worker import Worker
+from psycopg.errors import UniqueViolation
 
-HEARTBEAT = 5.0  # seconds between two signs of life of a worker
-STALLED_AFTER = 20.0  # seconds without one after which its jobs go to others
+from caravan.engine.presence import Presence, departed
+from caravan.store import sql
+from caravan.store.customers import shared_secret
+from caravan.store.database import Connection, Pool, row, rows
+
+LOOK_EVERY = 2.5  # seconds between two signs of life of a process, and between its looks at the others
+_SILENCE = 20.0  # seconds without a sign of life after which a worker's jobs go to others
+_SUSPECT = 15.0  # the same, while it is not sure that it could have given one
+_CONFIRM = 5.0  # seconds after which one that is suspected and still silent is gone
 _OLD = 24 * 3600.0  # seconds after which nobody works on a file of this machine any more
+_Q = sql.load("caravan.store", "queue.sql")
 _log = logging.getLogger(__name__)
 
 
-def queue_app() -> App:
-    """A Procrastinate app whose connector takes the pool that `open_async` is given."""
-    return App(connector=PsycopgConnector())
+class Watch:
+    """Looks for workers that are gone, and puts their jobs back into the queue.
+
+    Each process looks for itself, by no job: such a job could be in the hands of one that is gone. Silent for
+    `silence` seconds is gone. But if the database was away meanwhile nobody could give a sign of life, and the living
+    need a moment to do so: then a worker is gone if it is still silent at a second look.
+    """
+
+    def __init__(self, pool: Pool, silence: float = _SILENCE) -> None:
+        self._pool = pool
+        self._silence = silence
+        self._suspects: dict[int, tuple[datetime, float]] = {}  # last heard, and when that was first seen
+
+    async def look(self) -> int:
+        """Put back the jobs of workers that have been silent for too long; how many."""
+        now = time.monotonic()
+        async with self._pool.connection() as connection:
+            values = {"silence": self._silence, "suspect": min(_SUSPECT, self._silence)}
+            silent = await rows(connection, _Q.silent, **values)
+            seen = {each["id"]: self._since(each["id"], each["heard"], now) for each in silent}
+            gone = [each["id"] for each in silent if each["sure"] or now - seen[each["id"]][1] >= _CONFIRM]
+            self._suspects = seen
+            return await put_back(connection, gone)
+
+    def _since(self, worker: int, heard: datetime, now: float) -> tuple[datetime, float]:
+        known = self._suspects.get(worker)
+        return known if known is not None and known[0] == heard else (heard, now)
 
 
-async def recover(app: App, seconds: float) -> int:
-    """Put the jobs of workers that gave no sign of life for `seconds` back into their queues; how many."""
+async def put_back(connection: Connection, workers: Collection[int]) -> int:
+    """Put back the jobs of these workers, and those that are in nobody's hands; how many."""
     count = 0
-    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=seconds):
-        await _put_back(app, job)
-        count += 1
-        _log.warning("The worker of %s is gone; the job goes on elsewhere", job.call_string)
+    for each in await rows(connection, _Q.jobs_of_gone, workers=list(workers)):
+        if await _put_back(connection, each["id"], each["worker"]):
+            count += 1
+            _log.warning("The worker of %s(%s) is gone; the job goes on elsewhere", each["task"], each["args"])
     return count
 
 
-async def _put_back(app: App, job: Job) -> None:
+async def _put_back(connection: Connection, job: int, worker: int | None) -> bool:
+    """Put a job back, if it is still in the hands of this worker, or of nobody."""
+    async with connection.transaction():
+        if await row(connection, _Q.lock_job, job=job, worker=worker) is None:
+            return False
+        try:
+            async with connection.transaction():
+                await connection.execute(_Q.put_back, {"job": job})
+        except UniqueViolation:  # its twin waits in the queue already, and serves as well
+            await connection.execute(_Q.drop_job, {"job": job})
+    return True
+
+
+@asynccontextmanager
+async def on_watch(pool: Pool, folder: Path) -> AsyncIterator[Presence]:
+    """Be seen on this data folder, and look at once and then every few seconds for workers that are gone."""
+    async with pool.connection() as connection:
+        database = (await shared_secret(connection, "database"))[:16]
+    presence = Presence(folder, database)
+    watcher = asyncio.create_task(_keep_looking(pool, folder, database))
     try:
-        await app.job_manager.retry_job(job)
-    except ConnectorException:  # its twin waits in the queue already, and serves as well
-        await app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
+        yield presence
+    finally:
+        watcher.cancel()
+        presence.close()
+
+
+async def _keep_looking(pool: Pool, folder: Path, database: str) -> None:
+    watch = Watch(pool)
+    while True:
+        try:
+            await put_back_of_departed(pool, folder, database)
+            await watch.look()
+        except Exception as error:
+            _log.warning("Can't look for workers that are gone just now: %s", error)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def put_back_of_departed(pool: Pool, folder: Path, database: str) -> int:
+    """Put back the jobs of processes of this data folder that are certainly dead; how many."""
+    with departed(folder, database) as workers:
+        if not workers:
+            return 0
+        async with pool.connection() as connection:
+            return await put_back(connection, workers)
 
 
 class Hands:
@@ -49,7 +122,8 @@ class Hands:
     jobs nobody runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
         self._running: dict[int, asyncio.Task[Any]] = {}
         self._workers: dict[int, int] = {}  # the worker of each job that runs
         self._idle: set[int] = set()  # jobs that nobody ran at the look before
@@ -58,6 +132,7 @@ class Hands:
         """Worker middleware: the job is in hand until its end is noted, or could not be."""
         job, task = context.job.id, asyncio.current_task()
         assert job is not None and task is not None and worker.worker_id is not None
+        self._presence.note(worker.worker_id)
         self._running[job], self._workers[job] = task, worker.worker_id
         task.add_done_callback(lambda _: self._drop(job, task))
         return await go_on()
@@ -66,23 +141,23 @@ class Hands:
         if self._running.get(job) is task:
             del self._running[job], self._workers[job]
 
-    async def look_after(self, app: App, workers: set[int]) -> int:
-        """Give signs of life for all jobs in hand, also where their worker has broken down and only waits for
-        their end; put back the jobs of these `workers` that nobody ran at two looks; how many."""
-        for worker in set(self._workers.values()):
-            await app.job_manager.update_heartbeat(worker)
+    async def give_sign(self, pool: Pool, workers: Collection[int]) -> None:
+        """A sign of life of these workers, and of those that have stopped and only wait for their jobs' end."""
+        async with pool.connection() as connection:
+            await connection.execute(_Q.beat, {"workers": [*workers, *self._workers.values()]})
+
+    async def look_after(self, pool: Pool, workers: Collection[int]) -> int:
+        """Put back the jobs of these workers that nobody ran at two looks; how many."""
         idle, count = set[int](), 0
-        for worker in workers:
-            for job in await app.job_manager.list_jobs_async(status="doing", worker_id=worker):
-                assert job.id is not None
-                if job.id in self._running:
+        async with pool.connection() as connection:
+            for job in await rows(connection, _Q.jobs_of, workers=list(workers)):
+                if job["id"] in self._running:
                     continue
-                if job.id not in self._idle:
-                    idle.add(job.id)
-                    continue
-                await _put_back(app, job)
-                count += 1
-                _log.warning("The end of %s was not noted; it goes on", job.call_string)
+                if job["id"] not in self._idle:
+                    idle.add(job["id"])
+                elif await _put_back(connection, job["id"], job["worker"]):
+                    count += 1
+                    _log.warning("The end of %s(%s) was not noted; it goes on", job["task"], job["args"])
         self._idle = idle
         return count
 

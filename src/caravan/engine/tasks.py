@@ -6,7 +6,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
-from caravan.engine import direct, reading, recovery, singles, start, trouble, upkeep
+from caravan.engine import direct, reading, singles, start, trouble, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
@@ -51,11 +51,6 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.task(name="advance", retry=patience)
     async def advance_cohort(cohort: int) -> None:
         await advance(engine, tools, cohort)
-
-    @app.periodic(cron="* * * * * */5")
-    @app.task(name="recover", queue=UPKEEP, queueing_lock="recover")
-    async def recover(timestamp: int) -> None:
-        await recovery.recover(app, seconds=recovery.STALLED_AFTER)
 
     @app.periodic(cron="* * * * * */30")
     @app.task(name="tidy", queue=UPKEEP, lock="tidy", queueing_lock="tidy")

@@ -12,14 +12,16 @@ from procrastinate.worker import Worker
 from caravan.channels.email import EmailChannel
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
-from caravan.engine.recovery import HEARTBEAT, STALLED_AFTER, Hands
+from caravan.engine.recovery import LOOK_EVERY, Hands, on_watch
 from caravan.engine.tasks import UPKEEP, register
 from caravan.settings import Settings
 from caravan.steps.move import Lane, Pacing, Tools
+from caravan.store.database import Pool
 
 #: Jobs of a lane that one worker runs at once; each chore has a place, so that none waits for a slow store's.
 CONCURRENCY: Mapping[str, int] = {Lane.FETCH: 8, Lane.INTAKE: 1, Lane.ADVANCE: 2, Lane.DELIVER: 4, UPKEEP: 3}
 _POLL = 0.5  # seconds between two looks for jobs that fell due
+_DAY = 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
@@ -59,28 +61,29 @@ def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
 
 async def work(app: App, engine: Engine, lanes: Mapping[str, int], stop: asyncio.Event) -> None:
     """Run jobs of the given lanes, {lane: jobs at once}, until `stop` is set; then end soon and cleanly."""
-    async with tools_of(engine) as tools:
+    async with tools_of(engine) as tools, on_watch(engine.pool, engine.settings.folder) as presence:
         register(app, engine, tools)
-        hands, at_work = Hands(), dict[str, Worker]()
+        hands, at_work = Hands(presence), dict[str, Worker]()
         lanes_run = [
             asyncio.create_task(_run_lane(app, lane, size, stop, hands, at_work)) for lane, size in lanes.items()
         ]
-        keeper = asyncio.create_task(_look_after(app, hands, at_work))
+        keeper = asyncio.create_task(_look_after(engine.pool, hands, at_work))
         await stop.wait()
         tools.stopping.set()
         await asyncio.gather(*lanes_run)
         keeper.cancel()
 
 
-async def _look_after(app: App, hands: Hands, at_work: Mapping[str, Worker]) -> None:
-    """Look every few seconds after the jobs of this process."""
+async def _look_after(pool: Pool, hands: Hands, at_work: Mapping[str, Worker]) -> None:
+    """Every few seconds, give a sign of life and look after the jobs of this process."""
     while True:
-        await asyncio.sleep(HEARTBEAT)
+        await asyncio.sleep(LOOK_EVERY)
         workers = {worker.worker_id for worker in at_work.values() if worker.worker_id is not None}
         try:
-            await hands.look_after(app, workers)
-        except Exception:
-            _log.warning("Can't look after the jobs of this process just now", exc_info=True)
+            await hands.give_sign(pool, workers)
+            await hands.look_after(pool, workers)
+        except Exception as error:
+            _log.warning("Can't look after the jobs of this process just now: %s", error)
 
 
 async def _run_lane(
@@ -96,8 +99,8 @@ async def _run_lane(
             fetch_job_polling_interval=_POLL,
             install_signal_handlers=False,
             delete_jobs="always",
-            update_heartbeat_interval=HEARTBEAT,
-            stalled_worker_timeout=STALLED_AFTER,
+            update_heartbeat_interval=_DAY,  # the process gives signs of life itself, for all its lanes at once
+            stalled_worker_timeout=_DAY,  # nor does it forget workers that may only have been silent
             worker_middleware=[hands.around],
         )
         stopper = asyncio.create_task(_stop_with(worker, stop))

@@ -5,9 +5,9 @@ import asyncio
 import psycopg
 import pytest
 from procrastinate.exceptions import ConnectorException
-from procrastinate.manager import JobManager
 
 from caravan.engine import worker as workers
+from caravan.engine.queue import PatientJobs
 from caravan.errors import Unavailable
 from caravan.steps.split import Split
 from tests.integration.conftest import House, working
@@ -16,14 +16,14 @@ from tests.integration.journeys_for_tests import EXIT, SPRING, contacts
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(workers, "LOOK_EVERY", 0.2)
 
 
 async def test_a_retry_that_could_not_be_noted_is_made_all_the_same(
     idle_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house, failing, lost = idle_house, [1], [1]
-    take, retry = Split.take, JobManager.retry_job
+    take, retry = Split.take, PatientJobs.retry_job
 
     async def taken(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
         if failing:
@@ -31,14 +31,14 @@ async def test_a_retry_that_could_not_be_noted_is_made_all_the_same(
             raise Unavailable
         return await take(self, cohort, tools)
 
-    async def noted(self: JobManager, job, *arguments, **more):  # type: ignore[no-untyped-def]
+    async def noted(self: PatientJobs, job, *arguments, **more):  # type: ignore[no-untyped-def]
         if lost and job.task_name == "advance":
             lost.pop()
             raise ConnectorException from psycopg.OperationalError("the connection is lost")
         await retry(self, job, *arguments, **more)
 
     monkeypatch.setattr(Split, "take", taken)
-    monkeypatch.setattr(JobManager, "retry_job", noted)
+    monkeypatch.setattr(PatientJobs, "retry_job", noted)
     await house.publish(SPRING)
     batch = await house.start(contacts(10))
     async with working(house):

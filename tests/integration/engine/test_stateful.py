@@ -24,12 +24,14 @@ from procrastinate.jobs import Status
 from caravan.channels.identity import delivery_key
 from caravan.channels.result import Result
 from caravan.clock import TurnedClock
-from caravan.engine import control, reading, recovery, singles, start
+from caravan.engine import control, reading, singles, start
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine, Journeys
 from caravan.engine.jobs import Jobs
 from caravan.engine.journal import Filter, open_journal, read_journal
 from caravan.engine.publish import publish
+from caravan.engine.queue import queue_app
+from caravan.engine.recovery import Watch
 from caravan.engine.worker import open_duckdb
 from caravan.errors import Conflict
 from caravan.settings import Settings
@@ -85,7 +87,7 @@ class Process:
 
     async def begin(self) -> None:
         world, given = self.world, self.world.settings
-        self.app = recovery.queue_app()
+        self.app = queue_app()
         await self.app.connector.open_async(self.pool)
         files = open_files(None, given.folder)
         self.engine = Engine(given, self.pool, files, world.clock, Jobs(self.app, world.clock), Journeys())
@@ -93,7 +95,7 @@ class Process:
         pacing = Pacing(given.window_size, given.retry_delay, given.retry_hours, lease=0.01)
         self.tools = Tools(self.pool, files, given.folder, world.clock, self.duck, world.mails, world.calls, pacing)
         self.worker = await self.app.job_manager.register_worker()
-        await recovery.recover(self.app, seconds=0)
+        await Watch(self.pool, silence=0).look()
 
     async def end(self) -> None:
         await self.pool.close()

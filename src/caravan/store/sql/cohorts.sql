@@ -85,11 +85,13 @@ update windows set holder = %(holder)s where cohort_id = %(cohort)s and first = 
 delete from windows where cohort_id = %(cohort)s
 
 -- name: loose
--- Standing, due, and of a batch that runs: each of these must have a job.
+-- Standing, due, of a batch that runs, and without the job that each of these must have, also if it was in hand.
 select c.id, c.step, c.due_at, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id
-where c.closed_at is null and c.holder is null and b.state = 'running' and b.paused_at is null
+where c.closed_at is null and b.state = 'running' and b.paused_at is null
   and c.due_at <= %(now)s and c.stuck_at is null
+  and not exists (select from procrastinate_jobs where lock = 'cohort:' || c.id and status = 'doing')
+  and not exists (select from procrastinate_jobs where queueing_lock = 'cohort:' || c.id and status = 'todo')
 
 -- name: totals
 select coalesce(sum(size), 0) as contacts, count(*) as cohorts from cohorts where closed_at is null

@@ -1,0 +1,179 @@
+"""Workers that are gone: their jobs go on elsewhere, once, and without any job that looks for them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from procrastinate import App
+from procrastinate.jobs import Job, Status
+
+from caravan.engine import recovery
+from caravan.engine.presence import Presence
+from caravan.engine.queue import queue_app
+from caravan.engine.recovery import Watch
+from caravan.store.database import Pool, row
+
+_NEVER_SURE = 1e8  # seconds for which no database has been there
+
+
+@dataclass(slots=True)
+class Queue:
+    """A queue without tasks, and the workers that a test lets fetch from it."""
+
+    app: App
+    pool: Pool
+
+    async def add(self, identity: str = "cohort:1") -> None:
+        job = Job(
+            queue="advance", lock=identity, queueing_lock=identity, task_name="advance", task_kwargs={"cohort": 1}
+        )
+        await self.app.job_manager.defer_job_async(job)
+
+    async def fetch(self, worker: int | None = None) -> Job:
+        """A worker fetches a job; its id is the job's `worker_id`."""
+        worker = worker or await self.app.job_manager.register_worker()
+        job = await self.app.job_manager.fetch_job(["advance"], worker)
+        assert job is not None
+        return job
+
+    async def be_silent(self, worker: int | None, seconds: float) -> None:
+        await self._execute(
+            "update procrastinate_workers set last_heartbeat = now() - %s where id = %s",
+            timedelta(seconds=seconds),
+            worker,
+        )
+
+    async def status(self, job: Job) -> tuple[str, int | None]:
+        async with self.pool.connection() as connection:
+            found = await row(
+                connection, "select status::text, worker_id from procrastinate_jobs where id = %(id)s", id=job.id
+            )
+        return (found["status"], found["worker_id"]) if found else ("gone", None)
+
+    async def _execute(self, query: str, *values: object) -> None:
+        async with self.pool.connection() as connection:
+            await connection.execute(query, values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def queue(pool: Pool) -> AsyncIterator[Queue]:
+    async with queue_app().open_async(pool) as app:
+        yield Queue(app, pool)
+
+
+async def test_who_was_silent_for_long_is_gone_at_the_first_look(queue: Queue) -> None:
+    await queue.add()
+    job = await queue.fetch()
+    watch = Watch(queue.pool, silence=0.1)  # the server has been there for longer
+    await queue.be_silent(job.worker_id, -60)
+    assert await watch.look() == 0
+    await queue.be_silent(job.worker_id, 1)
+    assert await watch.look() == 1
+    assert (await queue.status(job))[0] == "todo"
+    assert await watch.look() == 0
+
+
+async def test_while_the_database_was_away_nobody_could_give_a_sign_so_a_second_look_decides(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for identity in ("cohort:1", "cohort:2"):
+        await queue.add(identity)
+    dead, living = await queue.fetch(), await queue.fetch()
+    watch = Watch(queue.pool, silence=_NEVER_SURE)
+    for each in (dead, living):
+        await queue.be_silent(each.worker_id, 600)
+    assert await watch.look() == 0
+    assert await watch.look() == 0  # too soon
+    await queue.be_silent(living.worker_id, 0)
+    monkeypatch.setattr(recovery, "_CONFIRM", 0.0)
+    assert await watch.look() == 1
+    assert (await queue.status(dead))[0] == "todo"
+    assert await queue.status(living) == ("doing", living.worker_id)
+
+
+async def test_of_many_that_look_at_once_one_puts_a_job_back(queue: Queue) -> None:
+    await queue.add()
+    job = await queue.fetch()
+    await queue.be_silent(job.worker_id, 60)
+    counts = await asyncio.gather(*(Watch(queue.pool, silence=0.1).look() for _ in range(5)))
+    assert sum(counts) == 1
+
+
+async def test_who_looked_before_another_took_the_job_does_not_take_it_away(queue: Queue) -> None:
+    await queue.add()
+    first = await queue.fetch()
+    await queue.be_silent(first.worker_id, 60)
+    await Watch(queue.pool, silence=0.1).look()
+    second = await queue.fetch()
+    assert first.worker_id is not None and first.id is not None
+    async with queue.pool.connection() as connection:
+        assert not await recovery._put_back(connection, first.id, first.worker_id)
+    assert await queue.status(second) == ("doing", second.worker_id)
+
+
+@pytest.mark.parametrize("end", ["finish", "retry"])
+async def test_who_was_replaced_notes_no_end_of_a_job_that_another_has(queue: Queue, end: str) -> None:
+    """Else the job was gone while its successor still runs it, and if that dies too nobody would take it up."""
+    await queue.add()
+    first = await queue.fetch()
+    await queue.be_silent(first.worker_id, 60)
+    await Watch(queue.pool, silence=0.1).look()
+    jobs = queue.app.job_manager
+
+    async def note(job: Job) -> None:
+        await (jobs.finish_job(job, Status.SUCCEEDED, True) if end == "finish" else jobs.retry_job(job))
+
+    await note(first)
+    assert (await queue.status(first))[0] == "todo"
+    second = await queue.fetch()
+    await note(first)
+    assert await queue.status(second) == ("doing", second.worker_id)
+    await note(second)
+    assert (await queue.status(second))[0] == ("gone" if end == "finish" else "todo")
+
+
+async def test_a_job_in_nobodys_hands_is_put_back(queue: Queue) -> None:
+    await queue.add()
+    job = await queue.fetch()
+    assert job.worker_id is not None
+    await queue.app.job_manager.unregister_worker(job.worker_id)
+    assert await Watch(queue.pool).look() == 1
+    assert (await queue.status(job))[0] == "todo"
+
+
+async def test_a_job_whose_twin_waits_already_is_not_needed_any_more(queue: Queue) -> None:
+    await queue.add()
+    job = await queue.fetch()
+    await queue.add()
+    await queue.be_silent(job.worker_id, 60)
+    assert await Watch(queue.pool, silence=0.1).look() == 1
+    assert await queue.status(job) == ("gone", None)
+    assert (await queue.fetch()).id != job.id
+
+
+async def test_the_jobs_of_a_dead_process_of_this_machine_are_put_back_without_waiting_for_its_silence(
+    queue: Queue, folder: Path
+) -> None:
+    await queue.add()
+    presence, job = Presence(folder, "db"), await queue.fetch()
+    assert job.worker_id is not None
+    presence.note(job.worker_id)
+    assert await recovery.put_back_of_departed(queue.pool, folder, "db") == 0
+    presence._file.close()  # what the kernel does when a process ends
+    assert await recovery.put_back_of_departed(queue.pool, folder, "db") == 1
+    assert (await queue.status(job))[0] == "todo"
+
+
+async def test_a_process_looks_as_soon_as_it_is_on_watch(queue: Queue, folder: Path) -> None:
+    await queue.add()
+    job = await queue.fetch()
+    assert job.worker_id is not None
+    await queue.app.job_manager.unregister_worker(job.worker_id)
+    deadline = asyncio.get_running_loop().time() + 5
+    async with recovery.on_watch(queue.pool, folder):
+        while (await queue.status(job))[0] != "todo":
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.01)
