@@ -21,7 +21,7 @@ copy (
 copy (
     with suspects as (
         select line, id from read_parquet($ids)
-        where case when $rehash then hash(id) else hash end in (select hash from repeated)
+        where case when $rehash then hash(id) else hash end in (select hash from read_parquet($repeated))
     ),
     firsts as (
         select id, min(line) as first from suspects group by id having count(*) > 1
