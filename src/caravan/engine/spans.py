@@ -10,7 +10,7 @@ that runs twice finds its work done. Nobody moves before the last span is read a
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,11 +19,11 @@ from pathlib import Path
 from caravan.engine.engine import Engine
 from caravan.engine.entering import Entry, enter, store, store_parts
 from caravan.engine.file_job import FileJob, work_on_file
-from caravan.intake import parts as intake_parts
-from caravan.intake import span as intake
+from caravan.intake import parts as intake
 from caravan.intake import survey
-from caravan.intake.among_spans import drop_losers, find_losers, hash_family, join_rejects
+from caravan.intake.between import drop_losers, find_losers, join_rejects
 from caravan.intake.limits import Limits
+from caravan.intake.parse import hash_family
 from caravan.intake.reading import judge
 from caravan.intake.rejects import RejectCode
 from caravan.intake.span import read_span
@@ -31,7 +31,6 @@ from caravan.intake.survey import CHUNK, LineCounter
 from caravan.intake.whole import is_plain
 from caravan.store import batches, spans
 from caravan.store.batches import BatchState
-from caravan.store.cohorts import Part
 from caravan.store.database import Connection
 from caravan.store.files import Section
 from caravan.store.spans import Span, SpanReceipt, SpanState
@@ -131,11 +130,11 @@ def _read(job: FileJob, span: Span) -> SpanReceipt:
     return SpanReceipt(
         lines=found.lines,
         blank=found.blank,
-        rejected=_named(found.rejected),
+        rejected={code.value: count for code, count in found.rejected.items()},
         parts=store_parts(job.engine, job.batch, found.parts),
         rejects=_store(job, found.rejects, "rejects"),
         ids=_store(job, found.ids, "ids"),
-        hash_family=hash_family(job.folder, limits),
+        hash_family=hash_family(),
     )
 
 
@@ -145,34 +144,21 @@ def _drop(job: FileJob, span: Span) -> SpanReceipt:
     assert span.losers is not None
     with ExitStack() as stack:
         section = stack.enter_context(_section(job, span))
-        names = {_local(job, stack, part.file): part.file for part in receipt.parts}
-        before = intake.SpanReceipt(
-            lines=receipt.lines,
-            blank=receipt.blank,
-            rejected={RejectCode(code): count for code, count in receipt.rejected.items()},
-            parts=[intake_parts.Part(path, part.size) for path, part in zip(names, receipt.parts, strict=True)],
-            rejects=_local(job, stack, receipt.rejects) if receipt.rejects else None,
-            ids=None,
-        )
+        given = [intake.Part(_local(job, stack, part.file), part.size) for part in receipt.parts]
+        rejects = _local(job, stack, receipt.rejects) if receipt.rejects else None
         losers = _local(job, stack, span.losers)
-        found = drop_losers(
-            before, losers, section.path, section.at, _bounds(span), job.folder, limits, progress=job.go_on
-        )
-        changed = [part for part in found.parts if part.path not in names]
-        names |= {
-            part.path: stored.file
-            for part, stored in zip(changed, store_parts(job.engine, job.batch, changed), strict=True)
-        }
+        where = section.path, section.at, _bounds(span), job.folder, limits
+        left = drop_losers(given, rejects, losers, *where, progress=job.go_on)
+        written = [part for old, part in zip(given, left.parts, strict=True) if part and part != old]
+        stored = dict(zip(written, store_parts(job.engine, job.batch, written), strict=True))
+    kept = zip(receipt.parts, left.parts, strict=True)
+    doubled = receipt.rejected.get(RejectCode.DUPLICATE, 0) + left.losers
     return replace(
         receipt,
-        rejected=_named(found.rejected),
-        parts=[Part(names[part.path], part.size) for part in found.parts],
-        rejects=_store(job, found.rejects, "rejects"),
+        rejected={**receipt.rejected, RejectCode.DUPLICATE.value: doubled},
+        parts=[stored.get(part, known) for known, part in kept if part],
+        rejects=_store(job, left.rejects, "rejects"),
     )
-
-
-def _named(rejected: Mapping[RejectCode, int]) -> dict[str, int]:
-    return {code.value: count for code, count in rejected.items()}
 
 
 def _local(job: FileJob, stack: ExitStack, name: str) -> Path:
@@ -233,8 +219,8 @@ def _find_losers(job: FileJob, found: list[Span]) -> list[str | None]:
     limits = Limits.from_settings(job.engine.settings)
     rehash = len({each.hash_family for each in receipts}) > 1
     with ExitStack() as stack:
-        ids = [_local(job, stack, each.ids) for each in receipts if each.ids]
-        losers = find_losers(ids, [span.first_line for span in found], job.folder, limits, rehash=rehash)
+        ids = [_local(job, stack, each.ids) if each.ids else None for each in receipts]
+        losers = find_losers(ids, job.folder, limits, progress=job.go_on, rehash=rehash)
     return [_store(job, path, "losers") for path in losers]
 
 

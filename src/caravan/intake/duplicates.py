@@ -81,21 +81,27 @@ def decide(connection: duckdb.DuckDBPyConnection, suspects: Path, parts: list[Pa
 
 def to_rejects(losers: pa.Table, offsets: pa.Array, rows: pa.Array) -> pa.Table:
     """The rejects for losers, whose lines begin at `offsets` with `rows`."""
-    first = losers["first"].cast(pa.string())
-    message = pc.binary_join_element_wise("The id '", losers["id"], "' was already on line ", first, ".", "")
+    begun = pc.binary_join_element_wise("The id '", losers["id"], "' was already on line ", "")
     code = pa.repeat(pa.scalar(RejectCode.DUPLICATE.value), len(losers))
-    return pa.table([losers["line"], offsets, code, message, rows], schema=REJECT_SCHEMA)
+    return pa.table([losers["line"], offsets, code, _end(begun, losers["first"]), rows], schema=REJECT_SCHEMA)
 
 
-def point_to_firsts(rejects: pa.Table, firsts: pa.Table) -> pa.Table:
-    """Rejects that point to a line which itself became a reject, of an id that is on an even earlier line, point to
-    that instead. `firsts` has columns line and first, ordered by line."""
-    found = pc.extract_regex(rejects["message"], r"line (?P<line>[0-9]+)\.$")
-    lines = pc.struct_field(found, "line").cast(pa.int64())
-    place = pc.index_in(pc.if_else(pc.equal(rejects["code"], RejectCode.DUPLICATE), lines, None), firsts["line"])
-    if place.null_count == len(place):
-        return rejects
-    first = firsts["first"].take(place).cast(pa.string())
-    head = pc.replace_substring_regex(rejects["message"], r"[0-9]+\.$", "")
-    message = pc.coalesce(pc.binary_join_element_wise(head, first, ".", ""), rejects["message"])
-    return rejects.set_column(rejects.schema.get_field_index("message"), REJECT_SCHEMA.field("message"), message)
+def _end(begun: pa.ChunkedArray, first: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(begun, first.cast(pa.string()), ".", "")
+
+
+_MESSAGE = r"^(?P<begun>(?s:The id '.*' was already on line ))(?P<first>[0-9]+)\.$"
+
+
+def name_the_first(rejects: pa.Table, losers: pa.Table) -> pa.Table:
+    """Rejects as they are, only that those which name a loser's line name the one that it lost to.
+
+    So a third contact names the first, when the second was the first in its own span. `losers` are ordered by line.
+    """
+    named = pc.extract_regex(rejects["message"], _MESSAGE)
+    lines = pc.struct_field(named, "first").cast(pa.int64()).fill_null(0).to_numpy()
+    places = np.minimum(np.searchsorted(losers["line"].to_numpy(), lines), len(losers) - 1)
+    message = _end(pc.struct_field(named, "begun"), losers["first"].take(pa.array(places)))
+    lost = pa.array(losers["line"].to_numpy()[places] == lines)
+    column = rejects.schema.get_field_index("message")
+    return rejects.set_column(column, REJECT_SCHEMA.field(column), pc.if_else(lost, message, rejects["message"]))

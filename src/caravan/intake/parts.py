@@ -41,11 +41,11 @@ def write_part(path: Path, contacts: pa.Table) -> Part | None:
 
 
 def lines_of(path: Path) -> tuple[int, int]:
-    """The first and the last line in a Parquet file that is ordered by line and has one."""
-    metadata = pq.read_metadata(path)
-    column = metadata.schema.to_arrow_schema().get_field_index("line")
-    first, last = (metadata.row_group(group).column(column) for group in (0, metadata.num_row_groups - 1))
-    return first.statistics.min, last.statistics.max
+    """The lowest and the highest line in a Parquet file that has rows."""
+    with pq.ParquetFile(path) as file:
+        column = file.schema_arrow.get_field_index("line")
+        groups = [file.metadata.row_group(group).column(column).statistics for group in range(file.num_row_groups)]
+    return min(each.min for each in groups), max(each.max for each in groups)
 
 
 def split_off(contacts: pa.Table, mask: NDArray[np.bool_]) -> tuple[pa.Table, pa.Table]:

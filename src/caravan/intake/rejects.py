@@ -1,11 +1,13 @@
 """Rejects: the rows that were refused, each with its place, its reason and its beginning."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SHOWN = 200  # characters of a refused row that are kept
@@ -51,12 +53,10 @@ def shown(row: bytes) -> str:
     return row[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
 
 
-def to_table(rejects: list[Reject]) -> pa.Table:
-    """The rejects as a table of `REJECT_SCHEMA`."""
-    return pa.table(
-        {name: [getattr(each, name) for each in rejects] for name in REJECT_SCHEMA.names},
-        schema=REJECT_SCHEMA,
-    )
+def count_codes(rejects: pa.Table) -> Counter[RejectCode]:
+    """How many rejects of a table have each code."""
+    counts = pc.value_counts(rejects["code"]).to_pylist()
+    return Counter({RejectCode(each["values"]): each["counts"] for each in counts})
 
 
 class TableFile:

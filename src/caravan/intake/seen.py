@@ -1,6 +1,6 @@
 """Which hashes were there before: quick for those that were not, exact for those that were, in bounded memory.
 
-A Bloom filter knows nearly all new hashes at a glance. For the others all hashes lie in sorted runs; sixteen runs of a
+A Bloom filter knows nearly all new hashes at a glance. For the others all hashes lie in sorted runs; eight runs of a
 size become one, in a file, so that there are few and memory holds only the youngest.
 """
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 
-FAN = 16  # runs that become one
-LONGEST = 1 << 24  # hashes in a run that is merged further: 128 MiB
+FAN = 8  # runs that become one
+LONGEST = 1 << 22  # hashes in the longest run that is made: 32 MiB
 ROOM = 1 << 18  # words of the first filter
 MOST_ROOM = 1 << 25  # words of the largest filter: 256 MiB
 PER_WORD = 4  # hashes for each word of a filter, before it grows
+GROWTH = 4  # times the words
 
 
 class Seen:
@@ -41,7 +42,7 @@ class Seen:
         return known
 
     def _grow(self) -> None:
-        self._filter = _Filter(FAN * self._filter.room)
+        self._filter = _Filter(GROWTH * self._filter.room)
         for run in self._runs:
             self._filter.add(run)
 

@@ -11,13 +11,13 @@ from caravan.intake import strict
 from caravan.intake.blocks import Block
 from caravan.intake.parse import parse
 from caravan.intake.parts import PART_SCHEMA
-from caravan.intake.rejects import Reject, shown
+from caravan.intake.rejects import REJECT_SCHEMA, shown
 from caravan.intake.template import Matches, Template, learn
 from caravan.intake.utf8 import broken_texts
 
 BOM = b"\xef\xbb\xbf"
 SAMPLE = 200  # rows from which a template is learned
-FEW = 500  # rows that are read strictly sooner than DuckDB has made its plan
+FEW = 1000  # rows that are read strictly sooner than DuckDB has made its plan
 POOR = 0.75  # share of rows below which a template isn't worth keeping
 
 
@@ -26,7 +26,7 @@ class Sifted:
     """What a block gave: every line of it is blank, a contact or a reject."""
 
     contacts: pa.Table  # PART_SCHEMA, ordered by line
-    rejects: list[Reject]  # ordered by line
+    rejects: pa.Table  # REJECT_SCHEMA, ordered by line
     blank: int
 
 
@@ -80,22 +80,35 @@ class Sieve:
         verdicts = [(line, strict.classify(line, self._row_bytes)) for line in sample]
         return learn([(line, row) for line, row in verdicts if isinstance(row, strict.Accepted)])
 
-    def _strictly(self, rows: "_Rows", which: NDArray[np.int64]) -> tuple[Matches, list[Reject], int]:
+    def _strictly(self, rows: "_Rows", which: NDArray[np.int64]) -> tuple[Matches, pa.Table, int]:
+        """Contacts, rejects and the number of blank lines."""
         accepted: list[tuple[int, strict.Accepted]] = []
-        rejects: list[Reject] = []
+        refused: list[tuple[int, strict.Refused]] = []
         for index in which.tolist():
-            line = rows.line(index)
-            match strict.classify(line, self._row_bytes):
+            match strict.classify(rows.line(index), self._row_bytes):
                 case strict.Accepted() as row:
                     accepted.append((index, row))
-                case strict.Refused(code, message):
-                    rejects.append(Reject(*rows.place(index), code, message, shown(line)))
+                case strict.Refused() as refusal:
+                    refused.append((index, refusal))
         matches = Matches(
             np.array([index for index, _ in accepted], np.int64),
             pa.array([row.id for _, row in accepted], pa.string()),
             pa.array([row.properties for _, row in accepted], pa.string()),
         )
-        return matches, rejects, len(which) - len(accepted) - len(rejects)
+        return matches, _to_rejects(rows, refused), len(which) - len(accepted) - len(refused)
+
+
+def _to_rejects(rows: "_Rows", refused: list[tuple[int, strict.Refused]]) -> pa.Table:
+    # Column by column, because an object for each reject would cost as much as finding out why it is one.
+    lines, offsets = rows.places(np.array([index for index, _ in refused], np.int64))
+    columns = [
+        lines,
+        offsets,
+        pa.array([refusal.code for _, refusal in refused], pa.string()),
+        pa.array([refusal.message for _, refusal in refused], pa.string()),
+        pa.array([shown(rows.line(index)) for index, _ in refused], pa.string()),
+    ]
+    return pa.table(columns, schema=REJECT_SCHEMA)
 
 
 class _Rows:
@@ -125,10 +138,9 @@ class _Rows:
         """One line without newline and, where it is the file's first, without the byte order mark."""
         return bytes(self._block.data[int(self._starts[index]) : int(self._ends[index])])
 
-    def place(self, index: int) -> tuple[int, int]:
-        """Line number and byte offset in the file."""
-        start = int(self._ends[index - 1]) + 1 if index else 0
-        return self._block.first_line + index, self._block.offset + start
+    def places(self, which: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Line numbers and byte offsets in the file."""
+        return which + self._block.first_line, self._block.starts[which] + self._block.offset
 
     def take(self, which: NDArray[np.int64]) -> pa.StringArray:
         """Copies of some lines, with their newlines."""

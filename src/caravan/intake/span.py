@@ -31,7 +31,7 @@ from caravan.intake.duplicates import (
 from caravan.intake.limits import Limits, Progress, database, nobody
 from caravan.intake.parse import hashes
 from caravan.intake.parts import PART_SCHEMA, ByLine, Part, split_off, write_part
-from caravan.intake.rejects import REJECT_SCHEMA, RejectCode, TableFile, to_table
+from caravan.intake.rejects import REJECT_SCHEMA, RejectCode, TableFile, count_codes
 from caravan.intake.seen import Hashes, Seen
 from caravan.intake.sift import Sieve, Sifted
 from caravan.intake.survey import Span, owned
@@ -169,12 +169,11 @@ class _Reading:
         """Only what is needed later comes back, so that not many blocks stay in memory."""
         repeated = work.grouped.repeated(work.known)
         contacts, suspects = split_off(work.sifted.contacts, repeated)
-        rejects = work.sifted.rejects
         return _Written(
             work.block,
             work.sifted.blank,
-            to_table(rejects),
-            Counter(each.code for each in rejects),
+            work.sifted.rejects,
+            count_codes(work.sifted.rejects),
             write_part(self._part_path(work.block.first_line), contacts),
             to_suspects(suspects, work.block),
             pa.table([work.hashes[~repeated], contacts["line"], contacts["id"]], schema=ID_SCHEMA),

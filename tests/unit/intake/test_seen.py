@@ -33,7 +33,7 @@ def test_a_hash_is_known_exactly_from_the_second_time_on(values: int, room: int,
 
 def test_many_batches_leave_few_runs_behind(tmp_path: Path) -> None:
     seen = Seen(tmp_path)
-    told(seen, [np.array([number], np.uint64) for number in range(16 * 16 + 16)])
+    told(seen, [np.array([number], np.uint64) for number in range(8 * 8 + 8)])
     assert len(list(tmp_path.iterdir())) == 2
 
 
