@@ -85,3 +85,17 @@ def to_rejects(losers: pa.Table, offsets: pa.Array, rows: pa.Array) -> pa.Table:
     message = pc.binary_join_element_wise("The id '", losers["id"], "' was already on line ", first, ".", "")
     code = pa.repeat(pa.scalar(RejectCode.DUPLICATE.value), len(losers))
     return pa.table([losers["line"], offsets, code, message, rows], schema=REJECT_SCHEMA)
+
+
+def point_to_firsts(rejects: pa.Table, firsts: pa.Table) -> pa.Table:
+    """Rejects that point to a line which itself became a reject, of an id that is on an even earlier line, point to
+    that instead. `firsts` has columns line and first, ordered by line."""
+    found = pc.extract_regex(rejects["message"], r"line (?P<line>[0-9]+)\.$")
+    lines = pc.struct_field(found, "line").cast(pa.int64())
+    place = pc.index_in(pc.if_else(pc.equal(rejects["code"], RejectCode.DUPLICATE), lines, None), firsts["line"])
+    if place.null_count == len(place):
+        return rejects
+    first = firsts["first"].take(place).cast(pa.string())
+    head = pc.replace_substring_regex(rejects["message"], r"[0-9]+\.$", "")
+    message = pc.coalesce(pc.binary_join_element_wise(head, first, ".", ""), rejects["message"])
+    return rejects.set_column(rejects.schema.get_field_index("message"), REJECT_SCHEMA.field("message"), message)

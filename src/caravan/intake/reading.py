@@ -8,7 +8,7 @@ from caravan.intake.limits import Limits, Progress, nobody
 from caravan.intake.parts import Part
 from caravan.intake.receipt import Receipt
 from caravan.intake.rejects import read_rejects
-from caravan.intake.span import SpanReceipt, read_span
+from caravan.intake.span import read_span
 from caravan.intake.survey import Span
 from caravan.intake.whole import check_beginning
 
@@ -38,16 +38,16 @@ def read_contacts(
     read = read_span(text, 0, everything, folder, limits, progress=progress, with_ids=False)
     if text != source:
         text.unlink()
-    return judge(read)
+    failure = judge(read.lines - read.blank, read.entered, read.rejects)
+    return Receipt(read.lines, read.blank, read.entered, read.rejected, read.parts, read.rejects, failure)
 
 
-def judge(read: SpanReceipt) -> Receipt:
-    """The receipt of a whole file, of which all lines are read. Raises `FileFailed` if all of them are blank."""
-    rows = read.lines - read.blank
+def judge(rows: int, entered: int, rejects: Path | None) -> FileFailed | None:
+    """Why nobody of a whole file enters, if that is so, when it had `rows` lines that were not blank. Raises
+    `FileFailed` if it had none."""
     if not rows:
         raise FileFailed(FileFailure.EMPTY, "The file has only blank lines.")
-    failure = None if read.entered else _all_bad(rows, read.rejects)
-    return Receipt(read.lines, read.blank, read.entered, read.rejected, read.parts, read.rejects, failure)
+    return None if entered else _all_bad(rows, rejects)
 
 
 def _all_bad(rows: int, rejects: Path | None) -> FileFailed:

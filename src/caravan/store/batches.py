@@ -178,6 +178,16 @@ async def set_state(
     return read_batch(found) if found else None
 
 
+async def set_sha256(connection: Connection, batch: str, sha256: str) -> None:
+    """Note what the batch's file was, where it was not known when the file came."""
+    await connection.execute(_Q.set_digest, {"id": batch, "sha256": sha256})
+
+
+async def clear_hindrance(connection: Connection, batch: str) -> None:
+    """What stood in the way of reading the batch's file, from outside, does so no more."""
+    await connection.execute(_Q.clear_hindrance, {"id": batch})
+
+
 async def end(
     connection: Connection,
     batch: str,

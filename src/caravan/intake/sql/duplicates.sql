@@ -19,9 +19,14 @@ copy (
 -- name: find
 -- The same among the contacts of several spans: only ids with a hash that occurs more than once are looked at.
 copy (
-    with suspects as (
-        select line, id from read_parquet($ids)
-        where case when $rehash then hash(id) else hash end in (select hash from repeated)
+    with hashed as (
+        select line, id, case when $rehash then hash(id) else hash end as hash from read_parquet($ids)
+    ),
+    repeated as (
+        select hash from hashed group by hash having count(*) > 1
+    ),
+    suspects as (
+        select line, id from hashed where hash in (select hash from repeated)
     ),
     firsts as (
         select id, min(line) as first from suspects group by id having count(*) > 1

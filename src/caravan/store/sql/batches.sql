@@ -68,11 +68,15 @@ where id = %(id)s returning *
 update batches set paused_at = %(now)s where id = %(id)s returning *
 
 -- name: set_hindrance
--- Counts how often it is the same.
+-- Counts how often the work itself failed in the same way; trouble around it doesn't count.
 update batches set
-    failures = case when hindrance = %(hindrance)s then failures + 1 else 1 end,
+    failures = case when %(around)s then 0 when hindrance = %(hindrance)s then failures + 1 else 1 end,
     hindrance = %(hindrance)s
 where id = %(id)s and finished_at is null returning failures
+
+-- name: clear_hindrance
+-- The trouble around the work has passed.
+update batches set hindrance = null where id = %(id)s and failures = 0
 
 -- name: add_single
 -- Gathered singles enter as lines that were all accepted.
