@@ -79,3 +79,15 @@ async def test_a_database_that_lacks_migrations_is_told_apart_from_one_that_has_
     for url, missing in ((empty_database, [each.name for each in migrations()]), (database, [])):
         async with connect(url, size=1) as pool, pool.connection() as connection:
             assert await pending(connection) == missing
+
+
+async def test_an_older_version_runs_on_a_database_that_a_newer_one_has_migrated(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = module.Migration(9_999, "9999_later", "create table later (id bigint)")
+    with monkeypatch.context() as newer:
+        newer.setattr(module, "migrations", lambda: [*migrations(), later])
+        assert "9999_later" in await _apply(empty_database)
+    async with connect(empty_database, size=1) as pool, pool.connection() as connection:
+        assert await pending(connection) == []
+    assert await _apply(empty_database) == []

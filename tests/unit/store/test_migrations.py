@@ -1,0 +1,65 @@
+"""Old and new versions work on one database, so a migration may only add (docs/scaling.md, on upgrades)."""
+
+import pytest
+import sqlglot
+from sqlglot import expressions as exp
+
+from caravan.store.migrate import Migration, migrations
+
+_LATER = [each for each in migrations() if each.number > 1 and not each.name.endswith("_contract")]
+
+
+def hurts(statement: exp.Expression | None) -> str | None:
+    """Why a statement could break a version that does not know of it; None if it can't."""
+    match statement:
+        case None:
+            return None
+        case exp.Create(kind="TABLE" | "INDEX"):
+            return "it replaces" if statement.args.get("replace") else None
+        case exp.Alter(kind="TABLE"):
+            return next(filter(None, map(_hurts_table, statement.args["actions"])), None)
+    return f"{type(statement).__name__} is nothing that only adds"
+
+
+def _hurts_table(action: exp.Expression) -> str | None:
+    if not isinstance(action, exp.ColumnDef):
+        return f"{type(action).__name__} changes what is there"
+    kinds = {type(each.kind) for each in action.constraints}
+    if exp.NotNullColumnConstraint in kinds and exp.DefaultColumnConstraint not in kinds:
+        return f"an older version can't fill {action.name}"
+    return None
+
+
+@pytest.mark.parametrize("migration", _LATER, ids=lambda each: each.name)
+def test_a_migration_only_adds_unless_it_says_that_it_contracts(migration: Migration) -> None:
+    for statement in sqlglot.parse(migration.text, dialect="postgres"):
+        assert hurts(statement) is None, statement.sql() if statement else ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "drop table batches",
+        "alter table batches drop column file",
+        "alter table batches rename column file to name",
+        "alter table batches add column colour text not null",
+        "alter table batches alter column file set not null",
+        "update batches set file = null",
+        "create or replace view people as select 1",
+    ],
+)
+def test_what_could_break_an_older_version_is_seen(text: str) -> None:
+    assert [hurts(each) for each in sqlglot.parse(text, dialect="postgres")] != [None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "create table colours (name text primary key)",
+        "create index colours_by_name on colours (name)",
+        "alter table batches add column colour text",
+        "alter table batches add column colour text not null default 'red'",
+    ],
+)
+def test_what_only_adds_is_fine(text: str) -> None:
+    assert [hurts(each) for each in sqlglot.parse(text, dialect="postgres")] == [None]
