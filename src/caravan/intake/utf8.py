@@ -53,8 +53,8 @@ def not_utf8(data: bytes) -> NDArray[np.int64]:
     broken = np.zeros(len(leads), np.bool_)
     for nth in (1, 2, 3):
         longer = lengths > nth
-        continued[leads[longer] + nth] = True
         broken |= longer & (padded[leads + nth] & 0xC0 != 0x80)
+        continued[leads[longer & ~broken] + nth] = True  # what follows a break may be in another line
     second = padded[leads + 1]
     broken |= (second < _LOWEST[padded[leads]]) | (second > _HIGHEST[padded[leads]])
     stray = (byte & 0xC0 == 0x80) & ~continued[high]
