@@ -4,7 +4,8 @@ No expression made here raises on any JSON object: whatever can fail is a try_ca
 looked at where it is finite. Times are TIMESTAMP in UTC, so that the session's time zone can't matter.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from caravan.errors import InvalidInput
@@ -12,6 +13,7 @@ from caravan.journeys.segment_tree import EPOCH, MAX_DIGITS, Kind, Node, Span
 
 MAX_SQL = 200_000  # characters; some operands are written more than once
 NOW, TODAY = "\0now\0", "\0today\0"  # no segment contains NUL
+_PROPERTY = re.compile(r"\0(/[^\0]*)\0")
 MONTH = 30 * 86_400_000_000  # microseconds
 
 _NUMBER = r"[ \t\r\n]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\r\n]*"
@@ -32,15 +34,34 @@ _TYPES = {
 
 
 def to_sql(node: Node) -> str:
-    """The tree as an expression over the column `properties`, with NOW and TODAY still to be filled in.
+    """The tree as an expression, with NOW, TODAY and the properties still to be filled in by `first_true`.
 
     Raises `InvalidInput` if it becomes longer than MAX_SQL.
     """
     return f"coalesce({_write(node)}, FALSE)"
 
 
-def fill(sql: str, now: datetime) -> str:
-    """The expression at the moment `now`."""
+def first_true(conditions: Sequence[str], now: datetime) -> str:
+    """A query over the table `contacts`: its column `arm` (BIGINT) tells of each the first condition that is true.
+
+    The conditions come from `to_sql` and are counted from 0; where none is true, `arm` is how many they are. Each
+    contact's JSON is read once, for all properties together: reading it for each would be most of the time.
+    """
+    places: dict[str, int] = {}
+
+    def place(found: re.Match[str]) -> str:
+        return f"p[{places.setdefault(found[1], len(places) + 1)}]"
+
+    filled = [_PROPERTY.sub(place, _at(now, each)) for each in conditions]
+    cases = " ".join(f"WHEN {condition} THEN {index}" for index, condition in enumerate(filled))
+    pointers = f"[{', '.join(map(quote, places))}]::VARCHAR[]"
+    return (
+        f"SELECT CASE {cases} ELSE {len(filled)} END::BIGINT AS arm"
+        f" FROM (SELECT json_extract_string(properties, {pointers}) AS p FROM contacts)"
+    )
+
+
+def _at(now: datetime, sql: str) -> str:
     today = now.astimezone(EPOCH.tzinfo).replace(hour=0, minute=0, second=0, microsecond=0)
     return sql.replace(NOW, str(_microseconds(now))).replace(TODAY, str(_microseconds(today)))
 
@@ -91,7 +112,7 @@ def _moment(microseconds: int | str) -> str:
 def _property(node: Node) -> str:
     # A JSON pointer (RFC 6901 §3): unlike in a JSON path, no name is a wildcard in it.
     pointer = "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in node.value)
-    return f"json_extract_string(properties, {quote(pointer)})"
+    return f"\0{pointer}\0"
 
 
 def _span(span: Span) -> str:

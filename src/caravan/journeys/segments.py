@@ -5,7 +5,7 @@ it carries an argument that is not expected, and the SQL is then written anew fr
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,8 +15,9 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from caravan.errors import InvalidInput
+from caravan.journeys import segment_sql
 from caravan.journeys import segment_tree as tree
-from caravan.journeys.segment_sql import fill, pattern_to_regex, to_sql
+from caravan.journeys.segment_sql import pattern_to_regex, to_sql
 from caravan.journeys.segment_tree import EPOCH, Kind, Node, Span
 
 MAX_LENGTH = 4_000  # characters
@@ -58,14 +59,16 @@ class Segment:
     text: str
     names: frozenset[str]
     tree: Node
-    _sql: str
+    sql: str  # of segment_sql.py
 
-    def sql(self, now: datetime) -> str:
-        """A DuckDB expression over the column `properties` (VARCHAR: a JSON object): TRUE or FALSE.
 
-        `now` (timezone-aware) is what `now()` and `current_date` mean.
-        """
-        return fill(self._sql, now)
+def first_true(segments: Sequence[Segment], now: datetime) -> str:
+    """A DuckDB query that tells of each contact the first segment that is true, as `arm` (BIGINT), counted from 0.
+
+    It reads the column `properties` (VARCHAR: a JSON object) of the table `contacts`; for those of whom no segment is
+    true, `arm` is how many segments there are. `now` (timezone-aware) is what `now()` and `current_date` mean.
+    """
+    return segment_sql.first_true([each.sql for each in segments], now)
 
 
 def compile_segment(text: str) -> Segment:

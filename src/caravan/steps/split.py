@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from caravan.journeys.fields import Condition
 from caravan.journeys.model import Part
-from caravan.journeys.segments import Segment, compile_segment
+from caravan.journeys.segments import Segment, compile_segment, first_true
 from caravan.steps.move import Move, Tools
 from caravan.steps.sort import Arms, sort
 from caravan.steps.step import CohortStep
@@ -75,9 +75,7 @@ class Split(CohortStep):
         return await asyncio.to_thread(sort, cohort, tools, targets, partial(self._choose, tools))
 
     def _choose(self, tools: Tools, contacts: pa.Table) -> Arms:
-        now = tools.clock.now()
-        cases = " ".join(f"when {each.sql(now)} then {index}" for index, each in enumerate(self._segments))
-        query = f"select case {cases} else {len(self._segments)} end::bigint as arm from contacts"
+        query = first_true(self._segments, tools.clock.now())
         with tools.duck.cursor() as cursor:
             cursor.register("contacts", contacts.select(["properties"]))
             return cast(Arms, cursor.execute(query).fetchnumpy()["arm"])

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from caravan.errors import InvalidInput
-from caravan.journeys.segments import MAX_LENGTH, compile_segment
+from caravan.journeys.segments import MAX_LENGTH, compile_segment, first_true
 from tests.unit.journeys.segments_plain import matches
 
 NOW = datetime(2026, 3, 31, 12, 30, 15, 123456, tzinfo=UTC)
@@ -28,8 +28,9 @@ def ask(
 ) -> list[bool]:
     """What DuckDB says of each row."""
     texts = [json.dumps(row, ensure_ascii=ascii) for row in rows]
-    query = f"SELECT {compile_segment(segment).sql(NOW)} FROM (SELECT unnest(?::VARCHAR[]) AS properties)"
-    return [answer for (answer,) in duck.execute(query, [texts]).fetchall()]
+    query = first_true([compile_segment(segment)], NOW)
+    query = f"WITH contacts AS (SELECT unnest(?::VARCHAR[]) AS properties) {query}"
+    return [arm == 0 for (arm,) in duck.execute(query, [texts]).fetchall()]
 
 
 def says(duck: duckdb.DuckDBPyConnection, segment: str, **properties: Any) -> bool:
@@ -159,7 +160,30 @@ def test_long_ids_that_are_the_same_double_are_not_the_same_number(duck: duckdb.
 def test_the_time_zone_of_now_does_not_matter() -> None:
     segment = compile_segment("at > now() and day = current_date")
     elsewhere = NOW.astimezone(timezone(timedelta(hours=13)))
-    assert segment.sql(NOW) == segment.sql(elsewhere)
+    assert first_true([segment], NOW) == first_true([segment], elsewhere)
+
+
+def arms(duck: duckdb.DuckDBPyConnection, segments: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[int]:
+    """The number of the segment that DuckDB says is the first that is true of each row."""
+    compiled = [compile_segment(each) for each in segments]
+    query = f"WITH contacts AS (SELECT unnest(?::VARCHAR[]) AS properties) {first_true(compiled, NOW)}"
+    return [arm for (arm,) in duck.execute(query, [[json.dumps(row) for row in rows]]).fetchall()]
+
+
+def test_the_first_segment_that_is_true_decides(duck: duckdb.DuckDBPyConnection) -> None:
+    rows = [{"a": 1}, {"a": 2}, {"b": 2, "a": 3}, {}]
+    assert arms(duck, ["a = 2", "a > 1 and b = 2", "a = 1 or b = 2"], rows) == [2, 0, 1, 3]
+
+
+def test_segments_without_a_property_are_true_of_all_or_of_nobody(duck: duckdb.DuckDBPyConnection) -> None:
+    assert arms(duck, ["1 = 2", "now() > date '2026-01-01'"], [{}, {"a": 1}]) == [1, 1]
+
+
+def test_properties_of_many_segments_do_not_get_mixed_up(duck: duckdb.DuckDBPyConnection) -> None:
+    names = [f"p{number}" for number in range(300)] + ["a/b", "a~b", "a~1b", "o'k"]
+    segments = [f""" "{name}" = 'x' """ for name in names]
+    rows = [dict.fromkeys(names, "y") | {name: "x"} for name in names]
+    assert arms(duck, segments, rows) == list(range(len(names)))
 
 
 @pytest.mark.parametrize("pattern", ["", "%", "_", "a%", "%a", "a_b", "%a%b%", "a.c", "[a]", "a\\b", "%%", "a\nb"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from caravan.journeys.segments import compile_segment
+from caravan.journeys.segments import compile_segment, first_true
 from tests.unit.journeys.segments_plain import matches
 
 NOW = datetime(2026, 3, 31, 12, 30, 15, 123456, tzinfo=UTC)
@@ -28,8 +28,9 @@ def duck() -> Iterator[duckdb.DuckDBPyConnection]:
 def ask(duck: duckdb.DuckDBPyConnection, segment: str, rows: Sequence[dict[str, Any]], ascii: bool) -> list[bool]:
     """What DuckDB says of each row."""
     texts = [json.dumps(row, ensure_ascii=ascii) for row in rows]
-    query = f"SELECT {compile_segment(segment).sql(NOW)} FROM (SELECT unnest(?::VARCHAR[]) AS properties)"
-    return [answer for (answer,) in duck.execute(query, [texts]).fetchall()]
+    query = first_true([compile_segment(segment)], NOW)
+    query = f"WITH contacts AS (SELECT unnest(?::VARCHAR[]) AS properties) {query}"
+    return [arm == 0 for (arm,) in duck.execute(query, [texts]).fetchall()]
 
 
 def quoted(name: str) -> str:
