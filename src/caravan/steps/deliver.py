@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -35,6 +37,8 @@ _OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should
 _ASK_EVERY = 0.5  # seconds between two looks whether the batch was paused or cancelled
 
 Message = TypeVar("Message")
+Answer = TypeVar("Answer")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Ve
         lease = Lease(errand.tools.pacing.lease)
         # Before the window is taken: a kill between the two would else leave all of it unknown.
         trace = Trace(errand.tools.traces, errand.cohort.id, first, size)
-        verdict = await errand.windows.take(first, size, errand.tools.clock.now(), settled)
+        take = partial(errand.windows.take, first, size, errand.tools.clock.now(), settled)
+        verdict = await _insist(errand, take)
         if settled is not None:
             drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
             settled = None
@@ -137,13 +142,27 @@ async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Ve
         if trouble or errand.tools.stopping.is_set():
             break
     if settled is not None:
-        await errand.windows.settle(*settled)
+        await _insist(errand, partial(errand.windows.settle, *settled))
         drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
     if verdict is Verdict.GO:
         verdict = await errand.windows.verdict()
     if verdict is Verdict.GO and errand.tools.stopping.is_set():
         verdict = Verdict.PAUSED
     return verdict, trouble
+
+
+async def _insist(errand: Errand[Message], ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask until the database answers: what became of a window is known here, and nowhere else as surely. A worker
+    that stops can't wait; its trace tells then."""
+    while True:
+        try:
+            return await ask()
+        except OperationalError as error:
+            if errand.tools.stopping.is_set():
+                raise
+            _log.warning("A window of cohort %d waits for the database: %s", errand.cohort.id, error)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(errand.tools.stopping.wait(), _ASK_EVERY)
 
 
 def _gaps(windows: list[Window], total: int, size: int) -> Iterator[tuple[int, int]]:

@@ -70,7 +70,8 @@ class Windows:
     async def take(self, first: int, size: int, now: datetime, settled: tuple[int, pa.Table] | None = None) -> Verdict:
         """Take the next window and settle the one before in one transaction.
 
-        Unless the verdict is GO nothing is taken; what is settled is settled all the same.
+        Unless the verdict is GO nothing is taken; what is settled is settled all the same. Where the database went
+        away in the middle, the same call can be repeated.
         """
         async with self._pool.connection() as connection:
             if settled is not None:
@@ -78,7 +79,8 @@ class Windows:
             verdict = await self._ask(connection)
             if verdict is Verdict.GO:
                 values = {"cohort": self._cohort, "first": first, "size": size, "holder": self._holder}
-                await connection.execute(_Q.take_window, {**values, "now": now})
+                if await row(connection, _Q.take_window, **values, now=now) is None:
+                    return Verdict.LOST
             return verdict
 
     async def settle(self, first: int, record: pa.Table) -> None:

@@ -51,8 +51,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def left_on_disk(house: House) -> list[Path]:
-    """Files on this machine, but for the one that says that a folder is in use."""
-    return [path for path in house.engine.settings.folder.rglob("*") if path.is_file() and path.name != ".in-use"]
+    """Files on this machine, but for those that say who is at work and which folder is in use."""
+    found = [path for path in house.engine.settings.folder.rglob("*") if path.is_file() and path.name != ".in-use"]
+    return [path for path in found if "present" not in path.parts]
 
 
 @pytest.mark.usefixtures("through_the_api")

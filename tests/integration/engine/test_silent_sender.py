@@ -36,9 +36,9 @@ class Standing:
         return Delivery(Result.SENT, "250 OK")
 
 
-async def _enter(house: House) -> None:
+async def _enter(house: House, count: int = 10) -> None:
     await house.publish(MAIL)
-    batch = await house.start(contacts(10))
+    batch = await house.start(contacts(count))
     await reading.read(house.engine, batch, asyncio.Event())
 
 

@@ -71,8 +71,12 @@ select c.holder, b.state, b.paused_at from cohorts c join batches b on b.id = c.
 where c.id = %(cohort)s and c.closed_at is null for no key update of c
 
 -- name: take_window
+-- Again if this holder took it before and was not told so: it has not begun to send then.
 insert into windows (cohort_id, first, size, holder, taken_at)
 values (%(cohort)s, %(first)s, %(size)s, %(holder)s, %(now)s)
+on conflict (cohort_id, first) do update set taken_at = excluded.taken_at
+where windows.holder = excluded.holder and windows.size = excluded.size and windows.record is null
+returning first
 
 -- name: settle_window
 update windows set record = %(record)s where cohort_id = %(cohort)s and first = %(first)s and holder = %(holder)s
