@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         100 * GIB, gt=0, description="The largest size of a compressed file once it is expanded."
     )
     max_row_bytes: int = Field(1 * MIB, gt=0, description="The longest row; a longer one is rejected (too_long).")
+    span_bytes: int = Field(
+        2 * GIB,
+        gt=0,
+        description="A larger file that comes uncompressed is read in spans of this size, by all workers at once.",
+    )
     cohort_size: int = Field(65_536, gt=0, description="Contacts in one cohort, at most.")
     window_size: int = Field(200, gt=0, description="Contacts that a sender has in its hands at one moment.")
     download_allow_private: bool = Field(

@@ -61,12 +61,21 @@ def test_all_calls_of_webhook_are_made() -> None:
     assert finding["ledger"]["steps"][0]["outcomes"] == {"sent": 300}
 
 
+def test_api_calls_beside_a_batch_that_is_read_and_beside_nothing() -> None:
+    done = bench("api", "--rows", "100000", "--idle", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {each["phase"] for each in found["findings"]} >= {"idle", "reading"}
+    assert all(0 < each["p50"]["median"] <= each["p99"]["median"] <= each["slowest"] for each in found["findings"])
+    assert found["ledger"]["lines"] == 100_000
+
+
 def test_a_table_is_printed_for_people() -> None:
     done = bench("intake", "--rows", "2000")
     assert done.returncode == 0, done.stderr
     assert "× the yardstick's time" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["intake", "entry", "wait", "email", "webhook"])
+@pytest.mark.parametrize("command", ["intake", "entry", "api", "wait", "email", "webhook"])
 def test_a_number_of_rows_that_is_none_is_wrong_usage(command: str) -> None:
     assert bench(command, "--rows", "0").returncode == 2

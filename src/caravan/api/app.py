@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from caravan import __version__
 from caravan.api import batches, batchtrigger, health, journeys, problems, uploads
+from caravan.api.access import RecentTokens
 from caravan.engine.engine import Engine
 
 
@@ -15,6 +16,8 @@ def create_app(engine: Engine) -> FastAPI:
         description="A file of contacts enters a journey, all at the same time.",
     )
     app.state.engine = engine
+    app.state.recent_tokens = RecentTokens()
+    app.state.signer = None  # made by the first call that needs it
     problems.install(app)
     # First, so that /uploads/… is no customer's.
     app.include_router(health.router)

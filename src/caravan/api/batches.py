@@ -20,7 +20,7 @@ from caravan.errors import Gone
 from caravan.intake.rejects import read_rejects
 from caravan.store import batches
 from caravan.store.batches import Batch
-from caravan.store.database import Connection, snapshot
+from caravan.store.database import Connection, single, snapshot
 from caravan.store.idempotency import Answer
 
 router = APIRouter(tags=["batches"])
@@ -64,12 +64,11 @@ async def list_batches(
 ) -> list[dict[str, Any]]:
     """A customer's batches, newest first; the header `Link` leads to the next page."""
     async with snapshot(engine.pool) as connection:
-        found = await batches.page(connection, customer, limit, before)
-        answer = [shown(each) for each in await reports(engine, connection, found)]
+        found = await reports(engine, connection, customer, limit, before)
     if len(found) == limit:
-        following = request.url.include_query_params(limit=limit, before=found[-1].id)
+        following = request.url.include_query_params(limit=limit, before=found[-1].batch.id)
         response.headers["Link"] = f'<{following}>; rel="next"'
-    return answer
+    return [shown(each) for each in found]
 
 
 @router.get("/batches/{batchid}")
@@ -79,9 +78,8 @@ async def show_batch(batchid: str, customer: ACustomer, engine: AnEngine) -> dic
 
 
 async def _show(engine: Engine, customer: int, batch: str) -> dict[str, Any]:
-    async with snapshot(engine.pool) as connection:
-        found = await batches.of_customer(connection, customer, batch)
-        return shown(await report(engine, connection, found))
+    async with single(engine.pool) as connection:
+        return shown(await report(engine, connection, customer, batch))
 
 
 async def _kept(engine: Engine, customer: int, batchid: str) -> Batch:
@@ -154,7 +152,7 @@ async def _control(request: Request, engine: Engine, customer: int, batch: str, 
 
     async def work(connection: Connection) -> Answer:
         changed = await change(engine, connection, customer, batch)
-        return Answer(200, shown(await report(engine, connection, changed)))
+        return Answer(200, shown(await report(engine, connection, customer, changed.id)))
 
     return await once(request, engine, customer, body, work)
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from caravan.addresses import check_url
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.calls import once, read_body, read_object
-from caravan.api.uploads import upload_url
+from caravan.api.uploads import signer_of, upload_url
 from caravan.engine.start import open_download, open_upload
 from caravan.errors import InvalidInput
 from caravan.store.database import Connection
@@ -52,7 +52,7 @@ _BODY = {
 @router.post("/batchtrigger/v2", openapi_extra=_BODY)
 async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
     """Start a batch: get a signed `uploadUrl` (12 hours) for the file, or name a `downloadUrl`."""
-    body = await read_body(request)
+    body, signer = await read_body(request), await signer_of(request)
 
     async def start(connection: Connection) -> Answer:
         call = _read(body)
@@ -65,7 +65,7 @@ async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JS
             return Answer(200, {"batchId": batch.id})
         batch = await open_upload(engine, connection, customer, call.entity_id, freeze_waits=freeze)
         assert batch.expires_at is not None
-        url = await upload_url(request, connection, batch)
+        url = await upload_url(request, signer, batch)
         return Answer(200, {"uploadUrl": url, "batchId": batch.id, "expiresAt": batch.expires_at.isoformat()})
 
     return await once(request, engine, customer, body, start)

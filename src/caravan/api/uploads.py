@@ -23,7 +23,7 @@ from caravan.settings import Settings
 from caravan.store import batches
 from caravan.store.batches import Batch, Source
 from caravan.store.customers import shared_secret
-from caravan.store.database import Connection
+from caravan.store.database import single
 
 router = APIRouter(tags=["batch starter"])
 
@@ -37,20 +37,27 @@ _ENCODINGS = {
 }
 
 
-async def upload_url(request: Request, connection: Connection, batch: Batch) -> str:
+async def signer_of(request: Request) -> URLSafeSerializer:
+    """What signs the upload URLs. Its key never changes, so it is made once in each process."""
+    state = request.app.state
+    if state.signer is None:
+        engine: Engine = state.engine
+        async with engine.pool.connection() as connection:
+            key = engine.settings.secret_key or await shared_secret(connection, "upload")
+        state.signer = URLSafeSerializer(key, salt="upload", signer_kwargs={"digest_method": hashlib.sha256})
+    signer: URLSafeSerializer = state.signer
+    return signer
+
+
+async def upload_url(request: Request, signer: URLSafeSerializer, batch: Batch) -> str:
     """The URL to PUT the batch's file to: the store's own, or one of ours."""
     engine: Engine = request.app.state.engine
     if batch.source == Source.DIRECT:
         return await direct.upload_url(engine, batch.id)
     assert batch.expires_at is not None
     base = engine.settings.public_url or str(request.base_url)
-    token = (await _signer(engine.settings, connection)).dumps([batch.id, int(batch.expires_at.timestamp())])
+    token = signer.dumps([batch.id, int(batch.expires_at.timestamp())])
     return f"{base.rstrip('/')}/uploads/{token}"
-
-
-async def _signer(settings: Settings, connection: Connection) -> URLSafeSerializer:
-    key = settings.secret_key or await shared_secret(connection, "upload")
-    return URLSafeSerializer(key, salt="upload", signer_kwargs={"digest_method": hashlib.sha256})
 
 
 @router.put(
@@ -59,7 +66,7 @@ async def _signer(settings: Settings, connection: Connection) -> URLSafeSerializ
 )
 async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse:
     """Take the file of contacts: UTF-8 `text/plain`, one JSON object a line; gzip or zstd if it says so."""
-    batch = await _batch_of(engine, token)
+    batch = await _batch_of(engine, await signer_of(request), token)
     encoding = _check_headers(request, engine.settings)
     async with _receiving(engine, batch, request) as target:
         size, digest = await _stream(request, target, engine.settings.max_file_bytes)
@@ -67,17 +74,16 @@ async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse
     return JSONResponse({"batchId": batch, "bytes": size, "sha256": digest})
 
 
-async def _batch_of(engine: Engine, token: str) -> str:
+async def _batch_of(engine: Engine, signer: URLSafeSerializer, token: str) -> str:
     """The batch that the token was signed for. Raises `Forbidden`, `Gone`, `Conflict`."""
-    async with engine.pool.connection() as connection:
-        signer = await _signer(engine.settings, connection)
-        try:
-            batch_id, expires = signer.loads(token)
-            # Base64 leaves bits unused: another last letter can mean the same. Only the URL as it was given counts.
-            if not hmac.compare_digest(str(signer.dumps([batch_id, expires])).encode(), token.encode()):
-                raise BadData(token)
-        except BadData:
-            raise Forbidden("The signature of this uploadUrl is wrong; use the URL exactly as it was given.") from None
+    try:
+        batch_id, expires = signer.loads(token)
+        # Base64 leaves bits unused: another last letter can mean the same. Only the URL as it was given counts.
+        if not hmac.compare_digest(str(signer.dumps([batch_id, expires])).encode(), token.encode()):
+            raise BadData(token)
+    except BadData:
+        raise Forbidden("The signature of this uploadUrl is wrong; use the URL exactly as it was given.") from None
+    async with single(engine.pool) as connection:
         batch = await batches.get(connection, batch_id)
     if engine.clock.now() >= datetime.fromtimestamp(expires, UTC):
         raise Gone("This uploadUrl has expired; POST to batchtrigger/v2 for a new one.")

@@ -15,7 +15,7 @@ from caravan.bench.system import JOURNEY, System, check_ledger, follow, send, up
 from caravan.store import sql
 from caravan.store.embedded import embedded
 
-_JOURNEY = f"""
+SPLIT_AND_WAIT = f"""
 journey: {JOURNEY}
 name: Bench
 steps:
@@ -29,6 +29,7 @@ steps:
   - id: rest
     wait: 1 day
 """
+WAITS = ("vip_rest", "rest")
 _WARM = 2_000
 _PIECE = 1 << 20
 YARDSTICK = "COPY of the rows that enter into one PostgreSQL table with a primary key, fsync on, until its commit"
@@ -43,7 +44,7 @@ def run(rows: int, repeats: int, say: Callable[[str], None]) -> Report:
         copied = write_copy(folder / "people.tsv", rows)
         assert copied == made.entered, "Both sides must have the same contacts."
         ledgers: list[dict[str, Any]] = []
-        with up(folder / "data", _JOURNEY) as system, embedded(folder / "yardstick", wait=True) as url:
+        with up(folder / "data", SPLIT_AND_WAIT) as system, embedded(folder / "yardstick", wait=True) as url:
             enter(system, warm, ledgers)
             theirs = partial(in_child, copy_rows, url, folder / "people.tsv", near=folder / "yardstick")
             pairs = in_turn(repeats, partial(enter, system, made, ledgers), theirs, say)
@@ -55,7 +56,7 @@ def enter(system: System, made: Made, ledgers: list[dict[str, Any]]) -> Run:
     with system.client() as client:
         with Meter(system.pid, system.folder) as meter:
             sent = send(client, made.path)
-            batch = follow(client, sent.batch, ("vip_rest", "rest"), made.entered)
+            batch = follow(client, sent.batch, WAITS, made.entered)
             end = time.time()
         check_ledger(batch["ledger"], made)
         ledgers.append(batch["ledger"])

@@ -26,9 +26,8 @@ from caravan.engine.publish import publish
 from caravan.engine.report import report
 from caravan.intake.expand import Encoding
 from caravan.settings import Settings, read_settings
-from caravan.store import batches
 from caravan.store.customers import add_customer
-from caravan.store.database import snapshot
+from caravan.store.database import single
 from caravan.store.embedded import embedded
 from caravan.store.migrate import migrate
 
@@ -120,9 +119,8 @@ def read_batch(settings: Settings, batch: str) -> Timed:
 
 
 async def _ledger(place: Place, batch: str) -> dict[str, Any]:
-    async with open_engine(place.settings) as (engine, _), snapshot(engine.pool) as connection:
-        found = await batches.of_customer(connection, place.customer, batch)
-        return asdict((await report(engine, connection, found)).ledger)
+    async with open_engine(place.settings) as (engine, _), single(engine.pool) as connection:
+        return asdict((await report(engine, connection, place.customer, batch)).ledger)
 
 
 def _theirs(place: Place, folder: Path, made: Made) -> Run:

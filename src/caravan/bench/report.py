@@ -42,30 +42,42 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """All of it. Times in seconds, sizes in bytes; `time_ratio` is our time divided by the yardstick's."""
         return {
-            "bench": self.bench,
-            "rows": self.rows,
-            "version": caravan.__version__,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": _machine(),
-            "yardstick": self.yardstick,
+            **circumstances(self.bench, self.rows, self.yardstick),
             "notes": self.notes,
             "findings": [_finding(each) for each in self.findings],
         }
 
     def show(self, console: Console) -> None:
         """Print it as a table."""
-        machine = _machine()
-        console.print(f"[bold]caravan bench {self.bench}[/], {self.rows:,} rows")
-        console.print(
-            f"on {machine['cores']} cores ({machine['processor']}); load of the last minute {machine['load']:.1f}",
-            highlight=False,
-        )
-        console.print(f"yardstick: {self.yardstick}")
+        show_circumstances(console, self.bench, self.rows, self.yardstick)
         for finding in self.findings:
             console.print(_table(finding))
             console.print(_verdict(finding))
         for note in self.notes:
             console.print(f"- {note}", highlight=False)
+
+
+def circumstances(bench: str, rows: int, yardstick: str) -> dict[str, Any]:
+    """What every benchmark tells about itself, for programs."""
+    return {
+        "bench": bench,
+        "rows": rows,
+        "version": caravan.__version__,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": _machine(),
+        "yardstick": yardstick,
+    }
+
+
+def show_circumstances(console: Console, bench: str, rows: int, yardstick: str) -> None:
+    """The same for people."""
+    machine = _machine()
+    console.print(f"[bold]caravan bench {bench}[/], {rows:,} rows")
+    console.print(
+        f"on {machine['cores']} cores ({machine['processor']}); load of the last minute {machine['load']:.1f}",
+        highlight=False,
+    )
+    console.print(f"yardstick: {yardstick}")
 
 
 def _machine() -> dict[str, Any]:

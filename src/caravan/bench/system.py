@@ -15,6 +15,7 @@ from typing import Any
 
 from caravan.bench.inputs import Made
 from caravan.client import Client
+from caravan.client.client import Started
 from caravan.errors import CaravanError, Unavailable
 
 JOURNEY = 4711
@@ -111,7 +112,11 @@ def _listen(process: "subprocess.Popen[str]", folder: Path) -> System:
 
 def send(client: Client, file: Path) -> Sent:
     """Upload a file into a new batch."""
-    started = client.open_upload(JOURNEY)
+    return upload(client, client.open_upload(JOURNEY), file)
+
+
+def upload(client: Client, started: Started, file: Path) -> Sent:
+    """Upload a file into a batch that awaits it."""
     assert started.upload_url is not None
     last_byte = [time.time()]
 

@@ -4,12 +4,12 @@ import json
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 if TYPE_CHECKING:
-    from caravan.bench.report import Report
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="All that was measured, as one JSON object.")]
 Repeats = Annotated[int, typer.Option(min=1, help="How often both sides run, in turn.")]
@@ -40,7 +40,7 @@ class MailSize(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     room = typer.Typer(help="Measure this machine: the product's own code beside a yardstick.", no_args_is_help=True)
-    for command in (intake, entry, wait, email, webhook):
+    for command in (intake, entry, api, wait, email, webhook):
         room.command()(command)
     app.add_typer(room, name="bench")
 
@@ -74,6 +74,21 @@ def entry(
     from caravan.bench import entry as bench
 
     _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+
+
+def api(
+    rows: Annotated[int, typer.Option(min=1, help="Rows in the file that is read meanwhile.")] = 10_000_000,
+    idle: Annotated[float, typer.Option(min=1, help="Seconds of calls before, with nothing else to do.")] = 20,
+    repeats: Repeats = 1,
+    as_json: Json = False,
+) -> None:
+    """50 calls a second while a file is uploaded and read: how long half and 99 % of them take; beside an idle system.
+
+    Example: caravan bench api --rows 10000000
+    """
+    from caravan.bench import api as bench
+
+    _tell(bench.run(rows, repeats, idle, _sayer(as_json)), as_json)
 
 
 def wait(
@@ -130,7 +145,15 @@ def _sayer(as_json: bool) -> Callable[[str], None]:
     return say
 
 
-def _tell(report: "Report", as_json: bool) -> None:
+class _Found(Protocol):
+    """What a benchmark found."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+    def show(self, console: "Console") -> None: ...
+
+
+def _tell(report: _Found, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.as_json(), ensure_ascii=False))
         return

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 
 import uvloop
 
@@ -33,7 +34,6 @@ def run_serve(settings: Settings, fd: int | None) -> None:
                 create_app(engine),
                 host=settings.host,
                 port=settings.port,
-                fd=fd,
                 log_level="warning",
                 access_log=False,  # it would hold the signatures of upload URLs
                 timeout_graceful_shutdown=5,
@@ -42,9 +42,16 @@ def run_serve(settings: Settings, fd: int | None) -> None:
             if fd is None:
                 print(f"Caravan's API listens at http://{settings.host}:{settings.port}", flush=True)
             async with on_watch(engine.pool, settings.folder):
-                await server.serve()
+                await server.serve(None if fd is None else [door(fd)])
 
     uvloop.run(serve())
+
+
+def door(fd: int) -> socket.socket:
+    """The socket that was handed down. Given only its number, uvicorn takes it for a Unix socket, without
+    TCP_NODELAY, and many an answer then waits 40 ms for the acknowledgement of its own first half.
+    """
+    return socket.socket(fileno=fd)
 
 
 def run_worker(settings: Settings, queues: str | None, concurrency: int | None) -> None:

@@ -127,9 +127,10 @@ async def hindrances_noted(engine: Engine, batch: str) -> AsyncIterator[None]:
         yield
     except Exception as error:
         reason = trouble.describe(error)
+        around = trouble.is_around(error)
         async with engine.pool.connection() as connection:
-            noted = await row(connection, _Q.set_hindrance, id=batch, hindrance=reason)
-        if trouble.is_around(error) or noted is None or noted["failures"] < trouble.SAME_FAILURES:
+            noted = await row(connection, _Q.set_hindrance, id=batch, hindrance=reason, around=around)
+        if around or noted is None or noted["failures"] < trouble.SAME_FAILURES:
             raise
         sentence = f"Reading failed {noted['failures']} times in the same way: {reason}"
         await fail(engine, batch, FileFailed(FileFailure.UNREADABLE, sentence))

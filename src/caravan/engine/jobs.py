@@ -32,6 +32,14 @@ class Jobs:
         """Take the batch's file out of the store's inbox."""
         await self._defer(connection, _job("collect", Lane.INTAKE, f"collect:{batch}", batch=batch))
 
+    async def span(self, connection: Connection, batch: str, number: int) -> None:
+        """Work on one span of the batch's file."""
+        await self._defer(connection, _job("span", Lane.SPANS, f"span:{batch}:{number}", batch=batch, number=number))
+
+    async def join(self, connection: Connection, batch: str) -> None:
+        """Bring the spans of the batch's file together."""
+        await self._defer(connection, _job("join", Lane.SPANS, f"join:{batch}", batch=batch))
+
     async def gather(self, connection: Connection, batch: str) -> None:
         """Gather the singles that wait into a cohort."""
         await self._defer(connection, _job("gather", Lane.ADVANCE, f"gather:{batch}", priority=10, batch=batch))

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from psycopg.rows import DictRow
+
 from caravan.engine.engine import Engine
 from caravan.engine.waiting import waiting_for
-from caravan.store import ledger
-from caravan.store.batches import Batch
+from caravan.store import batches
+from caravan.store.batches import Batch, read_batch
 from caravan.store.database import Connection
-from caravan.store.ledger import Ledger, StepCounts
+from caravan.store.ledger import Ledger, StepCounts, read_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,36 +21,23 @@ class Report:
     ledger: Ledger
 
 
-async def report(engine: Engine, connection: Connection, batch: Batch) -> Report:
-    """Report one batch."""
-    return (await reports(engine, connection, [batch]))[0]
+async def report(engine: Engine, connection: Connection, customer: int, batch: str) -> Report:
+    """Report a batch of this customer. Raises `NotFound`, also for another customer's."""
+    return await _report(engine, connection, await batches.shown(connection, customer, batch))
 
 
-async def reports(engine: Engine, connection: Connection, found: list[Batch]) -> list[Report]:
-    """Report several batches. On a snapshot, or with the batch locked: only then does a ledger that moves balance."""
-    ids = [batch.id for batch in found]
-    steps = await ledger.step_counts(connection, ids)
-    rejected = await ledger.rejected_counts(connection, ids)
-    now = engine.clock.now()
-    return [
-        Report(
-            batch,
-            await waiting_for(connection, batch, now),
-            Ledger(
-                lines=batch.lines,
-                blank=batch.blank,
-                entered=batch.entered,
-                rejected=rejected.get(batch.id, {}),
-                steps=await _in_order(engine, connection, batch, steps.get(batch.id, [])),
-            ),
-        )
-        for batch in found
-    ]
+async def reports(
+    engine: Engine, connection: Connection, customer: int, limit: int, before: str | None
+) -> list[Report]:
+    """Report a page of a customer's batches, newest first."""
+    found = await batches.page(connection, customer, limit, before)
+    return [await _report(engine, connection, each) for each in found]
 
 
-async def _in_order(engine: Engine, connection: Connection, batch: Batch, counts: list[StepCounts]) -> list[StepCounts]:
-    if batch.version is None:
-        return counts
-    journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
-    known = {each.step: each for each in counts}
-    return [known.get(step.id, StepCounts(step.id)) for step in journey.steps]
+async def _report(engine: Engine, connection: Connection, found: DictRow) -> Report:
+    batch, ledger = read_batch(found), read_ledger(found)
+    if batch.version is not None:
+        journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
+        known = {each.step: each for each in ledger.steps}
+        ledger.steps = [known.get(step.id, StepCounts(step.id)) for step in journey.steps]
+    return Report(batch, waiting_for(batch, found, engine.clock.now()), ledger)

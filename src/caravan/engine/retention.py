@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from caravan.engine.engine import Engine
 from caravan.errors import Conflict
-from caravan.store import batches, sql
+from caravan.store import batches, spans, sql
 from caravan.store.batches import Batch
 from caravan.store.database import Connection, row, rows
 
@@ -31,6 +31,7 @@ async def _forget(engine: Engine, connection: Connection, batch_id: str) -> Batc
             raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
         # Before the commit: if it fails, the rows still name what may be gone, and forgetting again is harmless.
         await asyncio.to_thread(engine.files.delete_folder, batch.folder)
+        await spans.delete_of_batch(connection, batch.id)
         await connection.execute(_LEDGER.delete_journal, {"batch": batch.id})
         await connection.execute(_COHORTS.delete_of_batch, {"batch": batch.id})
         await connection.execute(_BATCHES.set_forgotten, {"id": batch.id, "now": engine.clock.now()})

@@ -50,7 +50,6 @@ async def open_upload(
     engine: Engine, connection: Connection, customer: int, journey: int, *, freeze_waits: bool = False
 ) -> Batch:
     """A batch that waits for its file. Raises `NotFound` for a journey that is not published."""
-    await journeys.latest(connection, customer, journey)
     now = engine.clock.now()
     return await batches.add(
         connection,
@@ -67,7 +66,6 @@ async def open_download(
     engine: Engine, connection: Connection, customer: int, journey: int, url: str, *, freeze_waits: bool = False
 ) -> Batch:
     """A batch whose file is fetched at once. Raises `NotFound` for a journey that is not published."""
-    await journeys.latest(connection, customer, journey)
     batch = await batches.add(
         connection,
         customer,

@@ -6,7 +6,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
-from caravan.engine import direct, reading, singles, start, trouble, upkeep
+from caravan.engine import direct, reading, singles, spans, start, trouble, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
@@ -35,6 +35,16 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     async def read(batch: str) -> None:
         async with hindrances_noted(engine, batch):
             await reading.read(engine, batch, tools.stopping)
+
+    @app.task(name="span", retry=patience)
+    async def span(batch: str, number: int) -> None:
+        async with hindrances_noted(engine, batch):
+            await spans.take(engine, batch, number, tools.stopping)
+
+    @app.task(name="join", retry=patience)
+    async def join(batch: str) -> None:
+        async with hindrances_noted(engine, batch):
+            await spans.join(engine, batch, tools.stopping)
 
     @app.task(name="fetch", retry=patience)
     async def fetch(batch: str) -> None:

@@ -4,15 +4,11 @@ from datetime import datetime
 
 from psycopg.rows import DictRow
 
-from caravan.store import sql
 from caravan.store.batches import Batch, BatchState, Source
-from caravan.store.database import Connection, row
-
-_Q = sql.load("caravan.store", "cohorts.sql")
 
 
-async def waiting_for(connection: Connection, batch: Batch, now: datetime) -> str | None:
-    """What the batch waits for; None while it moves and after it has ended."""
+def waiting_for(batch: Batch, found: DictRow, now: datetime) -> str | None:
+    """What the batch waits for, by its row of the query `shown`; None while it moves and after it has ended."""
     if batch.ended:
         return None
     if batch.paused_at is not None:
@@ -24,19 +20,20 @@ async def waiting_for(connection: Connection, batch: Batch, now: datetime) -> st
     if batch.state == BatchState.RECEIVING:
         return "the rest of the download" if batch.source == Source.DOWNLOAD else "the rest of the upload"
     if batch.state == BatchState.RUNNING:
-        return _cohort(await row(connection, _Q.next_due, batches=[batch.id]), now)
+        return _cohort(found, now)
     return None
 
 
-def _cohort(next_due: DictRow | None, now: datetime) -> str | None:
-    if next_due is None or next_due["holder"] is not None:
+def _cohort(found: DictRow, now: datetime) -> str | None:
+    if found["next_step"] is None or found["next_holder"] is not None:
         return None
-    who = f"{next_due['contacts']:,} contacts at {next_due['step']}"
-    if next_due["stuck_at"] is not None:
-        return f"a retry by command: {who} are stuck since {_time(next_due['stuck_at'])}: {next_due['reason']}"
-    if next_due["reason"] is not None:
-        return f"the next attempt for {who}, {_time(next_due['due_at'])}: {next_due['reason']}"
-    return f"the time of {who}, {_time(next_due['due_at'])}" if next_due["due_at"] > now else None
+    who = f"{found['next_contacts']:,} contacts at {found['next_step']}"
+    due, reason = found["next_due_at"], found["next_reason"]
+    if found["next_stuck_at"] is not None:
+        return f"a retry by command: {who} are stuck since {_time(found['next_stuck_at'])}: {reason}"
+    if reason is not None:
+        return f"the next attempt for {who}, {_time(due)}: {reason}"
+    return f"the time of {who}, {_time(due)}" if due > now else None
 
 
 def _time(moment: datetime) -> str:

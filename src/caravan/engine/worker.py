@@ -19,7 +19,14 @@ from caravan.steps.move import Lane, Pacing, Tools
 from caravan.store.database import Pool
 
 #: Jobs of a lane that one worker runs at once; each chore has a place, so that none waits for a slow store's.
-CONCURRENCY: Mapping[str, int] = {Lane.FETCH: 8, Lane.INTAKE: 1, Lane.ADVANCE: 2, Lane.DELIVER: 4, UPKEEP: 3}
+CONCURRENCY: Mapping[str, int] = {
+    Lane.FETCH: 8,
+    Lane.INTAKE: 1,
+    Lane.SPANS: 1,
+    Lane.ADVANCE: 2,
+    Lane.DELIVER: 4,
+    UPKEEP: 3,
+}
 _POLL = 0.5  # seconds between two looks for jobs that fell due
 _DAY = 24 * 3600.0
 _log = logging.getLogger(__name__)

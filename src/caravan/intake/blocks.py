@@ -20,9 +20,14 @@ class Block:
     """
 
     first_line: int  # 1-based
-    offset: int  # of `data` in the file
-    data: bytes
+    offset: int  # of `data` in the whole file
+    data: memoryview
     ends: NDArray[np.int64]
+
+    @property
+    def last_line(self) -> int:
+        """The number of the last line."""
+        return self.first_line + len(self.ends) - 1
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -32,7 +37,7 @@ class Block:
     def line(self, index: int) -> bytes:
         """The bytes of one line (0 is the block's first) without its newline."""
         start = int(self.ends[index - 1]) + 1 if index else 0
-        return self.data[start : int(self.ends[index])]
+        return bytes(self.data[start : int(self.ends[index])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +49,63 @@ class Size:
     row_bytes: int  # a line that is longer may be cut to `row_bytes` + 1 bytes
 
 
-def line_ends(data: bytes, ended: bool = True) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Whole lines that follow each other, as bytes `start` to `stop` of a local file."""
+
+    path: Path
+    start: int
+    stop: int
+    offset: int  # in the whole file of the byte at `start`, should `path` be only a piece of that
+    first_line: int
+
+
+def line_ends(data: memoryview | bytes, ended: bool = True) -> NDArray[np.int64]:
     """Where the lines in `data` end; if nothing follows, the last one may lack its newline."""
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
-    return np.append(ends, len(data)) if ended and data and not data.endswith(b"\n") else ends
+    return np.append(ends, len(data)) if ended and len(data) and data[-1] != NEWLINE else ends
 
 
-def read_blocks(path: Path, size: Size) -> Iterator[Block]:
-    """All lines of a file, in order. Nothing behind the last newline is no line; an empty file has none."""
-    with path.open("rb") as file:
-        yield from _Cutter(file, size).blocks()
+def read_blocks(stretch: Stretch, size: Size) -> Iterator[Block]:
+    """All lines of a stretch, in order. Nothing behind the last newline is no line; no bytes are no lines."""
+    with stretch.path.open("rb", buffering=0) as file:
+        file.seek(stretch.start)
+        yield from _Cutter(file, stretch, size).blocks()
 
 
 class _Cutter:
-    """Reads ahead just far enough that most blocks are full and little is read or searched twice."""
+    """Reads ahead just far enough that most blocks are full and little is read or searched twice.
 
-    def __init__(self, file: BinaryIO, size: Size) -> None:
+    Blocks are views of what was read: a copy of each costs more than finding its lines.
+    """
+
+    def __init__(self, file: BinaryIO, stretch: Stretch, size: Size) -> None:
         self._file = file
         self._size = size
         self._most = max(size.bytes, size.row_bytes + 2)
         self._least = self._want = min(self._most, FIRST_READ)
-        self._line, self._offset = 1, 0
+        self._line, self._offset = stretch.first_line, stretch.offset
+        self._left = stretch.stop - stretch.start
 
     def blocks(self) -> Iterator[Block]:
-        rest, ended = b"", False
+        rest, ended = memoryview(b""), False
         while not ended:
-            more = self._file.read(max(self._want - len(rest), self._least))
-            ended = not more
-            rest = yield from self._cut(rest + more, ended)
+            data = self._read(rest, max(self._want - len(rest), self._least))
+            ended = len(data) == len(rest)
+            rest = yield from self._cut(data, ended)
 
-    def _cut(self, data: bytes, ended: bool) -> Generator[Block, None, bytes]:
+    def _read(self, head: memoryview, most: int) -> memoryview:
+        """`head` and up to `most` bytes that follow it in the file; only `head` if there are none."""
+        most = min(most, self._left)
+        data = np.empty(len(head) + most, np.uint8).data  # not zeroed, unlike a bytearray
+        data[: len(head)] = head
+        position = len(head)
+        while position < len(data) and (got := self._file.readinto(data[position:])):  # type: ignore[attr-defined]
+            position += got
+        self._left -= position - len(head)
+        return data[:position]
+
+    def _cut(self, data: memoryview, ended: bool) -> Generator[Block, None, memoryview]:
         ends = line_ends(data, ended)
         full = len(data) >= self._most
         position = index = 0
@@ -86,7 +118,7 @@ class _Cutter:
         rest = data[position:]
         return (yield from self._skip(rest)) if full and not position else rest
 
-    def _block(self, data: bytes, ends: NDArray[np.int64]) -> Block:
+    def _block(self, data: memoryview, ends: NDArray[np.int64]) -> Block:
         block = Block(self._line, self._offset, data, ends)
         self._line += len(ends)
         self._offset += len(data)
@@ -96,15 +128,15 @@ class _Cutter:
         expected = (read * self._size.lines) // lines if lines else 2 * read
         self._want = min(self._most, max(self._least, expected + expected // 32))
 
-    def _skip(self, head: bytes) -> Generator[Block, None, bytes]:
+    def _skip(self, head: memoryview) -> Generator[Block, None, memoryview]:
         """One line that no block can hold: a block of its beginning; what follows it comes back."""
         start = self._offset
-        kept = head[: self._size.row_bytes + 1]
-        yield self._block(kept + b"\n", np.array([len(kept)]))
+        kept = bytes(head[: self._size.row_bytes + 1])
+        yield self._block(memoryview(kept + b"\n"), np.array([len(kept)]))
         passed, more = len(head), head
-        while (found := more.find(b"\n")) < 0 and more:
-            more = self._file.read(self._most)
+        while not len(found := line_ends(more, ended=False)) and len(more):
+            more = self._read(memoryview(b""), self._most)
             passed += len(more)
-        rest = more[found + 1 :] if found >= 0 else b""
+        rest = more[int(found[0]) + 1 :] if len(found) else memoryview(b"")
         self._offset = start + passed - len(rest)
         return rest

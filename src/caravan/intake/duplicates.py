@@ -1,10 +1,10 @@
 """Contacts with the same id in one file: the first line counts, the later ones become rejects.
 
-Reading appends a hash of each id to a side file. Sorting the hashes tells which occur twice, in passes that bound
-the memory; if none does, which is the rule, the contacts themselves aren't touched again.
+While blocks are read, a contact whose hash was there before is set aside as a suspect, so that parts are written
+without it. In the end the ids themselves tell which suspects lost; another that only shares a hash comes back.
 """
 
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -14,71 +14,94 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caravan.intake.blocks import Block
-from caravan.intake.rejects import REJECT_SCHEMA, RejectCode, shown
+from caravan.intake.rejects import REJECT_SCHEMA, SHOWN, RejectCode
+from caravan.intake.seen import Hashes
+from caravan.intake.template import slices
 from caravan.store import sql
 
-PASS = 1 << 24  # hashes that are sorted at a time: 128 MiB
+SUSPECT_SCHEMA = pa.schema(
+    [
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("row", pa.string(), nullable=False),
+    ]
+)
+LOSER_SCHEMA = pa.schema([("line", pa.int64()), ("id", pa.string()), ("first", pa.int64())])
+
+QUERIES = sql.load("caravan.intake", "duplicates.sql")
 
 
-class Losers:
-    """The contacts whose id was on an earlier line, in a database of its own that may spill to disk."""
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """The hashes of a block's contacts: each that occurs, ascending, and the first contact that has it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._queries = sql.load("caravan.intake", "duplicates.sql")
+    hashes: Hashes
+    firsts: NDArray[np.int64]  # indices of contacts
+    size: int  # contacts
 
-    def find(self, hashes: Path, parts: list[Path], tick: Callable[[], None], most: int = PASS) -> int:
-        """Finds all in `parts`, whose ids have the given hashes in any order; how many there are."""
-        self._connection.execute(self._queries.create)
-        for repeated in _repeated(hashes, most):
-            tick()
-            if len(repeated):
-                self._connection.register("repeated", pa.table({"hash": repeated}))
-                self._connection.execute(self._queries.find, {"parts": [str(each) for each in parts]})
-                self._connection.unregister("repeated")
-        self._connection.execute(self._queries.arrange)
-        return int(self._connection.sql(self._queries.count).fetchall()[0][0])
+    @classmethod
+    def of(cls, hashes: Hashes) -> "Grouped":
+        """The hashes of contacts in their order."""
+        order = np.argsort(hashes)
+        ascending = hashes[order]
+        starts = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1])[: len(hashes)])
+        firsts = np.minimum.reduceat(order, starts) if len(starts) else order
+        return cls(ascending[starts], firsts, len(hashes))
 
-    def between(self, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of the losers on these lines: their lines, in order, and the lines that count instead."""
-        bounds = {"first": first, "last": last}
-        found = self._connection.sql(self._queries.between_lines, params=bounds).to_arrow_table()
-        return found["line"].to_numpy(), found["first"].to_numpy()
+    def repeated(self, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which contacts have a hash that an earlier one has; `known` are the hashes of earlier blocks."""
+        mask = np.ones(self.size, np.bool_)
+        mask[self.firsts[~known]] = False
+        return mask
 
 
-def without(contacts: pa.Table, lines: NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
-    """The contacts that stay, and those that stood on `lines`."""
-    lost = np.isin(contacts["line"].to_numpy(), lines, assume_unique=True)
-    return contacts.filter(pa.array(~lost)), contacts.filter(pa.array(lost))
+def to_suspects(contacts: pa.Table, block: Block) -> pa.Table:
+    """Contacts of a block with what their rejects would show, as `SUSPECT_SCHEMA`."""
+    offsets, rows = places(contacts["line"].to_numpy(), block)
+    return pa.table([contacts["line"], contacts["id"], offsets, rows], schema=SUSPECT_SCHEMA)
 
 
-def to_rejects(lost: pa.Table, firsts: NDArray[np.int64], block: Block) -> pa.Table:
-    """The rejects for contacts of a block that lost to those on the lines `firsts`."""
-    index = lost["line"].to_numpy() - block.first_line
-    start, end = block.starts[index], block.ends[index]
-    first = pa.array(firsts).cast(pa.string())
-    message = pc.binary_join_element_wise("The id '", lost["id"], "' was already on line ", first, ".", "")
-    code = pa.repeat(pa.scalar(RejectCode.DUPLICATE.value), len(index))
-    rows = pa.array([shown(block.data[a:b]) for a, b in zip(start.tolist(), end.tolist(), strict=True)], pa.string())
-    return pa.table([lost["line"], pa.array(start + block.offset), code, message, rows], schema=REJECT_SCHEMA)
+def places(lines: NDArray[np.int64], block: Block) -> tuple[pa.Array, pa.Array]:
+    """Offsets in the file and beginnings of some lines of a block, which are UTF-8."""
+    index = lines - block.first_line
+    start = block.starts[index]
+    (rows,) = slices(block.data, (start, block.ends[index]))
+    return pa.array(start + block.offset), pc.utf8_slice_codeunits(rows, 0, SHOWN)
 
 
-def _repeated(hashes: Path, most: int) -> Iterator[NDArray[np.uint64]]:
-    """The hashes that occur more than once, in one piece for each pass."""
-    count = hashes.stat().st_size // 8
-    bits = max(0, (-(-count // most) - 1).bit_length())
-    for number in range(1 << bits):
-        some = _with_top_bits(hashes, number, bits, most)
-        some.sort()
-        again = some[1:][some[1:] == some[:-1]]
-        yield again[np.append(True, again[1:] != again[:-1])] if len(again) else again
+def decide(connection: duckdb.DuckDBPyConnection, suspects: Path, parts: list[Path], target: Path) -> None:
+    """Writes which suspects have an id that is on an earlier line, as `LOSER_SCHEMA`, ordered by line.
+
+    All other contacts are in the parts.
+    """
+    files = {"suspects": str(suspects), "parts": [str(each) for each in parts], "target": str(target)}
+    connection.execute(QUERIES.decide, files)
 
 
-def _with_top_bits(hashes: Path, number: int, bits: int, most: int) -> NDArray[np.uint64]:
-    if not bits:
-        return np.fromfile(hashes, np.uint64)
-    found = []
-    with hashes.open("rb") as file:
-        while len(piece := np.fromfile(file, np.uint64, most // 4)):
-            found.append(piece[piece >> np.uint64(64 - bits) == number])
-    return np.concatenate(found)
+def to_rejects(losers: pa.Table, offsets: pa.Array, rows: pa.Array) -> pa.Table:
+    """The rejects for losers, whose lines begin at `offsets` with `rows`."""
+    begun = pc.binary_join_element_wise("The id '", losers["id"], "' was already on line ", "")
+    code = pa.repeat(pa.scalar(RejectCode.DUPLICATE.value), len(losers))
+    return pa.table([losers["line"], offsets, code, _end(begun, losers["first"]), rows], schema=REJECT_SCHEMA)
+
+
+def _end(begun: pa.ChunkedArray, first: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(begun, first.cast(pa.string()), ".", "")
+
+
+_MESSAGE = r"^(?P<begun>(?s:The id '.*' was already on line ))(?P<first>[0-9]+)\.$"
+
+
+def name_the_first(rejects: pa.Table, losers: pa.Table) -> pa.Table:
+    """Rejects as they are, only that those which name a loser's line name the one that it lost to.
+
+    So a third contact names the first, when the second was the first in its own span. `losers` are ordered by line.
+    """
+    named = pc.extract_regex(rejects["message"], _MESSAGE)
+    lines = pc.struct_field(named, "first").cast(pa.int64()).fill_null(0).to_numpy()
+    places = np.minimum(np.searchsorted(losers["line"].to_numpy(), lines), len(losers) - 1)
+    message = _end(pc.struct_field(named, "begun"), losers["first"].take(pa.array(places)))
+    lost = pa.array(losers["line"].to_numpy()[places] == lines)
+    column = rejects.schema.get_field_index("message")
+    return rejects.set_column(column, REJECT_SCHEMA.field(column), pc.if_else(lost, message, rejects["message"]))

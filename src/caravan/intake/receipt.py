@@ -6,17 +6,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from caravan.errors import FileFailed
+from caravan.intake.parts import Part
 from caravan.intake.rejects import RejectCode
 
 EXAMPLES = 5  # line numbers that are shown for each code
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One cohort: a Parquet file with line BIGINT, id VARCHAR and properties VARCHAR (the text of a JSON object)."""
-
-    path: Path
-    size: int  # contacts
 
 
 @dataclass(frozen=True, slots=True)

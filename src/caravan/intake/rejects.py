@@ -1,11 +1,13 @@
 """Rejects: the rows that were refused, each with its place, its reason and its beginning."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SHOWN = 200  # characters of a refused row that are kept
@@ -51,38 +53,39 @@ def shown(row: bytes) -> str:
     return row[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
 
 
-def to_table(rejects: list[Reject]) -> pa.Table:
-    """The rejects as a table of `REJECT_SCHEMA`."""
-    return pa.table(
-        {name: [getattr(each, name) for each in rejects] for name in REJECT_SCHEMA.names},
-        schema=REJECT_SCHEMA,
-    )
+def count_codes(rejects: pa.Table) -> Counter[RejectCode]:
+    """How many rejects of a table have each code."""
+    counts = pc.value_counts(rejects["code"]).to_pylist()
+    return Counter({RejectCode(each["values"]): each["counts"] for each in counts})
 
 
-class RejectFile:
-    """A file of rejects that grows by one Parquet row group a block; no file exists before the first reject."""
+class TableFile:
+    """A Parquet file that grows by one row group a table; no file exists before the first row."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.groups = 0
+    def __init__(self, path: Path, schema: pa.Schema, compression: str = "zstd") -> None:
+        self._path, self._schema, self._compression = path, schema, compression
         self._writer: pq.ParquetWriter | None = None
 
-    def append(self, rejects: pa.Table) -> int | None:
-        """Writes rejects that all come after the ones before; the number of their row group, None for none."""
-        if not rejects.num_rows:
-            return None
+    def append(self, rows: pa.Table) -> None:
+        """Writes rows, if there are any."""
+        if not rows.num_rows:
+            return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.path, REJECT_SCHEMA, compression="zstd")
-        self._writer.write_table(rejects, row_group_size=rejects.num_rows)
-        self.groups += 1
-        return self.groups - 1
+            self._writer = pq.ParquetWriter(
+                self._path,
+                self._schema,
+                compression=self._compression,
+                use_dictionary=["code"],
+                write_statistics=["line"],
+            )
+        self._writer.write_table(rows, row_group_size=rows.num_rows)
 
     def close(self) -> Path | None:
-        """Completes the file; its path, or None when there was no reject."""
+        """Completes the file; its path, or None when there was no row."""
         if self._writer is None:
             return None
         self._writer.close()
-        return self.path
+        return self._path
 
 
 def read_rejects(path: Path, after_line: int = 0) -> Iterator[Reject]:

@@ -8,24 +8,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caravan.intake import strict
-from caravan.intake.blocks import Block, line_ends
+from caravan.intake.blocks import Block
 from caravan.intake.parse import parse
-from caravan.intake.rejects import Reject, shown
+from caravan.intake.parts import PART_SCHEMA
+from caravan.intake.rejects import REJECT_SCHEMA, shown
 from caravan.intake.template import Matches, Template, learn
-from caravan.intake.utf8 import not_utf8
+from caravan.intake.utf8 import broken_texts
 
 BOM = b"\xef\xbb\xbf"
 SAMPLE = 200  # rows from which a template is learned
-CHECKED = 32  # lines that are decoded together to find those that are not UTF-8
+FEW = 1000  # rows that are read strictly sooner than DuckDB has made its plan
 POOR = 0.75  # share of rows below which a template isn't worth keeping
-
-PART_SCHEMA = pa.schema(
-    [
-        pa.field("line", pa.int64(), nullable=False),
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("properties", pa.string(), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +26,7 @@ class Sifted:
     """What a block gave: every line of it is blank, a contact or a reject."""
 
     contacts: pa.Table  # PART_SCHEMA, ordered by line
-    rejects: list[Reject]  # ordered by line
+    rejects: pa.Table  # REJECT_SCHEMA, ordered by line
     blank: int
 
 
@@ -47,18 +40,16 @@ class Sieve:
 
     def sift(self, block: Block, connection: duckdb.DuckDBPyConnection) -> Sifted:
         """Reads all lines of a block; `connection` is the calling thread's own."""
-        rows = _Rows(block)
-        left, found = self._by_template(rows, rows.plain(self._row_bytes))
-        if len(left):
-            parsed = parse(connection, rows.take(left))
-            found.append(Matches(left[parsed.rows], parsed.ids, parsed.properties))
-            left = np.delete(left, parsed.rows)
-        strictly = np.union1d(left, rows.odd(self._row_bytes))
-        matches, rejects, blank = self._strictly(rows, strictly)
+        rows = _Rows(block, self._row_bytes)
+        left, found = self._by_template(rows)
+        if len(left) > FEW:
+            left = self._by_parser(rows, left, connection, found)
+        matches, rejects, blank = self._strictly(rows, np.union1d(left, rows.too_long))
         return Sifted(_in_order([*found, matches], block.first_line), rejects, blank + rows.blank)
 
-    def _by_template(self, rows: "_Rows", left: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Matches]]:
+    def _by_template(self, rows: "_Rows") -> tuple[NDArray[np.int64], list[Matches]]:
         """The rows that are left, and the matches."""
+        left = rows.plain
         found: list[Matches] = []
         enough = (1 - POOR) * len(left)
         if self._template:
@@ -74,105 +65,108 @@ class Sieve:
         found.append(rows.match(template, left))
         return np.setdiff1d(left, found[-1].rows, assume_unique=True)
 
+    def _by_parser(
+        self, rows: "_Rows", left: NDArray[np.int64], connection: duckdb.DuckDBPyConnection, found: list[Matches]
+    ) -> NDArray[np.int64]:
+        texts = rows.take(left)
+        readable = np.delete(np.arange(len(left)), broken_texts(texts))
+        parsed = parse(connection, texts.take(pa.array(readable)))
+        places = readable[parsed.rows]
+        found.append(Matches(left[places], parsed.ids, parsed.properties))
+        return np.delete(left, places)
+
     def _learn(self, rows: "_Rows", among: NDArray[np.int64]) -> Template | None:
         sample = [rows.line(each) for each in among[:: max(1, len(among) // SAMPLE)].tolist()]
         verdicts = [(line, strict.classify(line, self._row_bytes)) for line in sample]
         return learn([(line, row) for line, row in verdicts if isinstance(row, strict.Accepted)])
 
-    def _strictly(self, rows: "_Rows", which: NDArray[np.int64]) -> tuple[Matches, list[Reject], int]:
+    def _strictly(self, rows: "_Rows", which: NDArray[np.int64]) -> tuple[Matches, pa.Table, int]:
+        """Contacts, rejects and the number of blank lines."""
         accepted: list[tuple[int, strict.Accepted]] = []
-        rejects: list[Reject] = []
+        refused: list[tuple[int, strict.Refused]] = []
         for index in which.tolist():
-            line = rows.line(index)
-            match strict.classify(line, self._row_bytes):
+            match strict.classify(rows.line(index), self._row_bytes):
                 case strict.Accepted() as row:
                     accepted.append((index, row))
-                case strict.Refused(code, message):
-                    rejects.append(Reject(*rows.place(index), code, message, shown(line)))
+                case strict.Refused() as refusal:
+                    refused.append((index, refusal))
         matches = Matches(
             np.array([index for index, _ in accepted], np.int64),
             pa.array([row.id for _, row in accepted], pa.string()),
             pa.array([row.properties for _, row in accepted], pa.string()),
         )
-        return matches, rejects, len(which) - len(accepted) - len(rejects)
+        return matches, _to_rejects(rows, refused), len(which) - len(accepted) - len(refused)
+
+
+def _to_rejects(rows: "_Rows", refused: list[tuple[int, strict.Refused]]) -> pa.Table:
+    # Column by column, because an object for each reject would cost as much as finding out why it is one.
+    lines, offsets = rows.places(np.array([index for index, _ in refused], np.int64))
+    columns = [
+        lines,
+        offsets,
+        pa.array([refusal.code for _, refusal in refused], pa.string()),
+        pa.array([refusal.message for _, refusal in refused], pa.string()),
+        pa.array([shown(rows.line(index)) for index, _ in refused], pa.string()),
+    ]
+    return pa.table(columns, schema=REJECT_SCHEMA)
 
 
 class _Rows:
-    """The lines of a block, as bytes, as positions and as an Arrow array that shares the block's memory."""
+    """The lines of a block, as bytes, as positions and as an Arrow array that shares the block's memory.
 
-    def __init__(self, block: Block) -> None:
+    What isn't UTF-8 is in that array too: matching a pattern does no harm to it, and what matched is looked at then.
+    """
+
+    def __init__(self, block: Block, row_bytes: int) -> None:
         self._block = block
         self._starts, self._ends = block.starts, block.ends
-        if block.first_line == 1 and block.data.startswith(BOM):
+        if block.first_line == 1 and block.data[: len(BOM)] == BOM:
             self._starts[0] = len(BOM)
         offsets = np.append(self._starts, len(block.data)).astype(np.int32)
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(block.data)]
-        self._binary = pa.Array.from_buffers(pa.binary(), len(self._starts), buffers)
-        self._strings = pa.Array.from_buffers(pa.string(), len(self._starts), buffers)
-        self._lengths = self._ends - self._starts
-        self._empty = self._lengths == 0
-        single = np.flatnonzero(self._lengths == 1)
-        self._empty[single] = np.frombuffer(block.data, np.uint8)[self._starts[single]] == ord("\r")
-        self._utf8 = self._are_utf8()
-
-    @property
-    def blank(self) -> int:
-        """Lines that are blank at first sight; those with white space are for the strict reading."""
-        return int(np.count_nonzero(self._empty))
-
-    def plain(self, row_bytes: int) -> NDArray[np.int64]:
-        """The lines that the fast readings can look at."""
-        return np.flatnonzero(~self._empty & self._utf8 & (self._lengths <= row_bytes))
-
-    def odd(self, row_bytes: int) -> NDArray[np.int64]:
-        """The lines that are neither blank nor plain."""
-        return np.flatnonzero(~self._empty & ~(self._utf8 & (self._lengths <= row_bytes)))
+        buffers = [pa.py_buffer(offsets), pa.py_buffer(block.data)]
+        self._strings = pa.StringArray.from_buffers(len(self._starts), *buffers)
+        lengths = self._ends - self._starts
+        empty = lengths == 0
+        single = np.flatnonzero(lengths == 1)
+        empty[single] = np.frombuffer(block.data, np.uint8)[self._starts[single]] == ord("\r")
+        long = lengths > row_bytes
+        self.blank = int(np.count_nonzero(empty))  # at first sight; white space is for the strict reading
+        self.plain = np.flatnonzero(~(empty | long))  # what the fast readings can look at
+        self.too_long = np.flatnonzero(long)
 
     def line(self, index: int) -> bytes:
         """One line without newline and, where it is the file's first, without the byte order mark."""
-        return self._block.data[int(self._starts[index]) : int(self._ends[index])]
+        return bytes(self._block.data[int(self._starts[index]) : int(self._ends[index])])
 
-    def place(self, index: int) -> tuple[int, int]:
-        """Line number and byte offset in the file."""
-        start = int(self._ends[index - 1]) + 1 if index else 0
-        return self._block.first_line + index, self._block.offset + start
+    def places(self, which: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Line numbers and byte offsets in the file."""
+        return which + self._block.first_line, self._block.starts[which] + self._block.offset
 
     def take(self, which: NDArray[np.int64]) -> pa.StringArray:
-        """Some of the lines, which must be UTF-8, with their newlines."""
-        return self._strings if len(which) == len(self._strings) else self._strings.take(pa.array(which))
+        """Copies of some lines, with their newlines."""
+        return self._strings.take(pa.array(which))
 
     def match(self, template: Template, which: NDArray[np.int64]) -> Matches:
         """Those lines of `which` that fit the template."""
-        found = template.match(self._block.data, self.take(which), self._starts[which], self._ends[which])
-        return Matches(which[found.rows], found.ids, found.properties)
-
-    def _are_utf8(self) -> NDArray[np.bool_]:
-        good = np.ones(len(self._starts), np.bool_)
-        try:
-            self._binary.cast(pa.string())
-        except pa.ArrowInvalid:
-            good[self._not_utf8()] = False
-        return good
-
-    def _not_utf8(self) -> NDArray[np.int64]:
-        """The lines that aren't UTF-8. Decoding some lines is quick, so only where that fails each is looked at."""
-        suspects, pieces = [], []
-        for first in range(0, len(self._starts), CHECKED):
-            last = min(first + CHECKED, len(self._starts)) - 1
-            piece = self._block.data[int(self._starts[first]) : int(self._ends[last]) + 1]
-            if not _is_utf8(piece):
-                suspects.append(np.arange(first, last + 1))
-                pieces.append(piece)
-        found = b"".join(pieces)
-        return np.concatenate(suspects)[np.searchsorted(line_ends(found), not_utf8(found))]
+        wanted = np.zeros(len(self._starts), np.bool_)
+        wanted[which] = True
+        # Passing over some lines for nothing costs less than a copy of the others.
+        if 2 * len(which) > len(wanted):
+            found = template.match(self._block.data, self._strings, self._starts, self._ends, wanted)
+        else:
+            starts, ends = self._starts[which], self._ends[which]
+            found = template.match(self._block.data, self.take(which), starts, ends, wanted[which])
+            found = Matches(which[found.rows], found.ids, found.properties)
+        return _readable(found)
 
 
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _readable(found: Matches) -> Matches:
+    """Only matches whose properties are UTF-8: RE2 lets surrogates and overlong forms pass. The ids are ASCII, and what
+    surrounds both is as in the rows that the template was learned from."""
+    if not len(broken := broken_texts(found.properties)):
+        return found
+    rest = np.delete(np.arange(len(found.rows)), broken)
+    return Matches(found.rows[rest], found.ids.take(pa.array(rest)), found.properties.take(pa.array(rest)))
 
 
 def _in_order(found: list[Matches], first_line: int) -> pa.Table:

@@ -63,7 +63,6 @@ class _Refusal(Exception):
     """A row can't be used."""
 
     def __init__(self, code: RejectCode, message: str) -> None:
-        super().__init__(message)
         self.code, self.message = code, message
 
 

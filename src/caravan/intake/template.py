@@ -71,10 +71,18 @@ class Template:
         before, between, after = (_quote(each) for each in (around.before, around.between, around.after))
         self._pattern = f"^{before}{an_id}{between}{properties}{after}\r?\n?$"
 
-    def match(self, data: bytes, rows: pa.StringArray, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Matches:
-        """Which `rows` have this shape; row i lies in `data` from starts[i] to ends[i], where a newline may follow."""
+    def match(
+        self,
+        data: memoryview,
+        rows: pa.StringArray,
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        wanted: NDArray[np.bool_],
+    ) -> Matches:
+        """Which of the `wanted` rows have this shape; row i lies in `data` from starts[i] to ends[i], where a newline
+        may follow. What RE2 took may still be something else than UTF-8."""
         fits = pc.match_substring_regex(rows, self._pattern).to_numpy(zero_copy_only=False)
-        found = np.flatnonzero(fits)
+        found = np.flatnonzero(fits & wanted)
         # The id holds no quote and no comma where it is a number: the first hit is the one that the pattern took.
         between = pc.find_substring(rows, self._around.between).to_numpy()[found].astype(np.int64)
         id_start = starts[found] + len(self._around.before)
@@ -82,16 +90,20 @@ class Template:
         start, end = id_end + len(self._around.between), ends[found]
         end = end - (np.frombuffer(data, np.uint8)[end - 1] == ord("\r")) - len(self._around.after)
         short = np.flatnonzero(id_end - id_start <= ID_LENGTH)
-        ids, properties = _slices(data, [each[short] for each in (id_start, id_end, start, end)])
+        ids, properties = slices(data, (id_start[short], id_end[short]), (start[short], end[short]))
         return Matches(found[short], ids, properties)
 
 
-def _slices(data: bytes, bounds: list[NDArray[np.int64]]) -> tuple[pa.StringArray, pa.StringArray]:
-    """The two slices of each row whose bounds are given: start and end of one, start and end of the other."""
-    offsets = np.append(np.column_stack(bounds).ravel(), len(data)).astype(np.int32)
+Bounds = tuple[NDArray[np.int64], NDArray[np.int64]]  # where each slice starts and ends
+
+
+def slices(data: memoryview, *bounds: Bounds) -> list[pa.StringArray]:
+    """Copies of slices of `data`, which isn't looked at: one array for each of the bounds, all of one length."""
+    offsets = np.column_stack([each for pair in bounds for each in pair]).ravel()
+    offsets = np.append(offsets, len(data)).astype(np.int32)
     pieces = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
-    first = np.arange(0, len(offsets) - 1, 4)
-    return pieces.take(pa.array(first)), pieces.take(pa.array(first + 2))
+    step = 2 * len(bounds)
+    return [pieces.take(pa.array(np.arange(start, len(pieces), step))) for start in range(0, step, 2)]
 
 
 def learn(rows: list[tuple[bytes, Accepted]]) -> Template | None:

@@ -37,6 +37,12 @@ def check_beginning(path: Path, row_bytes: int) -> None:
         raise FileFailed(FileFailure.JSON_ARRAY, message)
 
 
+def is_plain(head: bytes) -> bool:
+    """Whether a file that begins so can be read in spans: its rows are objects in plain UTF-8, as it seems. All others
+    are looked at whole, for what `check_beginning` and `expand` find."""
+    return not _wide_encoding(head) and head.removeprefix(BOM).lstrip(_SPACE + b"\n").startswith(b"{")
+
+
 def _wide_encoding(head: bytes) -> str | None:
     for mark, name in _MARKS.items():
         if head.startswith(mark):

@@ -24,6 +24,7 @@ class Lane(StrEnum):
 
     FETCH = "fetch"
     INTAKE = "intake"
+    SPANS = "spans"
     ADVANCE = "advance"
     DELIVER = "deliver"
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from psycopg.rows import DictRow
 
 from caravan.errors import NotFound
-from caravan.store import sql
+from caravan.store import journeys, sql
 from caravan.store.database import Connection, row, rows
 
 _Q = sql.load("caravan.store", "batches.sql")
@@ -117,7 +117,10 @@ async def add(
     url: str | None = None,
     freeze_waits: bool = False,
 ) -> Batch:
-    """A new batch that waits for its file (upload) or is about to fetch it (download)."""
+    """A new batch that waits for its file (upload) or is about to fetch it (download).
+
+    Raises `NotFound` for a journey that is not published.
+    """
     state = BatchState.RECEIVING if source is Source.DOWNLOAD else BatchState.AWAITING_UPLOAD
     made = await row(
         connection,
@@ -132,7 +135,8 @@ async def add(
         url=url,
         freeze_waits=freeze_waits,
     )
-    assert made is not None
+    if made is None:
+        raise journeys.not_published(customer, journey)
     return read_batch(made)
 
 
@@ -151,10 +155,19 @@ async def lock(connection: Connection, batch: str) -> Batch:
     return _found(await row(connection, _Q.lock, id=batch), batch)
 
 
-async def page(connection: Connection, customer: int, limit: int, before: str | None) -> list[Batch]:
-    """A customer's batches, newest first."""
-    found = await rows(connection, _Q.page, customer=customer, limit=limit, before=before)
-    return [read_batch(each) for each in found]
+async def shown(connection: Connection, customer: int, batch: str) -> DictRow:
+    """All that is shown of a batch of this customer. Raises `NotFound`, also for another customer's."""
+    found = await row(connection, _Q.shown, ids=[batch], customer=customer)
+    if found is None:
+        raise _missing(batch)
+    return found
+
+
+async def page(connection: Connection, customer: int, limit: int, before: str | None) -> list[DictRow]:
+    """All that is shown of a customer's batches, newest first."""
+    ids = [each["id"] for each in await rows(connection, _Q.page, customer=customer, limit=limit, before=before)]
+    found = {each["id"]: each for each in await rows(connection, _Q.shown, ids=ids, customer=customer)}
+    return [found[each] for each in ids]
 
 
 async def set_state(
@@ -163,6 +176,16 @@ async def set_state(
     """Go to `state` if the batch is in one of `before`; None if it is not."""
     found = await row(connection, _Q.set_state, id=batch, state=state, before=list(before))
     return read_batch(found) if found else None
+
+
+async def set_sha256(connection: Connection, batch: str, sha256: str) -> None:
+    """Note what the batch's file was, where it was not known when the file came."""
+    await connection.execute(_Q.set_digest, {"id": batch, "sha256": sha256})
+
+
+async def clear_hindrance(connection: Connection, batch: str) -> None:
+    """What stood in the way of reading the batch's file, from outside, does so no more."""
+    await connection.execute(_Q.clear_hindrance, {"id": batch})
 
 
 async def end(
@@ -181,5 +204,9 @@ async def end(
 
 def _found(found: DictRow | None, batch: str) -> Batch:
     if found is None:
-        raise NotFound(f"There is no batch {batch!r} here.")
+        raise _missing(batch)
     return read_batch(found)
+
+
+def _missing(batch: str) -> NotFound:
+    return NotFound(f"There is no batch {batch!r} here.")

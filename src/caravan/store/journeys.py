@@ -54,11 +54,16 @@ async def latest(connection: Connection, customer: int, journey: int) -> Version
     """The newest version. Raises `NotFound` that tells how to publish one."""
     found = await row(connection, _Q.latest, customer=customer, journey=journey)
     if found is None:
-        raise NotFound(
-            f"Customer {customer} has no journey {journey}; publish it with PUT /{customer}/journeys/{journey} "
-            "or `caravan journeys apply`."
-        )
+        raise not_published(customer, journey)
     return Version(**found)
+
+
+def not_published(customer: int, journey: int) -> NotFound:
+    """What to raise for a journey that has no version."""
+    return NotFound(
+        f"Customer {customer} has no journey {journey}; publish it with PUT /{customer}/journeys/{journey} "
+        "or `caravan journeys apply`."
+    )
 
 
 async def get_version(connection: Connection, customer: int, journey: int, version: int) -> Version:

@@ -1,13 +1,14 @@
 """The ledger: the counts that must balance (law 1), and the journal: what they are the sum of."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from psycopg.rows import DictRow
+
 from caravan.store import sql
-from caravan.store.database import Connection, rows
+from caravan.store.database import Connection
 
 _Q = sql.load("caravan.store", "ledger.sql")
 
@@ -95,19 +96,9 @@ async def add_records(connection: Connection, batch: str, records: list[Record],
         )
 
 
-async def step_counts(connection: Connection, batches: list[str]) -> dict[str, list[StepCounts]]:
-    """The step lines of several batches, in no order: {batch: lines}."""
-    lines: dict[str, dict[str, StepCounts]] = defaultdict(dict)
-    for each in await rows(connection, _Q.steps, batches=batches):
-        lines[each["batch_id"]][each["step"]] = StepCounts(each["step"], each["arrived"], each["standing"])
-    for each in await rows(connection, _Q.outcomes, batches=batches):
-        lines[each["batch_id"]][each["step"]].outcomes[each["outcome"]] = each["contacts"]
-    return {batch: list(steps.values()) for batch, steps in lines.items()}
-
-
-async def rejected_counts(connection: Connection, batches: list[str]) -> dict[str, dict[str, int]]:
-    """The rejected rows of several batches: {batch: {code: rows}}."""
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
-    for each in await rows(connection, _Q.rejected, batches=batches):
-        counts[each["batch_id"]][each["code"]] = each["contacts"]
-    return counts
+def read_ledger(found: DictRow) -> Ledger:
+    """The ledger of a batch, its steps in no order, from a row of the query `shown` (batches.sql)."""
+    steps = {each["step"]: StepCounts(each["step"], each["arrived"], each["standing"]) for each in found["steps"] or ()}
+    for each in found["outcomes"] or ():
+        steps[each["step"]].outcomes[each["outcome"]] = each["contacts"]
+    return Ledger(found["lines"], found["blank"], found["entered"], found["rejected"] or {}, list(steps.values()))

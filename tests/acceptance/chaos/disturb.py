@@ -5,29 +5,34 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from tests.acceptance.chaos.plan import Disturbance, Kind
-from tests.acceptance.chaos.sinks import Place, Sinks
+from tests.acceptance.chaos.sinks import Door, Sinks
+from tests.acceptance.chaos.store import Store
 from tests.acceptance.chaos.system import System, send
 
 Ask = Callable[[float, float], bool]  # pause the batch of this choice for so many seconds, if there is one
+Back = Callable[[], object]  # makes undone what was done
 
 
 class Disturber:
-    """Disturbs a system, and counts how often it did."""
+    """Disturbs a system, and counts how often it did. `store` is its store of files if that is an S3."""
 
-    def __init__(self, system: System, sinks: Sinks, ask_pause: Ask) -> None:
-        self._system, self._sinks, self._ask_pause = system, sinks, ask_pause
+    def __init__(self, system: System, sinks: Sinks, store: Store | None, ask_pause: Ask) -> None:
+        self._system, self._sinks, self._store, self._ask_pause = system, sinks, store, ask_pause
         self.done: Counter[Kind] = Counter()
         self.last = time.monotonic()
-        self._due: list[tuple[float, Callable[[], object]]] = []
-        self._away: set[Place] = set()
+        self._due: list[tuple[float, Back]] = []
+        self._away: set[object] = set()
 
-    def do(self, disturbance: Disturbance) -> None:
-        """Let it happen; nothing happens if there is nobody to whom it could."""
-        if self._happens(disturbance):
-            self.done[disturbance.kind] += 1
-            self.last = time.monotonic()
+    def do(self, disturbance: Disturbance) -> bool:
+        """Let it happen; nothing happens, and it is False, if there is nobody to whom it could."""
+        if not self._happens(disturbance):
+            return False
+        self.done[disturbance.kind] += 1
+        self.last = time.monotonic()
+        return True
 
     def keep(self) -> None:
         """Bring back what has been away for long enough."""
@@ -67,6 +72,17 @@ class Disturber:
                 return self._cut(self._sinks.calls, one.seconds)
             case Kind.PAUSE:
                 return self._ask_pause(one.choice, one.seconds)
+            case _:
+                return self._store is not None and self._happens_to(self._store, one)
+
+    def _happens_to(self, store: Store, one: Disturbance) -> bool:
+        match one.kind:
+            case Kind.CUT_STORE:
+                return self._cut(store.gate, one.seconds)
+            case Kind.FREEZE_STORE:
+                return self._absent("frozen", store.freeze, one.seconds)
+            case _:
+                return self._absent("moody", partial(store.behave, **_mood(one)), one.seconds)
 
     def _kill(self, pids: list[int], seconds: float, number: int = signal.SIGKILL) -> bool:
         if not pids:
@@ -80,22 +96,37 @@ class Disturber:
         self._later(seconds, partial(send, pids, signal.SIGCONT))
         return True
 
-    def _cut(self, place: Place, seconds: float) -> bool:
-        if place in self._away:
+    def _cut(self, door: Door, seconds: float) -> bool:
+        return self._absent(door, partial(self._sinks.cut, door), seconds)
+
+    def _absent(self, what: object, go: Callable[[], Back], seconds: float) -> bool:
+        """Let something be away for some time, unless it is."""
+        if what in self._away:
             return False
-        self._away.add(place)
-        back = self._sinks.cut(place)
+        self._away.add(what)
+        back = go()
 
         def return_() -> None:
             back()
-            self._away.discard(place)
+            self._away.discard(what)
 
         self._later(seconds, return_)
         return True
 
-    def _later(self, seconds: float, what: Callable[[], object]) -> None:
+    def _later(self, seconds: float, what: Back) -> None:
         self._due.append((time.monotonic() + seconds, what))
 
 
 def _one(pids: list[int], choice: float) -> list[int]:
     return [pids[int(choice * len(pids))]] if pids else []
+
+
+def _mood(one: Disturbance) -> dict[str, Any]:
+    """How the store answers (tests/s3.py). Half of the errors now and then come after the work was done."""
+    match one.kind:
+        case Kind.FAIL_STORE:
+            return {"errors": 1 << 30, "status": 500}
+        case Kind.DISTURB_STORE:
+            return {"every": 2, "status": 500, "late": one.choice < 0.5}
+        case _:
+            return {"pause": 0.1 + 1.4 * one.choice}

@@ -18,7 +18,11 @@ class Kind(StrEnum):
     CUT_SMTP = "the mail relay is away"
     CUT_HTTP = "the webhook's host is away"
     PAUSE = "pause and resume"
-    # A store of files that can be cut (FILES_URL=s3://…) gets its kind here and its case in disturb.py.
+    CUT_STORE = "the store is away"
+    FAIL_STORE = "the store answers 500 to everything"
+    DISTURB_STORE = "the store answers 500 now and then"
+    SLOW_STORE = "the store is slow"
+    FREEZE_STORE = "the store stands still, then goes on"
 
 
 KILLS = frozenset({Kind.KILL_WORKER, Kind.KILL_API, Kind.KILL_POSTGRES, Kind.KILL_EVERYTHING})
@@ -35,6 +39,14 @@ WEIGHTS = {
     Kind.CUT_HTTP: 2,
     Kind.PAUSE: 2,
 }
+#: The same, of what can happen to a store that speaks S3.
+STORE_WEIGHTS = {
+    Kind.CUT_STORE: 3,
+    Kind.FAIL_STORE: 2,
+    Kind.DISTURB_STORE: 2,
+    Kind.SLOW_STORE: 2,
+    Kind.FREEZE_STORE: 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +56,15 @@ class Disturbance:
     at: float
     kind: Kind
     seconds: float
-    choice: float  # 0 to 1: which worker or batch, of those that are there
+    choice: float  # 0 to 1: which worker or batch, of those that are there; or how badly
 
 
-def plan(seed: int, minutes: float, every: float) -> Iterator[Disturbance]:
-    """Disturbances for so many minutes, `every` so many seconds on average. The same seed gives the same plan."""
+def plan(seed: int, minutes: float, every: float, *, s3: bool) -> Iterator[Disturbance]:
+    """Disturbances for so many minutes, `every` so many seconds on average; also of the store if it is an S3.
+    The same arguments give the same plan."""
     drawn, at = random.Random(seed), 0.0
-    kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
+    weighted = WEIGHTS | STORE_WEIGHTS if s3 else WEIGHTS
+    kinds, weights = list(weighted), list(weighted.values())
     while True:
         at += drawn.uniform(0.2, 1.8) * every
         (kind,) = drawn.choices(kinds, weights)
@@ -62,6 +76,6 @@ def plan(seed: int, minutes: float, every: float) -> Iterator[Disturbance]:
 
 def _duration(drawn: random.Random, kind: Kind) -> float:
     """How long it lasts: mostly moments, now and then longer than everybody's patience."""
-    if kind is Kind.FREEZE_WORKER and drawn.random() < 0.3:
-        return drawn.uniform(21, 26)  # longer than a worker may be silent
+    if kind in (Kind.FREEZE_WORKER, Kind.FREEZE_STORE) and drawn.random() < 0.3:
+        return drawn.uniform(21, 26)  # longer than a worker may be silent, and than anybody waits for the store
     return drawn.uniform(5, 12) if drawn.random() < 0.2 else drawn.uniform(0.1, 3)

@@ -1,12 +1,13 @@
 """A run of chaos: batches travel while the plan happens, and everything is checked."""
 
+import random
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,13 +18,18 @@ import psycopg
 from caravan.client import Client
 from caravan.client.client import CallFailed
 from tests.acceptance.chaos.audience import JOURNEY, Audience
-from tests.acceptance.chaos.checks import Broken, Found, check_batch, check_ledger, check_sinks
+from tests.acceptance.chaos.checks import Broken, check_batch, check_ledger, check_sinks
 from tests.acceptance.chaos.disturb import Disturber
-from tests.acceptance.chaos.plan import Disturbance, plan
+from tests.acceptance.chaos.figures import Figures, Pulse
+from tests.acceptance.chaos.plan import KILLS, Disturbance, plan
 from tests.acceptance.chaos.sinks import Sinks
+from tests.acceptance.chaos.store import Store
 from tests.acceptance.chaos.system import Apart, System, Up
 
 _PATIENCE = 120.0  # seconds for a call, and for the system to stand still, before it counts as broken
+_JOURNAL_PATIENCE = 600.0  # a journal that breaks off is read again from its beginning
+_BETWEEN_LOOKS_AT_ORPHANS = 0.5  # seconds
+_AWAY = frozenset({0, 503})  # what an API says that will be there again: nothing, or come again
 T = TypeVar("T")
 
 
@@ -36,50 +42,18 @@ class Options:
     rows: int = 200_000
     every: float = 3.0  # seconds between two disturbances, on average
     workers: int = 2  # 0: `caravan up` instead of processes apart
+    store: str = "folder"  # or "s3"
+    uploads: str = "api"  # where clients put files: "api", "direct" into an S3, or now this and now that: "both"
     travellers: int = 2  # batches under way at once
     batches: int = 1_000  # at most
     tell: Callable[[str], None] = print
     settings: dict[str, str] = field(default_factory=dict)
 
 
-class Pulse:
-    """When something moved last, and the longest that nothing did."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, object] = {}
-        self.last = time.monotonic()
-        self.longest = 0.0
-
-    def look(self, name: str, seen: object, *, excused: bool) -> None:
-        """`seen` of batch `name`; a batch that is paused is excused from moving."""
-        now = time.monotonic()
-        self.longest = max(self.longest, now - self.last)
-        if excused or self._seen.get(name) != seen:
-            self._seen[name], self.last = seen, now
-
-
-@dataclass(slots=True)
-class Figures:
-    """What a run has seen."""
-
-    batches: int = 0
-    found: Found = field(default_factory=Found)
-    looks: int = 0
-    longest_standstill: float = 0.0
-    longest_orphan: float = 0.0
-
-    def add(self, found: Found) -> None:
-        self.batches += 1
-        self.found.contacts += found.contacts
-        self.found.sent += found.sent
-        self.found.unknown += found.unknown
-        self.found.unknown_but_received += found.unknown_but_received
-
-
 class Run:
     """One run and everything that takes part in it."""
 
-    def __init__(self, options: Options, system: System, sinks: Sinks, folder: Path) -> None:
+    def __init__(self, options: Options, system: System, sinks: Sinks, store: Store | None, folder: Path) -> None:
         self._options, self._system, self._sinks, self._folder = options, system, sinks, folder
         self._pulse, self.figures = Pulse(), Figures()
         self._pauses: dict[str, float] = {}  # batches under way, and for how long they are asked to pause
@@ -88,7 +62,8 @@ class Run:
         self._reason: BaseException | None = None
         self._left = options.batches
         self._lock = threading.Lock()
-        self.disturber = Disturber(system, sinks, self._ask_pause)
+        self._next_orphans = 0.0
+        self.disturber = Disturber(system, sinks, store, self._ask_pause)
 
     def go(self) -> None:
         """Run to the end. Raises `Broken`."""
@@ -108,16 +83,19 @@ class Run:
         received = self.figures.found.unknown_but_received
         check_sinks(self._sinks, self.figures.found.sent, received)
         self.figures.longest_standstill = self._pulse.longest
+        self.figures.longest_after_kill = self._pulse.longest_after_kill
 
     def _disturb(self, finished: Callable[[], bool]) -> None:
-        start = time.monotonic()
-        for each in plan(self._options.seed, self._options.minutes, self._options.every):
+        start, options = time.monotonic(), self._options
+        for each in plan(options.seed, options.minutes, options.every, s3=options.store == "s3"):
             while (ahead := start + each.at - time.monotonic()) > 0 and not finished():
                 self._tend(min(ahead, 0.1))
             if finished():
                 return
-            self._options.tell(_describe(each))
-            self.disturber.do(each)
+            options.tell(_describe(each))
+            self._look_at_sinks()
+            if self.disturber.do(each) and each.kind in KILLS:
+                self._pulse.kill()
         self._over.set()
         self.disturber.end()
         while not finished():
@@ -125,9 +103,17 @@ class Run:
 
     def _tend(self, seconds: float) -> None:
         self.disturber.keep()
-        if isinstance(self._system, Apart):
+        self._look_at_sinks()
+        now = time.monotonic()
+        if isinstance(self._system, Apart) and now >= self._next_orphans:
+            self._next_orphans = now + _BETWEEN_LOOKS_AT_ORPHANS
             self.figures.longest_orphan = max(self.figures.longest_orphan, _oldest_orphan(self._system.database_url))
         time.sleep(seconds)
+
+    def _look_at_sinks(self) -> None:
+        self._pulse.look("sinks", self._sinks.total())
+        if not self._pauses:  # no batch is under way
+            self._pulse.excuse()
 
     def _ask_pause(self, choice: float, seconds: float) -> bool:
         with self._lock:
@@ -162,14 +148,19 @@ class Run:
         with self._client() as client:
             started = self._patient(lambda: client.open_upload(1, key=name))
             assert started.upload_url is not None
-            url = started.upload_url
-            self._patient(lambda: client.upload(url, audience.path))
+            direct = self._upload(client, started.upload_url, audience.path)
             batch = self._watch(client, started.batch)
-            journal = self._patient(lambda: list(client.journal(started.batch)))
+            journal = self._patient(lambda: list(client.journal(started.batch)), patience=_JOURNAL_PATIENCE)
             found = check_batch(batch, journal, audience, self._sinks)
         audience.path.unlink()
         with self._lock:
-            self.figures.add(found)
+            self.figures.add(found, direct=direct)
+
+    def _upload(self, client: Client, url: str, file: Path) -> bool:
+        """PUT a file until it is taken; whether the store itself took it, which may answer 500."""
+        direct = not url.startswith(self._system.url)
+        self._patient(lambda: client.upload(url, file), away=_AWAY | {500} if direct else _AWAY)
+        return direct
 
     def _watch(self, client: Client, batch: str) -> dict[str, Any]:
         """Look at a batch until it has ended; every look must balance."""
@@ -180,7 +171,9 @@ class Run:
                 found = self._patient(lambda: client.batch(batch))
                 check_ledger(found)
                 self.figures.looks += 1
-                self._pulse.look(batch, (found["ledger"], self._sinks.total()), excused=found["state"] == "paused")
+                self._pulse.look(batch, found["ledger"])
+                if found["state"] == "paused":
+                    self._pulse.excuse()
                 if found["finishedAt"] is not None:
                     return found
                 self._hurry(found)
@@ -217,14 +210,20 @@ class Run:
     def _client(self) -> Client:
         return Client(self._system.url, self._system.customer, self._system.token, timeout=30)
 
-    def _patient(self, call: Callable[[], T], between: Callable[[], None] = lambda: None) -> T:
+    def _patient(
+        self,
+        call: Callable[[], T],
+        between: Callable[[], None] = lambda: None,
+        patience: float = _PATIENCE,
+        away: Set[int] = _AWAY,
+    ) -> T:
         """What a client does: call again while there is no answer, or one that says to."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             try:
                 return call()
             except (CallFailed, httpx.HTTPError) as error:
-                if getattr(error, "status", 0) not in (0, 503) or time.monotonic() > deadline:
+                if getattr(error, "status", 0) not in away or time.monotonic() > deadline:
                     raise
             between()
             time.sleep(0.2)
@@ -254,21 +253,35 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def _uploads(options: Options) -> Iterator[str]:
+    """Where clients put their files, for each start of a process."""
+    drawn = random.Random(options.seed)
+    while True:
+        yield drawn.choice(["api", "direct"]) if options.uploads == "both" else options.uploads
+
+
 def run(options: Options, folder: Path) -> tuple[Figures, Disturber]:
     """Run chaos in `folder`. Raises `Broken` if a promise is."""
-    with Sinks() as sinks:
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(folder / "store.log")) if options.store == "s3" else None
+        sinks = stack.enter_context(Sinks(store.gate) if store else Sinks())
         settings = {
             "SMTP_URL": f"smtp://127.0.0.1:{sinks.mails.port}",
             "SMTP_TIMEOUT": "5",
             "WEBHOOK_TIMEOUT": "5",
             "DOWNLOAD_ALLOW_PRIVATE": "true",
             "RETRY_DELAY": "1",
+            **(store.settings if store else {}),
             **options.settings,
         }
-        port = _free_port()
-        whole = folder / "system"
-        system = Apart(whole, port, settings, options.workers) if options.workers else Up(whole, port, settings)
-        with system:
-            one = Run(options, system, sinks, folder)
-            one.go()
+        system = stack.enter_context(_system(options, folder / "system", settings))
+        one = Run(options, system, sinks, store, folder)
+        one.go()
         return one.figures, one.disturber
+
+
+def _system(options: Options, folder: Path, settings: dict[str, str]) -> System:
+    port, uploads = _free_port(), _uploads(options)
+    if options.workers:
+        return Apart(folder, port, settings, uploads, options.workers)
+    return Up(folder, port, settings, uploads)

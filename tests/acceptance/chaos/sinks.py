@@ -2,11 +2,11 @@
 
 import asyncio
 import re
+import socket
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([0-9a-f]{40})@", re.IGNORECASE | re.MULTILINE)
 _KEY = re.compile(rb"^Idempotency-Key:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
@@ -126,23 +126,34 @@ class Place:
             each.abort()
 
 
-class Sinks:
-    """Both places, on a thread of their own; open inside `with`."""
+class Door(Protocol):
+    """What can be open or closed, at a port that stays the same."""
 
-    def __init__(self) -> None:
+    port: int
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Sinks:
+    """Both places, and other doors, on a thread of their own; open inside `with`."""
+
+    def __init__(self, *others: Door) -> None:
         self.mails, self.calls = Place(Mails), Place(Calls)
+        self._doors: list[Door] = [self.mails, self.calls, *others]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> "Sinks":
         self._thread.start()
-        for place in (self.mails, self.calls):
-            self._do(place.open())
+        for each in self._doors:
+            self._do(each.open())
         return self
 
     def __exit__(self, *_: object) -> None:
-        for place in (self.mails, self.calls):
-            self._do(place.close())
+        for each in self._doors:
+            self._do(each.close())
         self._do(asyncio.sleep(0.05))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -151,17 +162,25 @@ class Sinks:
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    def cut(self, place: Place) -> Callable[[], None]:
-        """Take a place away; what is returned brings it back."""
-        self._do(place.close())
-        return partial(self._bring_back, place.open)
+    def cut(self, door: Door) -> Callable[[], None]:
+        """Close a door; what is returned opens it again."""
+        self._do(door.close())
+        held = _hold(door.port)
 
-    def _bring_back(self, opening: Callable[[], Awaitable[None]]) -> None:
-        async def again() -> None:
-            await opening()
+        def bring_back() -> None:
+            self._do(door.open())
+            held.close()
 
-        self._do(again())
+        return bring_back
 
     def total(self) -> int:
         """Everything that has arrived so far."""
         return self.mails.got.total() + self.calls.got.total()
+
+
+def _hold(port: int) -> socket.socket:
+    """Keep a port on which nobody listens from being given to others as the near end of a connection."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", port))
+    return held

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -14,17 +15,19 @@ import psutil
 from caravan.errors import Unavailable
 from caravan.store.embedded import embedded, lives, revive
 from tests.acceptance.conftest import caravan, environment
+from tests.s3 import CREDENTIALS
 
 _READY_SECONDS = 60
 
 
 class System:
-    """Processes that can be killed, and are started again by `keep`."""
+    """Processes that can be killed, and are started again by `keep`. `uploads` says for each start of a process where
+    clients are to put their files: "api" or "direct"."""
 
-    def __init__(self, folder: Path, port: int, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, port: int, settings: dict[str, str], uploads: Iterator[str]) -> None:
         self.folder, self.url = folder, f"http://127.0.0.1:{port}"
         self.customer, self.token = 0, ""
-        self._port, self._settings = port, settings
+        self._port, self._settings, self._uploads = port, settings, uploads
         self._not_before = 0.0
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         (folder / "logs").mkdir(parents=True)
@@ -79,7 +82,8 @@ class System:
     def _start(self, name: str) -> None:
         command = [sys.executable, "-m", "caravan", *self._arguments(name)]
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
-            surroundings = environment(self._data(name), **self._settings)
+            settings = {**self._settings, "UPLOADS": next(self._uploads)}
+            surroundings = {**environment(self._data(name), **settings), **CREDENTIALS}
             self._running[name] = subprocess.Popen(command, env=surroundings, stdout=log, stderr=log)
 
     def _arguments(self, name: str) -> list[str]:
@@ -130,14 +134,14 @@ class Up(System):
 class Apart(System):
     """`caravan serve` and some `caravan worker`, each with a data folder of its own, as on machines of their own."""
 
-    def __init__(self, folder: Path, port: int, settings: dict[str, str], workers: int) -> None:
-        super().__init__(folder, port, settings)
+    def __init__(self, folder: Path, port: int, settings: dict[str, str], uploads: Iterator[str], workers: int) -> None:
+        super().__init__(folder, port, settings, uploads)
         self._workers = [f"worker-{number}" for number in range(workers)]
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         url = self._stack.enter_context(embedded(self.folder, wait=True))
-        self._settings |= {"DATABASE_URL": url, "FILES_URL": str(self.folder / "store")}
+        self._settings = {"FILES_URL": str(self.folder / "store"), **self._settings, "DATABASE_URL": url}
         self.customer = int(self._tell("customers", "add", "chaos"))
         self.token = self._tell("tokens", "create", "--customer", str(self.customer))
         for name in ("api", *self._workers):

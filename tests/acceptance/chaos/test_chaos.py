@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from tests.acceptance.chaos.plan import Kind, plan
+from tests.acceptance.chaos.plan import KILLS, STORE_WEIGHTS, Kind, plan
 from tests.acceptance.chaos.runner import Options, run
 
 #: Its plan kills a worker twice, PostgreSQL and the API, and takes the relay and the webhook's host away.
 _SEED = 216
+#: Its plan, with an S3, makes the store slow, cuts it twice and lets it answer 500 now and then, and meanwhile kills
+#: the API twice, a worker and PostgreSQL: all within seven seconds.
+_S3_SEED = 2777
 
 
 def test_whatever_is_killed_nobody_is_lost_and_nobody_gets_it_twice(tmp_path: Path) -> None:
@@ -17,7 +20,17 @@ def test_whatever_is_killed_nobody_is_lost_and_nobody_gets_it_twice(tmp_path: Pa
     assert figures.found.sent > figures.found.unknown
 
 
+def test_a_store_that_is_cut_among_kills_loses_nobody_either(tmp_path: Path) -> None:
+    options = Options(_S3_SEED, minutes=0.2, every=1, rows=4_000, travellers=1, batches=1, store="s3", uploads="direct")
+    figures, disturber = run(options, tmp_path)
+    assert figures.batches == figures.direct == 1
+    assert disturber.done[Kind.CUT_STORE] >= 1
+    assert sum(disturber.done[kind] for kind in KILLS) >= 2
+    assert figures.found.sent > figures.found.unknown
+
+
 def test_a_seed_gives_the_same_plan_again_and_another_seed_another() -> None:
-    first, same, other = (list(plan(seed, minutes=30, every=2)) for seed in (1, 1, 2))
+    first, same, other = (list(plan(seed, minutes=30, every=2, s3=True)) for seed in (1, 1, 2))
     assert first == same != other
     assert {each.kind for each in first} == set(Kind)
+    assert not {each.kind for each in plan(1, minutes=30, every=2, s3=False)} & set(STORE_WEIGHTS)

@@ -18,17 +18,22 @@ class Result:
     rejects: list[Reject]
 
 
-def limits(row_bytes: int = 1 << 20, cohort_size: int = 65_536, expanded_bytes: int = 1 << 30) -> Limits:
+def limits(
+    row_bytes: int = 1 << 20,
+    cohort_size: int = 65_536,
+    expanded_bytes: int = 1 << 30,
+    block_bytes: int = 1 << 20,
+) -> Limits:
     """Limits as in production, but for what a test asks."""
-    return Limits(row_bytes, cohort_size, expanded_bytes, duckdb_memory="256MB", threads=2)
+    return Limits(row_bytes, cohort_size, expanded_bytes, duckdb_memory="256MB", threads=2, block_bytes=block_bytes)
 
 
-def read_bytes(data: bytes, folder: Path, limits: Limits, block_bytes: int = 1 << 20) -> Result:
+def read_bytes(data: bytes, folder: Path, limits: Limits) -> Result:
     """Reads a file of these bytes in a new `folder`."""
     (folder / "out").mkdir(parents=True)
     source = folder / "contacts.ndjson"
     source.write_bytes(data)
-    receipt = read_contacts(source, folder / "out", limits, block_bytes=block_bytes)
+    receipt = read_contacts(source, folder / "out", limits)
     contacts = [
         (row["line"], row["id"], row["properties"])
         for part in receipt.parts
@@ -46,4 +51,4 @@ def read_lines(
 ) -> Result:
     """Reads lines, joined by newlines, as a file of contacts in a new `folder`."""
     data = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
-    return read_bytes(data, folder, limits(row_bytes, cohort_size), block_bytes)
+    return read_bytes(data, folder, limits(row_bytes, cohort_size, block_bytes=block_bytes))

@@ -4,8 +4,10 @@ import json
 import math
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -81,20 +83,26 @@ def expected(data: bytes) -> tuple[list[tuple[int, Accepted]], list[Reject], int
     return contacts, rejects, blank
 
 
-def check(data: bytes, block_bytes: int, cohort_size: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def check(data: bytes, block_bytes: int, cohort_size: int, few: int = 0) -> None:
+    """Reads a file; rows that no template fits go to DuckDB if a block has more than `few`."""
+    with tempfile.TemporaryDirectory() as folder, patch("caravan.intake.sift.FEW", few):
         try:
-            result = read_bytes(data, Path(folder) / "x", limits(ROW_BYTES, cohort_size), block_bytes)
+            result = read_bytes(data, Path(folder) / "x", limits(ROW_BYTES, cohort_size, block_bytes=block_bytes))
         except FileFailed:
             return
-    contacts, rejects, blank = expected(data)
-    assert result.rejects == rejects
-    assert [(line, id) for line, id, _ in result.contacts] == [(line, row.id) for line, row in contacts]
-    for (line, _, stored), (_, row) in zip(result.contacts, contacts, strict=True):
+    agrees(data, result.contacts, result.rejects, result.receipt.blank)
+    assert result.receipt.lines == len(result.contacts) + len(result.rejects) + result.receipt.blank
+
+
+def agrees(data: bytes, contacts: list[tuple[int, str, str]], rejects: list[Reject], blank: int) -> None:
+    """Fails if this is not what the policy makes of a file."""
+    entered, refused, skipped = expected(data)
+    assert rejects == refused
+    assert [(line, id) for line, id, _ in contacts] == [(line, row.id) for line, row in entered]
+    for (line, _, stored), (_, row) in zip(contacts, entered, strict=True):
         assert same(json.loads(stored), json.loads(row.properties)), (line, stored, row.properties)
         unique_names(stored)
-    assert result.receipt.blank == blank
-    assert result.receipt.lines == len(contacts) + len(rejects) + blank
+    assert blank == skipped
 
 
 def plain_row(number: int) -> str:
@@ -127,11 +135,12 @@ relaxed = settings(
     st.booleans(),
     st.integers(4000, 9000),
     st.sampled_from([1, 3, 50]),
+    st.sampled_from([0, 2, 1000]),
 )
 def test_any_mix_of_rows_is_read_as_the_strict_reading_says(
-    lines: list[bytes], newline: bytes, last: bool, block_bytes: int, cohort_size: int
+    lines: list[bytes], newline: bytes, last: bool, block_bytes: int, cohort_size: int, few: int
 ) -> None:
-    check(newline.join(lines) + (newline if last else b""), block_bytes, cohort_size)
+    check(newline.join(lines) + (newline if last else b""), block_bytes, cohort_size, few)
 
 
 @relaxed
@@ -145,6 +154,25 @@ def test_every_nasty_row_is_read_as_the_strict_reading_says_alone_and_among_othe
     everything = [row for nasty in NASTY for row in (nasty, plain[len(nasty) % 40])]
     check("\n".join(["{}", *NASTY, *everything]).encode(), 5000, 7)
     check("\n".join(["{}", *plain * 50, *NASTY, *everything]).encode(), 1 << 20, 1000)
+
+
+NOT_UTF8 = [
+    b"\xed\xa0\x80",
+    b"\xed\xb0\x80",
+    b"\xc0\xaf",
+    b"\xe0\x80\xaf",
+    b"\xf4\x90\x80\x80",
+    b"\xf7\xbf\xbf\xbf",
+    b"\xe9",
+]
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+@pytest.mark.parametrize("place", [0, 3, 60])
+def test_rows_of_the_shape_of_all_others_must_be_utf8_too(place: int, few: int) -> None:
+    plain = [plain_row(number).encode() for number in range(60)]
+    odd = [b'{"id": "x%d", "properties": {"a": "%s"}}' % each for each in enumerate(NOT_UTF8)]
+    check(b"\n".join([*plain[:place], *odd, *plain[place:]]), 1 << 20, 1000, few)
 
 
 @relaxed

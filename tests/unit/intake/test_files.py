@@ -119,7 +119,7 @@ def test_a_file_that_expands_beyond_the_limit_is_too_large_and_fills_no_disk(pac
 
 
 def test_parts_keep_the_order_of_the_lines_and_no_part_is_larger_than_a_cohort(tmp_path: Path) -> None:
-    result = read_bytes(ROWS, tmp_path, limits(cohort_size=300), block_bytes=20_000)
+    result = read_bytes(ROWS, tmp_path, limits(cohort_size=300, block_bytes=20_000))
     assert [id for _, id, _ in result.contacts] == [str(number) for number in range(2000)]
     assert [part.size for part in result.receipt.parts] == [300] * 6 + [200]
     for part in result.receipt.parts:
@@ -131,7 +131,7 @@ def test_parts_keep_the_order_of_the_lines_and_no_part_is_larger_than_a_cohort(t
 
 def test_a_part_is_bounded_in_bytes_too(tmp_path: Path) -> None:
     rows = b"".join(json.dumps({"id": n, "properties": {"a": "x" * 900}}).encode() + b"\n" for n in range(100))
-    result = read_bytes(rows, tmp_path, limits(row_bytes=1000), block_bytes=10_000)
+    result = read_bytes(rows, tmp_path, limits(row_bytes=1000, block_bytes=10_000))
     assert max(part.size for part in result.receipt.parts) <= 11
     assert result.receipt.entered == 100
 

@@ -17,7 +17,7 @@ def matched(learned_from: list[str], row: str) -> tuple[str, str] | None:
     if template is None:
         return None
     data = row.encode()
-    found = template.match(data, pa.array([row]), np.array([0]), np.array([len(data)]))
+    found = template.match(memoryview(data), pa.array([row]), np.array([0]), np.array([len(data)]), np.array([True]))
     return (found.ids[0].as_py(), found.properties[0].as_py()) if len(found.rows) else None
 
 

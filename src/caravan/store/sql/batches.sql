@@ -1,6 +1,8 @@
 -- name: add
+-- Nothing comes back if the journey is not published.
 insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits)
-values (%(id)s, %(customer)s, %(journey)s, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s)
+select %(id)s, j.customer_id, j.id, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s
+from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.version > 0
 returning *
 
 -- name: batch
@@ -9,9 +11,24 @@ select * from batches where id = %(id)s
 -- name: of_customer
 select * from batches where id = %(id)s and customer_id = %(customer)s
 
+-- name: shown
+-- All that is shown of some batches, in one statement: so it is of one moment, and a ledger that moves balances.
+-- `next_…` is what a batch waits for: the cohort that is due next, and the contacts that stand with it.
+select b.*, n.*,
+    (select json_agg(s) from ledger_steps s where s.batch_id = b.id) as steps,
+    (select json_agg(o) from ledger_outcomes o where o.batch_id = b.id) as outcomes,
+    (select json_object_agg(r.code, r.contacts) from rejected r where r.batch_id = b.id) as rejected
+from batches b left join lateral (
+    select c.step as next_step, c.due_at as next_due_at, c.reason as next_reason, c.holder as next_holder,
+        c.stuck_at as next_stuck_at, sum(c.size) over (partition by c.step, c.reason) as next_contacts
+    from cohorts c where c.batch_id = b.id and c.closed_at is null
+    order by c.stuck_at is not null, c.due_at limit 1
+) n on b.state = 'running'
+where b.id = any(%(ids)s) and b.customer_id = %(customer)s
+
 -- name: page
 -- Newest first; `before` is the id of the last batch of the page before.
-select * from batches b
+select id from batches b
 where customer_id = %(customer)s
   and (%(before)s::text is null
        or (created_at, id) < (select created_at, id from batches where id = %(before)s and customer_id = %(customer)s))
@@ -51,11 +68,15 @@ where id = %(id)s returning *
 update batches set paused_at = %(now)s where id = %(id)s returning *
 
 -- name: set_hindrance
--- Counts how often it is the same.
+-- Counts how often the work itself failed in the same way; trouble around it doesn't count.
 update batches set
-    failures = case when hindrance = %(hindrance)s then failures + 1 else 1 end,
+    failures = case when %(around)s then 0 when hindrance = %(hindrance)s then failures + 1 else 1 end,
     hindrance = %(hindrance)s
 where id = %(id)s and finished_at is null returning failures
+
+-- name: clear_hindrance
+-- The trouble around the work has passed.
+update batches set hindrance = null where id = %(id)s and failures = 0
 
 -- name: add_single
 -- Gathered singles enter as lines that were all accepted.

@@ -38,13 +38,6 @@ update cohorts set due_at = due_at + %(by)s where batch_id = %(batch)s and close
 -- name: delete_of_batch
 delete from cohorts where batch_id = %(batch)s
 
--- name: next_due
--- What the batch waits for: the cohort that is due next, and the contacts that stand with it.
-select c.step, c.due_at, c.reason, c.holder, c.stuck_at,
-    sum(c.size) over (partition by c.step, c.reason) as contacts
-from cohorts c where c.batch_id = any(%(batches)s) and c.closed_at is null
-order by c.stuck_at is not null, c.due_at limit 1
-
 -- name: set_reason
 -- Something around it is in trouble; the work itself may be fine.
 update cohorts set reason = %(reason)s where id = %(id)s and closed_at is null

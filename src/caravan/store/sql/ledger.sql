@@ -12,15 +12,6 @@ insert into ledger_outcomes (batch_id, step, outcome, contacts)
 values (%(batch)s, %(step)s, %(outcome)s, %(contacts)s)
 on conflict (batch_id, step, outcome) do update set contacts = ledger_outcomes.contacts + excluded.contacts
 
--- name: steps
-select batch_id, step, arrived, standing from ledger_steps where batch_id = any(%(batches)s)
-
--- name: outcomes
-select batch_id, step, outcome, contacts from ledger_outcomes where batch_id = any(%(batches)s)
-
--- name: rejected
-select batch_id, code, contacts from rejected where batch_id = any(%(batches)s)
-
 -- name: add_journal
 insert into journal (batch_id, step, file, outcome, at, detail)
 values (%(batch)s, %(step)s, %(file)s, %(outcome)s, %(at)s, %(detail)s)
