@@ -34,13 +34,18 @@ class Gate:
             each.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._behind)
-        ends = {writer, there_writer}
-        self._passing |= ends
+        ends = {writer}
         try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+            ends.add(there_writer)
+            self._passing |= ends
             await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        except asyncio.CancelledError:  # all is over
+            pass
         finally:
             self._passing -= ends
+            for each in ends:
+                each.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
