@@ -6,6 +6,7 @@ from textwrap import indent
 
 from caravan.bench.inputs import contact
 from caravan.bench.system import JOURNEY
+from caravan.channels.content import BodyWriter
 from caravan.channels.mail import Envelope, compose
 from caravan.journeys.placeholders import ContactView, compile_template
 
@@ -48,6 +49,7 @@ class Letter:
         to = f"c{number}@example.com"
         mail = compose(
             Envelope.of(_FROM),
+            BodyWriter(),
             to=to,
             subject=subject,
             text=text,

@@ -2,6 +2,7 @@
 §6)."""
 
 import binascii
+from functools import lru_cache
 from typing import Final
 
 _LONGEST_LINE: Final = 998  # octets, RFC 5322 §2.1.1
@@ -9,34 +10,53 @@ _PRINTABLE: Final = bytes([9, 10, *range(32, 127)])
 _BASE64_LINE: Final = 76
 
 
-def body(text: str | None, html: str | None, boundary: str) -> bytes:
-    """The MIME headers and the body below them: a text, an HTML page, or both as alternatives, the better
-    last.
+class BodyWriter:
+    """Writes bodies, and remembers how lines were encoded: most lines of a template are the same in each of its
+    mails. One for each template; threads may share it."""
 
-    `boundary` (ASCII) separates the parts; it must be unpredictable to who wrote them. Lines end with CRLF.
-    """
-    if html is None:
-        return _part("plain", text or "")
-    if text is None:
-        return _part("html", html)
-    mark = boundary.encode("ascii")
-    return b"".join(
-        (
-            b'Content-Type: multipart/alternative; boundary="%s"\r\n\r\n--%s\r\n' % (mark, mark),
-            _part("plain", text),
-            b"--%s\r\n" % mark,
-            _part("html", html),
-            b"--%s--\r\n" % mark,
+    def __init__(self, lines: int = 4_096) -> None:
+        """`lines` is how many are remembered, each of less than 1,000 octets."""
+        self._remembered = lru_cache(maxsize=lines)(_quoted)
+
+    def body(self, text: str | None, html: str | None, boundary: str) -> bytes:
+        """The MIME headers and the body below them: a text, an HTML page, or both as alternatives, the better
+        last.
+
+        `boundary` (ASCII) separates the parts; it must be unpredictable to who wrote them. Lines end with CRLF.
+        """
+        if html is None:
+            return self._part("plain", text or "")
+        if text is None:
+            return self._part("html", html)
+        mark = boundary.encode("ascii")
+        return b"".join(
+            (
+                b'Content-Type: multipart/alternative; boundary="%s"\r\n\r\n--%s\r\n' % (mark, mark),
+                self._part("plain", text),
+                b"--%s\r\n" % mark,
+                self._part("html", html),
+                b"--%s--\r\n" % mark,
+            )
         )
-    )
 
+    def _part(self, subtype: str, text: str) -> bytes:
+        octets = _lines(text)
+        encoding, content = self._encode(octets)
+        charset = "us-ascii" if encoding == "7bit" else "utf-8"
+        head = f"Content-Type: text/{subtype}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+        return head.encode("ascii") + content
 
-def _part(subtype: str, text: str) -> bytes:
-    octets = _lines(text)
-    encoding, content = _encode(octets)
-    charset = "us-ascii" if encoding == "7bit" else "utf-8"
-    head = f"Content-Type: text/{subtype}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-    return head.encode("ascii") + content
+    def _encode(self, octets: bytes) -> tuple[str, bytes]:
+        odd = len(octets.translate(None, _PRINTABLE))
+        if not odd and max(map(len, octets.split(b"\n"))) <= _LONGEST_LINE:
+            return "7bit", octets.replace(b"\n", b"\r\n")
+        # Quoted-printable takes 3 octets for each odd one, Base64 4 for each 3.
+        if odd * 6 > len(octets):
+            return "base64", _base64(octets.replace(b"\n", b"\r\n"))
+        return "quoted-printable", b"".join(map(self._line, octets.splitlines(keepends=True)))
+
+    def _line(self, line: bytes) -> bytes:
+        return self._remembered(line) if len(line) <= _LONGEST_LINE else _quoted(line)
 
 
 def _lines(text: str) -> bytes:
@@ -48,14 +68,9 @@ def _lines(text: str) -> bytes:
     return octets if octets.endswith(b"\n") else octets + b"\n"
 
 
-def _encode(octets: bytes) -> tuple[str, bytes]:
-    odd = len(octets.translate(None, _PRINTABLE))
-    if not odd and max(map(len, octets.split(b"\n"))) <= _LONGEST_LINE:
-        return "7bit", octets.replace(b"\n", b"\r\n")
-    # Quoted-printable takes 3 octets for each odd one, Base64 4 for each 3.
-    if odd * 6 > len(octets):
-        return "base64", _base64(octets.replace(b"\n", b"\r\n"))
-    return "quoted-printable", binascii.b2a_qp(octets, istext=True).replace(b"\n", b"\r\n")
+def _quoted(line: bytes) -> bytes:
+    """A line with its LF, quoted-printable. What it becomes does not depend on others (RFC 2045 §6.7)."""
+    return binascii.b2a_qp(line, istext=True).replace(b"\n", b"\r\n")
 
 
 def _base64(octets: bytes) -> bytes:

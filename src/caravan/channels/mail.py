@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final, Self
 
-from caravan.channels.content import body
+from caravan.channels.content import BodyWriter
 from caravan.channels.mailbox import Mailbox, clean_text, encoded_words, parse_mailbox
 from caravan.errors import RenderFailed
 
@@ -46,7 +46,15 @@ class Envelope:
 
 
 def compose(
-    envelope: Envelope, *, to: str, subject: str, text: str | None, html: str | None, key: str, date: datetime
+    envelope: Envelope,
+    writer: BodyWriter,
+    *,
+    to: str,
+    subject: str,
+    text: str | None,
+    html: str | None,
+    key: str,
+    date: datetime,
 ) -> Mail:
     """The mail that `envelope` sends to one contact. The other strings are rendered, and trusted in nothing.
 
@@ -58,7 +66,7 @@ def compose(
     recipient = parse_mailbox(to, "to")
     message_id = f"<{key}@{envelope.sender.domain}>"
     header = f"To: {recipient.header()}\r\n{_subject(subject)}\r\nDate: {_date(date)}\r\nMessage-ID: {message_id}\r\n"
-    content = envelope.head + header.encode("utf-8") + body(text, html, f"=_{key}")
+    content = envelope.head + header.encode("utf-8") + writer.body(text, html, f"=_{key}")
     return Mail(envelope.sender.address, recipient.address, message_id, content)
 
 

@@ -112,7 +112,7 @@ class Names(ContactNames):
 class Context(RenderContext):
     """One rendering for one contact."""
 
-    __slots__ = ("_ends_at", "_names")
+    __slots__ = ("_ends_at", "_length", "_names")
 
     def __init__(self, template: BoundTemplate, contact: ContactView) -> None:
         # Instead of the parent's, which takes longer than a short template: no partials, no inheritance here.
@@ -127,6 +127,7 @@ class Context(RenderContext):
         # Without Liquid's own `now` and `today`: they read the machine's clock (law 5).
         self.scope = ReadOnlyChainMap(self.locals, self._names, self.counters)
         self._ends_at: float | None = None
+        self._length = 0
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         if len(path) == 1 and not self.locals and self.scope.size() == 3 and isinstance(path[0], str):
@@ -163,6 +164,12 @@ class Context(RenderContext):
         elif now > self._ends_at:
             raise LiquidError("it takes too long", token=None)
 
+    def grow(self, length: int) -> None:
+        """Raise if the values that this is told of come to more characters than a rendering may have bytes."""
+        self._length += length
+        if self._length > MAX_OUTPUT:
+            raise LiquidError(f"the text becomes longer than {MAX_OUTPUT} bytes", token=None)
+
     def _watched(self, items: Iterator[Any]) -> Iterator[Any]:
         for each in items:
             self.check_time()
@@ -185,7 +192,14 @@ class _Output(Output):
     node_class = _OutputNode
 
 
+class _Template(BoundTemplate):
+    def make_partial_namespace(self, partial: bool, render_args: Mapping[str, object]) -> Mapping[str, object]:
+        """Nothing: Liquid's own `partial` would hide a property of that name."""
+        return {}
+
+
 class _Environment(Environment):
+    template_class = _Template
     block_nesting_limit = 20
     loop_iteration_limit = MAX_LOOPS
     local_namespace_limit = 4 * MAX_OUTPUT

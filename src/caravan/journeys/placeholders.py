@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from liquid import Environment
-from liquid.builtin.content import ContentNode
-from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
-from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 from liquid.template import BoundTemplate
 
@@ -20,8 +17,8 @@ from caravan.journeys.placeholder_engine import (
     ContactView,
     Context,
     make_environment,
-    to_text,
 )
+from caravan.journeys.placeholder_parts import Block
 
 __all__ = ["ContactView", "Template", "compile_template"]
 
@@ -39,7 +36,7 @@ class Template:
     constant: str | None
     names: frozenset[str]
     _liquid: BoundTemplate | None
-    _parts: tuple[str | Expression, ...] | None  # of a template without tags
+    _quick: Block | None  # where the quick way is enough
 
     def render(self, contact: ContactView) -> str:
         """The text for this contact. Raises `RenderFailed` with one sentence."""
@@ -54,14 +51,11 @@ class Template:
 
     def _render(self, liquid: BoundTemplate, contact: ContactView) -> str:
         context = Context(liquid, contact)
-        if self._parts is None:
+        if self._quick is None:
             buffer = LimitedStringIO(limit=MAX_OUTPUT)
             liquid.render_with_context(context, buffer)
             return buffer.getvalue()
-        escape = context.autoescape
-        result = "".join(
-            [part if isinstance(part, str) else to_text(part.evaluate(context), escape) for part in self._parts]
-        )
+        result = self._quick.fill(context)
         if len(result) * 4 > MAX_OUTPUT and len(result.encode(errors="replace")) > MAX_OUTPUT:
             raise LiquidError(f"the text becomes longer than {MAX_OUTPUT} bytes", token=None)
         return result
@@ -87,7 +81,7 @@ def compile_template(text: str, *, html: bool = False) -> Template:
             close = ", ".join(get_close_matches(name, FILTERS, 1))
             hint = f"; did you mean {close}?" if close else f"; there are {', '.join(sorted(FILTERS))}"
             raise InvalidInput(f"there is no filter {name}{hint} (line {line} of the template)")
-    return Template(text, None, frozenset(analysis.globals), liquid, _flat(liquid))
+    return Template(text, None, frozenset(analysis.globals), liquid, Block.of(liquid.nodes))
 
 
 def _parse(text: str, environment: Environment) -> BoundTemplate:
@@ -108,16 +102,3 @@ def _sentence(error: LiquidError) -> str:
     except ValueError:  # at the very end of the template
         place = None
     return f"{error.message}" + (f" (line {place[0]} of the template)" if place else "")
-
-
-def _flat(liquid: BoundTemplate) -> tuple[str | Expression, ...] | None:
-    """The texts and expressions of a template that has no tags, so that it renders without Liquid's machinery."""
-    parts: list[str | Expression] = []
-    for node in liquid.nodes:
-        if isinstance(node, ContentNode):
-            parts.append(node.text)
-        elif isinstance(node, OutputNode):
-            parts.append(node.expression)
-        else:
-            return None
-    return tuple(parts)

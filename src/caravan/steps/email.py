@@ -1,13 +1,14 @@
 """Email: one message to each contact."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from caravan.channels.content import BodyWriter
 from caravan.channels.identity import delivery_key
 from caravan.channels.mail import Envelope, Mail, compose
 from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, OnUnknown, TemplateText
@@ -63,12 +64,14 @@ class _Letter:
     text: Template | None
     html: Template | None
     reply_to: Template | None
+    writer: BodyWriter = field(default_factory=BodyWriter)
 
     def write(self, cohort: Cohort, date: datetime, person: dict[str, Any]) -> Mail:
         """One contact's mail. Raises `RenderFailed`."""
         contact = view(person)
         return compose(
             _envelope(self.sender.render(contact), _filled(self.reply_to, contact)),
+            self.writer,
             to=self.to.render(contact),
             subject=self.subject.render(contact),
             text=_filled(self.text, contact),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caravan.channels.content import BodyWriter
 from caravan.channels.mail import Envelope, Mail, compose
 from caravan.errors import RenderFailed
 
@@ -24,11 +25,11 @@ Anything = st.text(st.characters(exclude_categories=()) | st.sampled_from('\r\n\
 
 def mail(**changes: Any) -> Mail:
     parts: dict[str, Any] = {
-        "envelope": SHOP, "to": "bruce@example.com", "subject": "Hello", "text": "Hi", "html": None,
-        "key": KEY, "date": NOON,
+        "envelope": SHOP, "writer": BodyWriter(), "to": "bruce@example.com", "subject": "Hello", "text": "Hi",
+        "html": None, "key": KEY, "date": NOON,
     }  # fmt: skip
     parts |= changes
-    return compose(parts.pop("envelope"), **parts)
+    return compose(parts.pop("envelope"), parts.pop("writer"), **parts)
 
 
 def parsed(composed: Mail) -> EmailMessage:

@@ -1,5 +1,7 @@
 """Placeholders: what they find, what they refuse, and that no template can work or grow without end."""
 
+import tracemalloc
+from dataclasses import replace
 from time import thread_time
 from typing import Any
 
@@ -57,6 +59,13 @@ def fill(text: str, html: bool = False, contact: ContactView = BRUCE) -> str:
         ("{{ now }}{{ today }}{{ 'now' | date: '%Y' }}", "now"),
         ("{{ firstname.__class__ }}{{ contact.__init__ }}{{ ltv.real }}", ""),
         ("{{ ID }}", "not this one"),
+        ("{% if ltv > 200 %}a{% elsif ltv > 100 %}b{% else %}c{% endif %}", "b"),
+        ("{% if missing %}a{% elsif nothing %}b{% endif %}!", "!"),
+        ("{% if tags contains 'b' and address.city == 'Oslo' %}a{% endif %}", "a"),
+        ("[{% if vip %} \n {% endif %}]", "[]"),
+        ("[{% if vip %} {% if ltv %}x{% endif %} {% endif %}]", "[ x ]"),
+        ("{% if vip %}{% for tag in tags %}{{ tag }}{% endfor %}{% endif %}", "ab"),
+        ("{% if vip %}{{ partial }}{% endif %}{% for tag in tags %}{{ partial }}{% endfor %}", ""),
     ],
 )
 def test_a_template_is_filled_in(template: str, text: str) -> None:
@@ -129,6 +138,7 @@ BOMBS = {
     "encode": "{% assign y = '&&&&' %}{% for i in (1..99) %}{% assign y = y | base64_encode %}{% endfor %}",
     "separator": "{{ (1..9999) | join: big }}",
     "flat output": "{{ big }}" * 20,
+    "output of ifs": "{% if big %}{{ big }}{% endif %}" * 20,
     "time": "{% for i in (1..9999) %}" + "{% if a %}{% endif %}" * 2000 + "{% endfor %}",
     "division": "{{ 1 | divided_by: 0 }}",
     "endless number": "{{ '1e400' | ceil }}",
@@ -143,6 +153,19 @@ def test_a_template_that_works_or_grows_without_end_fails_soon_with_one_sentence
     with pytest.raises(RenderFailed, match=r"^A placeholder can't be filled: [^\n]+\.$"):
         template.render(ContactView("1", {"big": "x" * 100_000}))
     assert thread_time() - before < 3
+
+
+@pytest.mark.parametrize("piece", ["{{ big }}", "{% if big %}{{ big }}{% endif %}"])
+def test_a_template_that_grows_is_stopped_before_it_takes_much_memory(piece: str) -> None:
+    template = compile_template(piece * 500, html=True)
+    contact = ContactView("1", {"big": "<" * 100_000})
+    tracemalloc.start()
+    try:
+        with pytest.raises(RenderFailed, match="longer than"):
+            template.render(contact)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 values = st.recursive(
@@ -168,6 +191,44 @@ def test_any_row_of_filters_on_any_value_gives_a_text_or_one_sentence(
         assert isinstance(template.render(ContactView("1", {"a": a, "b": b})), str)
     except RenderFailed as failed:
         assert failed.message
+
+
+BITS = ["x", " ", "\n", "{{ a }}", "{{ b.c | upcase }}", "{{ a | default: b }}", "{{ a | plus: 1 }}"]
+CONDITIONS = """
+a; b; a.size; a == b; a != b; a < b; a >= 1; a <= 'm'; a > b.c; a contains b; b contains 'x'; a == empty; b == blank;
+a == true; a == nil; a and b; a or b; a and b or a == 1; b == (1..3); a.first == b.last; partial; id
+"""
+condition = st.sampled_from([each.strip() for each in CONDITIONS.split(";")])
+
+
+def written(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Some pieces, and an `if` of them."""
+
+    def an_if(first: tuple[str, str], more: list[tuple[str, str]], last: str | None) -> str:
+        elsifs = "".join(f"{{% elsif {each} %}}{text}" for each, text in more)
+        otherwise = "" if last is None else f"{{% else %}}{last}"
+        return f"{{% if {first[0]} %}}{first[1]}{elsifs}{otherwise}{{% endif %}}"
+
+    branch = st.tuples(condition, inner)
+    ifs = st.builds(an_if, branch, st.lists(branch, max_size=2), st.none() | inner)
+    return st.lists(inner | ifs, max_size=3).map("".join)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(template=st.recursive(st.sampled_from(BITS), written, max_leaves=12), html=st.booleans(), a=values, b=values)
+def test_the_quick_way_through_a_template_gives_what_liquid_gives(template: str, html: bool, a: Any, b: Any) -> None:
+    quick = compile_template(template, html=html)
+    whole = replace(quick, _quick=None)
+    contact = ContactView("7", {"a": a, "b": b})
+    try:
+        expected = whole.render(contact)
+    except RenderFailed as failed:
+        with pytest.raises(RenderFailed) as caught:
+            quick.render(contact)
+        assert caught.value.message == failed.message
+    else:
+        assert quick.render(contact) == expected
+    assert quick._quick is not None or "{" not in template
 
 
 TAG = st.sampled_from(

@@ -1,0 +1,91 @@
+"""The quick way through a template of texts, outputs and `if` alone: without Liquid's scopes and buffers.
+
+Outputs and conditions are still Liquid's own expressions, so that both ways give the same.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Self
+
+from liquid.ast import BlockNode, Node
+from liquid.builtin.content import ContentNode
+from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.if_tag import IfNode
+from liquid.expression import Expression
+
+from caravan.journeys.placeholder_engine import Context, to_text
+
+_LONG: Final = 1_000  # characters; shorter values can't come to much in a template of a bounded length
+
+
+class Value:
+    """`{{ … }}`"""
+
+    __slots__ = ("_expression",)
+
+    def __init__(self, expression: Expression) -> None:
+        self._expression = expression
+
+    def fill(self, context: Context) -> str:
+        """The value's text. Raises `LiquidError`, also when this rendering's long values come to too much."""
+        text = to_text(self._expression.evaluate(context), context.autoescape)
+        if len(text) > _LONG:
+            context.grow(len(text))
+        return text
+
+
+class Block:
+    """Texts, values and choices, one after the other."""
+
+    __slots__ = ("_parts", "_silent")
+
+    def __init__(self, parts: "tuple[str | Value | Choice, ...]", *, silent: bool) -> None:
+        """Of a `silent` one nothing is printed: Liquid leaves out blocks with nothing but blanks."""
+        self._parts, self._silent = parts, silent
+
+    @classmethod
+    def of(cls, nodes: Sequence[Node], *, silent: bool = False) -> Self | None:
+        """None if there is something else among the nodes."""
+        parts = tuple(part for node in nodes if (part := _part(node)) is not None)
+        return cls(parts, silent=silent) if len(parts) == len(nodes) else None
+
+    def fill(self, context: Context) -> str:
+        """The text for one contact. Raises `LiquidError`."""
+        text = "".join([part if isinstance(part, str) else part.fill(context) for part in self._parts])
+        return "" if self._silent else text
+
+
+class Choice:
+    """`{% if … %} … {% elsif … %} … {% else %} … {% endif %}`"""
+
+    __slots__ = ("_branches", "_otherwise")
+
+    def __init__(self, branches: tuple[tuple[Expression, Block], ...], otherwise: Block | None) -> None:
+        self._branches, self._otherwise = branches, otherwise
+
+    def fill(self, context: Context) -> str:
+        """The text of the first branch whose condition is true. Raises `LiquidError`."""
+        for condition, block in self._branches:
+            if condition.evaluate(context):
+                return block.fill(context)
+        return self._otherwise.fill(context) if self._otherwise is not None else ""
+
+
+def _part(node: Node) -> str | Value | Choice | None:
+    if isinstance(node, ContentNode):
+        return node.text
+    if isinstance(node, OutputNode):
+        return Value(node.expression)
+    return _choice(node) if isinstance(node, IfNode) else None
+
+
+def _choice(node: IfNode) -> Choice | None:
+    found = [(node.condition, node.consequence), *((each.expression, each.block) for each in node.alternatives)]
+    branches = tuple((condition, block) for condition, each in found if (block := _block(each)) is not None)
+    otherwise = None if node.default is None else _block(node.default)
+    if len(branches) < len(found) or (node.default is not None and otherwise is None):
+        return None
+    return Choice(branches, otherwise)
+
+
+def _block(node: BlockNode) -> Block | None:
+    return Block.of(node.nodes, silent=node.blank)
