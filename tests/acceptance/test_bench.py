@@ -56,6 +56,20 @@ def test_all_mails_of_email_are_sent() -> None:
     assert all(each["ledger"]["steps"][0]["outcomes"] == {"sent": 300} for each in findings)
 
 
+@pytest.mark.parametrize(
+    ("bench", "rows", "outcomes"), [("email", "4000", [{"sent": 4000}]), ("entry", "3000", [{"passed": 2983}, {}, {}])]
+)
+def test_two_workers_do_what_one_does(bench: str, rows: str, outcomes: list[dict[str, int]]) -> None:
+    variant = ["--variant", "2kb"] if bench == "email" else []
+    (finding,) = found(bench, "--rows", rows, "--workers", "2", *variant)
+    several = finding["several"]
+    assert several["workers"] == 2
+    assert len(several["runs"]) == len(finding["caravan"]["runs"]) == 1
+    assert several["speedup"]["median"] == finding["caravan"]["runs"][0] / several["runs"][0]
+    assert {"CPU of the busiest worker", "CPU of the least busy"} <= several["facts"].keys()
+    assert [step["outcomes"] for step in finding["ledger"]["steps"]] == outcomes
+
+
 def test_all_calls_of_webhook_are_made() -> None:
     (finding,) = found("webhook", "--rows", "300")
     assert finding["ledger"]["steps"][0]["outcomes"] == {"sent": 300}
@@ -74,6 +88,11 @@ def test_a_table_is_printed_for_people() -> None:
     done = bench("intake", "--rows", "2000")
     assert done.returncode == 0, done.stderr
     assert "× the yardstick's time" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["entry", "email"])
+def test_a_number_of_workers_that_is_none_is_wrong_usage(command: str) -> None:
+    assert bench(command, "--workers", "0").returncode == 2
 
 
 @pytest.mark.parametrize("command", ["intake", "entry", "api", "wait", "email", "webhook"])

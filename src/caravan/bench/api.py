@@ -9,7 +9,7 @@ from caravan.bench.entry import SPLIT_AND_WAIT, WAITS
 from caravan.bench.inputs import Made, write_file
 from caravan.bench.latency import Latencies, Round
 from caravan.bench.load import load
-from caravan.bench.measure import Meter, Timed
+from caravan.bench.measure import Timed
 from caravan.bench.system import JOURNEY, System, check_ledger, follow, send, up, upload, workspace
 
 _WARM_ROWS, _WARM = 2_000, 3.0  # seconds
@@ -50,7 +50,7 @@ def _enter(system: System, made: Made) -> str:
 
 def _round(place: _Place, made: Made, idle: float, say: Callable[[str], None]) -> Round:
     system = place.system
-    with Meter(system.pid, system.folder) as meter:
+    with system.meter() as meter:
         before = place.caller.submit(load, system, place.idle_batch, idle).result()
     cpu = meter.run(Timed(idle)).cpu
     say(f"  idle: {len(before):,} calls")

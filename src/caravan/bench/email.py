@@ -18,7 +18,7 @@ from caravan.bench.letter import Letter, letter
 from caravan.bench.measure import Meter, Run, Timed, in_child, in_turn, now
 from caravan.bench.report import Finding, Report
 from caravan.bench.sinks import program, sandbox_sink, smtp_sink
-from caravan.bench.system import System, check_ledger, follow, send, up, workspace
+from caravan.bench.system import System, check_ledger, follow, measured, send, shared, up, workspace
 from caravan.errors import Unavailable
 
 _OCTETS = {"2kb": 2_000, "30kb": 30_000}
@@ -43,11 +43,13 @@ class Sink:
         return f"a bare loop over aiosmtplib, {_SESSIONS} connections, the same mail each time, to the same sandbox"
 
 
-def run(rows: int | None, variants: list[str], repeats: int, say: Callable[[str], None]) -> Report:
-    """All sizes. Raises `Unbalanced` when a ledger is not what it must be."""
+def run(rows: int | None, variants: list[str], repeats: int, say: Callable[[str], None], workers: int = 1) -> Report:
+    """All sizes; with `workers` over 1 also by so many. Raises `Unbalanced` when a ledger is not what it must be."""
     with workspace() as folder, _sink() as sink:
-        findings = [_compare(folder, sink, name, rows or _ROWS[name], repeats, say) for name in variants]
+        findings = [_compare(folder, sink, name, rows or _ROWS[name], repeats, say, workers) for name in variants]
     notes = ["caravan's seconds are from the batch's start, with everybody entered, to its end, as the batch says"]
+    if workers > 1:
+        notes.append("all workers send the same batch, at the same sink, and share the cores with it and PostgreSQL")
     return Report("email", sum(each.contacts for each in findings), sink.yardstick, findings, notes)
 
 
@@ -58,7 +60,9 @@ def _sink() -> Iterator[Sink]:
         yield Sink(port, postfix)
 
 
-def _compare(folder: Path, sink: Sink, variant: str, rows: int, repeats: int, say: Callable[[str], None]) -> Finding:
+def _compare(
+    folder: Path, sink: Sink, variant: str, rows: int, repeats: int, say: Callable[[str], None], workers: int
+) -> Finding:
     written = letter(_OCTETS[variant])
     say(f"{variant}: {rows:,} mails of {written.octets():,} octets")
     made = write_file(folder / f"{variant}.ndjson", rows, SHAPES["clean"])
@@ -66,15 +70,17 @@ def _compare(folder: Path, sink: Sink, variant: str, rows: int, repeats: int, sa
     ledgers: list[dict[str, Any]] = []
     relay = f"smtp://127.0.0.1:{sink.port}"
     with up(folder / variant, written.journey(), smtp_url=relay) as system:
-        deliver(system, "mail", warm, ledgers)
+        warm_up, ours = (partial(deliver, step="mail", made=each, ledgers=ledgers) for each in (warm, made))
+        warm_up(system)
         theirs = partial(_theirs, sink, rows, written)
-        pairs = in_turn(repeats, partial(deliver, system, "mail", made, ledgers), theirs, say)
+        several = shared(system, workers, warm_up, ours) if workers > 1 else None
+        pairs = in_turn(repeats, partial(ours, system), theirs, say, several)
     return Finding(variant, rows, written.octets(), pairs, ledgers[-1])
 
 
 def deliver(system: System, step: str, made: Made, ledgers: list[dict[str, Any]]) -> Run:
     """One batch whose journey is one step that sends; its seconds are from its start to its end."""
-    with system.client() as client, Meter(system.pid, system.folder) as meter:
+    with system.client() as client, system.meter() as meter:
         batch = follow(client, send(client, made.path).batch, (), 0, pause=0.2)
     check_ledger(batch["ledger"], made)
     counts = batch["ledger"]["steps"][0]
@@ -82,7 +88,7 @@ def deliver(system: System, step: str, made: Made, ledgers: list[dict[str, Any]]
         raise Unavailable(f"The sink did not take everything: the batch is {batch['state']}, {step}: {counts}.")
     ledgers.append(batch["ledger"])
     started, finished = (datetime.fromisoformat(batch[each]) for each in ("startedAt", "finishedAt"))
-    return meter.run(Timed((finished - started).total_seconds()))
+    return measured(meter, (finished - started).total_seconds())
 
 
 def _theirs(sink: Sink, rows: int, written: Letter) -> Run:

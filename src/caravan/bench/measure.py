@@ -5,7 +5,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -58,21 +58,46 @@ class Pairs:
 
     ours: list[Run]
     theirs: list[Run]
+    shared: list[Run] = field(default_factory=list)  # ours with `workers` workers, if there is such a side
+    workers: int = 1
 
     @property
     def time_ratio(self) -> Spread:
         """Our time divided by the yardstick's, run by run."""
         return Spread.of([a.seconds / b.seconds for a, b in zip(self.ours, self.theirs, strict=True)])
 
+    @property
+    def speedup(self) -> Spread:
+        """One worker's time divided by that of several, run by run. There must be such a side."""
+        return Spread.of([a.seconds / b.seconds for a, b in zip(self.ours, self.shared, strict=True)])
 
-def in_turn(repeats: int, ours: Callable[[], Run], theirs: Callable[[], Run], say: Callable[[str], None]) -> Pairs:
-    """Ours, the yardstick, ours, the yardstick …; `say` hears of each pair."""
-    pairs = Pairs([], [])
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A side of its own: the same work, done by several workers."""
+
+    workers: int
+    run: Callable[[], Run]
+
+
+def in_turn(
+    repeats: int,
+    ours: Callable[[], Run],
+    theirs: Callable[[], Run],
+    say: Callable[[str], None],
+    shared: Shared | None = None,
+) -> Pairs:
+    """Ours, the yardstick, ours by several workers, ours, the yardstick …; `say` hears of each round."""
+    pairs = Pairs([], [], workers=shared.workers if shared else 1)
     for number in range(1, repeats + 1):
         pairs.ours.append(ours())
         pairs.theirs.append(theirs())
         mine, other = pairs.ours[-1].seconds, pairs.theirs[-1].seconds
-        say(f"  run {number} of {repeats}: caravan {mine:.2f} s, yardstick {other:.2f} s")
+        words = f"caravan {mine:.2f} s, yardstick {other:.2f} s"
+        if shared:
+            pairs.shared.append(shared.run())
+            words += f", {shared.workers} workers {pairs.shared[-1].seconds:.2f} s"
+        say(f"  run {number} of {repeats}: {words}")
     return pairs
 
 
@@ -83,7 +108,7 @@ def in_child(work: Callable[..., Timed], *arguments: object, near: Path | None =
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
         pid = child.submit(_import, work.__module__).result()
-        with Meter(pid, near) as meter:
+        with Meter(pid, near=near) as meter:
             timed = child.submit(work, *arguments).result()
         return meter.run(timed)
 
@@ -95,10 +120,10 @@ def _import(module: str) -> int:
 
 
 class Meter:
-    """CPU and memory of a process, its descendants and those of a folder, from `with` to its end."""
+    """CPU and memory of processes, their descendants and those of a folder, from `with` to its end."""
 
-    def __init__(self, pid: int, near: Path | None = None) -> None:
-        self._pid, self._near = pid, near
+    def __init__(self, *pids: int, near: Path | None = None) -> None:
+        self._pids, self._near = pids, near
         self._before: dict[psutil.Process, float] = {}
         self._cpu: dict[psutil.Process, float] = {}
         self._roles: dict[psutil.Process, str] = {}
@@ -125,10 +150,17 @@ class Meter:
     def run(self, timed: Timed) -> Run:
         """What was measured, with the time that the work itself took."""
         cpu: dict[str, float] = {}
-        for process, seconds in self._cpu.items():
-            role = self._roles[process]
-            cpu[role] = cpu.get(role, 0.0) + seconds - self._before.get(process, 0.0)
+        for role, seconds in self._used():
+            cpu[role] = cpu.get(role, 0.0) + seconds
         return Run(timed.seconds, cpu, self._peak, timed.facts)
+
+    def each(self, role: str) -> list[float]:
+        """The CPU seconds of each process that is this, the busiest first."""
+        return sorted((seconds for found, seconds in self._used() if found == role), reverse=True)
+
+    def _used(self) -> Iterator[tuple[str, float]]:
+        for process, seconds in self._cpu.items():
+            yield self._roles[process], seconds - self._before.get(process, 0.0)
 
     def _watch(self) -> None:
         looks = 0
@@ -139,7 +171,7 @@ class Meter:
             self._look()
 
     def _search(self) -> None:
-        self._family = family(self._pid, self._near)
+        self._family = family(*self._pids, near=self._near)
 
     def _look(self) -> None:
         resident = 0
@@ -153,9 +185,9 @@ class Meter:
         self._peak = max(self._peak, resident)
 
 
-def family(pid: int, near: Path | None) -> list[psutil.Process]:
-    """A process, its descendants, and all (with theirs) whose command line names the folder."""
-    roots = [psutil.Process(pid)] if psutil.pid_exists(pid) else []
+def family(*pids: int, near: Path | None = None) -> list[psutil.Process]:
+    """Processes, their descendants, and all (with theirs) whose command line names the folder."""
+    roots = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     if near is not None:
         roots += _of_folder(str(near))
     found: dict[psutil.Process, None] = {}

@@ -100,12 +100,22 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "bytes": finding.bytes,
         "caravan": ours,
         "yardstick": theirs,
+        **_several(finding),
         "time_ratio": asdict(pairs.time_ratio),
         "cpu_ratio": _cpu_ratio(pairs),
         "rate_ratio": asdict(_inverse(pairs.time_ratio)),
         "ledger": finding.ledger,
         "balances": True,
     }
+
+
+def _several(finding: Finding) -> dict[str, Any]:
+    """The side of several workers, if there is one; `speedup` is one worker's time divided by theirs."""
+    pairs = finding.pairs
+    if not pairs.shared:
+        return {}
+    side = _side(pairs.shared, finding.contacts)
+    return {"several": {"workers": pairs.workers, **side, "speedup": asdict(pairs.speedup)}}
 
 
 def _inverse(spread: Spread) -> Spread:
@@ -149,7 +159,11 @@ def _table(finding: Finding) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE)
     for name in ("", "median s", "lowest – highest", "contacts/s", "CPU s", "per CPU s", "peak MiB"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for name, runs in (("caravan", finding.pairs.ours), ("yardstick", finding.pairs.theirs)):
+    pairs = finding.pairs
+    sides = [("caravan", pairs.ours), (f"{pairs.workers} workers", pairs.shared), ("yardstick", pairs.theirs)]
+    for name, runs in sides:
+        if not runs:
+            continue
         side = _side(runs, finding.contacts)
         seconds = side["seconds"]
         table.add_row(
@@ -171,6 +185,18 @@ def _verdict(finding: Finding) -> str:
         f"{ratio.median:.2f} × the yardstick's time ({ratio.low:.2f} – {ratio.high:.2f}), "
         f"{1 / ratio.median:.2f} of its rate, {_cpu_ratio(finding.pairs):.2f} × its CPU; the ledger balances"
     ]
-    lines += [f"{name}: {value:.3f} s" for name, value in ours["facts"].items()]
-    cpu = ", ".join(f"{role} {seconds:.2f} s" for role, seconds in sorted(ours["cpu_by_role"].items()))
-    return "\n".join([*lines, f"caravan's CPU: {cpu}"])
+    lines += [*_facts(ours), f"caravan's CPU: {_by_role(ours)}"]
+    if finding.pairs.shared:
+        several, faster = _side(finding.pairs.shared, finding.contacts), finding.pairs.speedup
+        name = f"{finding.pairs.workers} workers"
+        lines.append(f"{name} are {faster.median:.2f} × as fast as one ({faster.low:.2f} – {faster.high:.2f})")
+        lines += [f"{name}: {fact}" for fact in [*_facts(several), f"CPU: {_by_role(several)}"]]
+    return "\n".join(lines)
+
+
+def _facts(side: dict[str, Any]) -> list[str]:
+    return [f"{name}: {value:.3f} s" for name, value in side["facts"].items()]
+
+
+def _by_role(side: dict[str, Any]) -> str:
+    return ", ".join(f"{role} {seconds:.2f} s" for role, seconds in sorted(side["cpu_by_role"].items()))

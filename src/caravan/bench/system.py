@@ -7,19 +7,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from caravan.bench.inputs import Made
+from caravan.bench.measure import Meter, Run, Shared, Timed
 from caravan.client import Client
 from caravan.client.client import Started
 from caravan.errors import CaravanError, Unavailable
+from caravan.store import sql
+from caravan.store.embedded import embedded
 
 JOURNEY = 4711
 _PATIENCE = 3600.0  # seconds
+_START_SECONDS = 60.0
+_Q = sql.load("caravan.bench", "bench.sql")
 #: Where an installation lives; a benchmark has its own. Other settings are taken as they are: they may be tuned.
 _PLACES = (
     "DATA",
@@ -48,10 +55,16 @@ class System:
     url: str
     customer: int
     token: str
+    environment: Mapping[str, str] = field(default_factory=dict)  # what its processes are told
+    others: tuple[int, ...] = ()  # processes that belong to it, besides `pid` and its children
 
     def client(self) -> Client:
         """A client of its first customer."""
         return Client(self.url, self.customer, self.token)
+
+    def meter(self) -> Meter:
+        """What its processes use."""
+        return Meter(self.pid, *self.others, near=self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ def up(folder: Path, journey: str, **settings: str) -> Iterator[System]:
     command = [sys.executable, "-m", "caravan", "up", "--port", "0"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
         try:
-            system = _listen(process, folder)
+            system = replace(_listen(process, folder), environment=environment)
             with system.client() as client:
                 client.publish(JOURNEY, journey)
             yield system
@@ -108,6 +121,59 @@ def _listen(process: "subprocess.Popen[str]", folder: Path) -> System:
         if line.startswith("Ctrl-C"):
             return System(process.pid, folder, told["url"], int(told["customer"]), told["token"])
     raise Unavailable("`caravan up` ended before it was up; what it said stands above.")
+
+
+@contextmanager
+def more_workers(system: System, count: int) -> Iterator[System]:
+    """The same installation with so many `caravan worker` beside that of `up`: processes of their own, which share its
+    PostgreSQL and its files. All of them look for work when the block begins. Raises `Unavailable`."""
+    command = [sys.executable, "-m", "caravan", "worker"]
+    with embedded(system.folder) as url, ExitStack() as stack:
+        lanes = _lanes(url)
+        workers = [stack.enter_context(_running(command, system.environment)) for _ in range(count)]
+        deadline = time.monotonic() + _START_SECONDS
+        # Each process has as many lanes as that of `up`.
+        while _lanes(url) < lanes * (1 + count):
+            if time.monotonic() > deadline or any(each.poll() is not None for each in workers):
+                raise Unavailable("A worker did not start; what it said stands above.")
+            time.sleep(0.05)
+        yield replace(system, others=tuple(each.pid for each in workers))
+
+
+@contextmanager
+def _running(command: list[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _lanes(url: str) -> int:
+    """How many lanes have a worker; one that ended in good order is not among them."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(_Q.lanes).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def shared(system: System, workers: int, warm: Callable[[System], object], run: Callable[[System], Run]) -> Shared:
+    """`run` with so many workers, which are new each time and have been warmed up."""
+
+    def side() -> Run:
+        with more_workers(system, workers - 1) as larger:
+            warm(larger)
+            return run(larger)
+
+    return Shared(workers, side)
+
+
+def measured(meter: Meter, seconds: float, facts: Mapping[str, float] | None = None) -> Run:
+    """What the meter found; of several workers also how evenly they worked."""
+    told, each = dict(facts or {}), meter.each("worker")
+    if len(each) > 1:
+        told |= {"CPU of the busiest worker": each[0], "CPU of the least busy": each[-1]}
+    return meter.run(Timed(seconds, told))
 
 
 def send(client: Client, file: Path) -> Sent:

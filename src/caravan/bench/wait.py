@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from caravan.bench.inputs import Made, write_file
-from caravan.bench.measure import Meter, Run, Timed, in_child, in_turn, now
+from caravan.bench.measure import Run, Timed, in_child, in_turn, now
 from caravan.bench.report import Finding, Report
 from caravan.bench.system import JOURNEY, System, check_ledger, follow, send, up, workspace
 from caravan.store import sql
@@ -62,7 +62,7 @@ def fall_due(system: System, database: str, made: Made, ledgers: list[dict[str, 
     with system.client() as client:
         sent = send(client, made.path)
         batch = follow(client, sent.batch, ("hold",), made.entered)
-        with Meter(system.pid, system.folder) as meter:
+        with system.meter() as meter:
             batch = follow(client, sent.batch, ("rest",), made.entered, pause=0.2)
         check_ledger(batch["ledger"], made)
         ledgers.append(batch["ledger"])

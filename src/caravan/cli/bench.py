@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="All that was measured, as one JSON object.")]
+Workers = Annotated[int, typer.Option(min=1, help="Over 1: also with so many workers on one batch, in turn.")]
 Repeats = Annotated[int, typer.Option(min=1, help="How often both sides run, in turn.")]
 
 
@@ -64,6 +65,7 @@ def intake(
 
 def entry(
     rows: Annotated[int, typer.Option(min=1, help="Rows in the file.")] = 1_000_000,
+    workers: Workers = 1,
     repeats: Repeats = 3,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +75,7 @@ def entry(
     """
     from caravan.bench import entry as bench
 
-    _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+    _tell(bench.run(rows, repeats, _sayer(as_json), workers), as_json)
 
 
 def api(
@@ -108,6 +110,7 @@ def wait(
 def email(
     rows: Annotated[int | None, typer.Option(min=1, help="Mails.", show_default="20000 of 2 KB, 5000 of 30 KB")] = None,
     variant: Annotated[MailSize, typer.Option(help="How large a mail is.")] = MailSize.ALL,
+    workers: Workers = 1,
     repeats: Repeats = 3,
     as_json: Json = False,
 ) -> None:
@@ -118,7 +121,7 @@ def email(
     from caravan.bench import email as bench
 
     chosen = [each for each in MailSize if each is not MailSize.ALL] if variant is MailSize.ALL else [variant]
-    _tell(bench.run(rows, [str(each) for each in chosen], repeats, _sayer(as_json)), as_json)
+    _tell(bench.run(rows, [str(each) for each in chosen], repeats, _sayer(as_json), workers), as_json)
 
 
 def webhook(

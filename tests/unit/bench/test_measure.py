@@ -1,11 +1,13 @@
 """What is measured is what was done: times, CPU and memory of all processes that take part."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
-from caravan.bench.measure import Meter, Pairs, Run, Spread, Timed, family, in_child, in_turn
+from caravan.bench.measure import Meter, Pairs, Run, Shared, Spread, Timed, family, in_child, in_turn
 
 
 def a_run(seconds: float) -> Run:
@@ -39,6 +41,30 @@ def test_both_sides_run_in_turn_and_are_compared_pair_by_pair() -> None:
     assert len(heard) == 3
 
 
+def test_several_workers_run_after_both_sides() -> None:
+    order: list[str] = []
+
+    def side(name: str, seconds: float) -> Run:
+        order.append(name)
+        return a_run(seconds)
+
+    shared = Shared(2, lambda: side("two", 1.5))
+    pairs = in_turn(2, lambda: side("ours", 3.0), lambda: side("theirs", 2.0), print, shared)
+    assert order == ["ours", "theirs", "two"] * 2
+    assert (pairs.workers, pairs.speedup) == (2, Spread(2.0, 2.0, 2.0))
+
+
+def test_each_process_of_a_kind_is_told_apart() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with Meter(os.getpid()) as meter:
+            busy(0.2, 1)
+        child.communicate(b"\n")
+    each = meter.each("other")
+    assert len(each) >= 2
+    assert each == sorted(each, reverse=True)
+    assert each[0] > 0.15
+
+
 def test_the_ratio_is_of_neighbours_so_a_slow_moment_does_not_count_for_one_side_only() -> None:
     pairs = Pairs([a_run(2.0), a_run(20.0), a_run(4.0)], [a_run(1.0), a_run(10.0), a_run(1.0)])
     assert pairs.time_ratio == Spread(2.0, 2.0, 4.0)
@@ -53,7 +79,7 @@ def test_the_cpu_and_memory_of_a_child_are_measured() -> None:
 
 
 def test_a_process_that_is_gone_has_no_family() -> None:
-    assert family(2**22 + 1, None) == []
+    assert family(2**22 + 1) == []
 
 
 def test_a_meter_tells_only_what_was_used_meanwhile() -> None:

@@ -105,3 +105,25 @@ def test_the_table_shows_both_sides_and_the_ratio() -> None:
     a_report().show(Console(file=out, width=110))
     for words in ("caravan", "yardstick", "2.00 – 4.00", "3.00 × the yardstick's time", "late by: 0.500 s"):
         assert words in out.getvalue()
+
+
+def a_report_of_two_workers() -> Report:
+    ours, theirs = ([Run(seconds, {"worker": 2.0}, 1)] * 2 for seconds in (3.0, 1.0))
+    shared = [Run(seconds, {"worker": 2.2}, 1, {"CPU of the busiest worker": 1.2}) for seconds in (1.5, 2.0)]
+    pairs = Pairs(ours, theirs, shared, workers=2)
+    return Report("email", 900, "a yardstick", [Finding("2kb", 900, 5_000, pairs, a_ledger())])
+
+
+def test_several_workers_have_a_side_of_their_own_and_are_compared_with_one() -> None:
+    found = json.loads(json.dumps(a_report_of_two_workers().as_json()))["findings"][0]["several"]
+    assert found["workers"] == 2
+    assert found["seconds"] == {"median": 1.75, "low": 1.5, "high": 2.0}
+    assert found["speedup"] == {"median": 1.75, "low": 1.5, "high": 2.0}
+    out = StringIO()
+    a_report_of_two_workers().show(Console(file=out, width=110))
+    for words in ("2 workers ", "2 workers are 1.75 × as fast as one (1.50 – 2.00)", "busiest worker: 1.200 s"):
+        assert words in out.getvalue()
+
+
+def test_without_more_workers_there_is_no_such_side() -> None:
+    assert "several" not in a_report().as_json()["findings"][0]

@@ -27,3 +27,7 @@ update waiting set step = 'rest', due_at = now() + interval '1 day' where step =
 
 -- name: drop_waiting
 drop table if exists waiting
+
+-- name: lanes
+-- Each worker has a row for each of its lanes.
+select count(*) from procrastinate_workers
