@@ -30,6 +30,11 @@ class Block:
         return self.first_line + len(self.ends) - 1
 
     @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing in it but newlines."""
+        return _is_bare(self.data, self.ends)
+
+    @property
     def starts(self) -> NDArray[np.int64]:
         """Where each line starts in `data`."""
         return np.concatenate((np.zeros(1, np.int64), self.ends[:-1] + 1))
@@ -44,7 +49,7 @@ class Block:
 class Size:
     """What bounds a block."""
 
-    lines: int
+    lines: int  # but for those that are all empty: they cost little, and become nobody
     bytes: int
     row_bytes: int  # a line that is longer may be cut to `row_bytes` + 1 bytes
 
@@ -58,6 +63,10 @@ class Stretch:
     stop: int
     offset: int  # in the whole file of the byte at `start`, should `path` be only a piece of that
     first_line: int
+
+
+def _is_bare(data: memoryview, ends: NDArray[np.int64]) -> bool:
+    return 0 < len(data) == len(ends) and data[-1] == NEWLINE
 
 
 def line_ends(data: memoryview | bytes, ended: bool = True) -> NDArray[np.int64]:
@@ -107,6 +116,9 @@ class _Cutter:
 
     def _cut(self, data: memoryview, ended: bool) -> Generator[Block, None, memoryview]:
         ends = line_ends(data, ended)
+        if _is_bare(data, ends):
+            yield self._block(data, ends)
+            return data[len(data) :]
         full = len(data) >= self._most
         position = index = 0
         while (lines := len(ends) - index) >= self._size.lines or (lines and (ended or full)):

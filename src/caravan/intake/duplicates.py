@@ -58,6 +58,8 @@ class Grouped:
 
 def to_suspects(contacts: pa.Table, block: Block) -> pa.Table:
     """Contacts of a block with what their rejects would show, as `SUSPECT_SCHEMA`."""
+    if not contacts.num_rows:
+        return SUSPECT_SCHEMA.empty_table()
     offsets, rows = places(contacts["line"].to_numpy(), block)
     return pa.table([contacts["line"], contacts["id"], offsets, rows], schema=SUSPECT_SCHEMA)
 

@@ -18,7 +18,10 @@ from caravan.intake.utf8 import broken_texts
 BOM = b"\xef\xbb\xbf"
 SAMPLE = 200  # rows from which a template is learned
 FEW = 1000  # rows that are read strictly sooner than DuckDB has made its plan
+SHORT = 64  # bytes of white space that are seen to be a blank line without the strict reading
 POOR = 0.75  # share of rows below which a template isn't worth keeping
+
+_IS_SPACE = np.isin(np.arange(256), list(strict.SPACE.encode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,11 @@ class Sieve:
 
     def sift(self, block: Block, connection: duckdb.DuckDBPyConnection) -> Sifted:
         """Reads all lines of a block; `connection` is the calling thread's own."""
+        if block.is_bare:
+            return Sifted(PART_SCHEMA.empty_table(), REJECT_SCHEMA.empty_table(), len(block.ends))
         rows = _Rows(block, self._row_bytes)
+        if rows.blank == len(block.ends):
+            return Sifted(PART_SCHEMA.empty_table(), REJECT_SCHEMA.empty_table(), rows.blank)
         left, found = self._by_template(rows)
         if len(left) > FEW:
             left = self._by_parser(rows, left, connection, found)
@@ -126,12 +133,10 @@ class _Rows:
         buffers = [pa.py_buffer(offsets), pa.py_buffer(block.data)]
         self._strings = pa.StringArray.from_buffers(len(self._starts), *buffers)
         lengths = self._ends - self._starts
-        empty = lengths == 0
-        single = np.flatnonzero(lengths == 1)
-        empty[single] = np.frombuffer(block.data, np.uint8)[self._starts[single]] == ord("\r")
         long = lengths > row_bytes
-        self.blank = int(np.count_nonzero(empty))  # at first sight; white space is for the strict reading
-        self.plain = np.flatnonzero(~(empty | long))  # what the fast readings can look at
+        blank = _blank(np.frombuffer(block.data, np.uint8), self._starts, lengths) & ~long
+        self.blank = int(np.count_nonzero(blank))  # at first sight; much white space is for the strict reading
+        self.plain = np.flatnonzero(~(blank | long))  # what the fast readings can look at
         self.too_long = np.flatnonzero(long)
 
     def line(self, index: int) -> bytes:
@@ -158,6 +163,20 @@ class _Rows:
             found = template.match(self._block.data, self.take(which), starts, ends, wanted[which])
             found = Matches(which[found.rows], found.ids, found.properties)
         return _readable(found)
+
+
+def _blank(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which lines have no byte, or a few that are white space."""
+    blank = np.asarray(lengths == 0)
+    left = np.flatnonzero((lengths > 0) & (lengths <= SHORT))
+    for place in range(SHORT):
+        if not len(left):
+            break
+        left = left[_IS_SPACE[data[starts[left] + place]]]
+        ended = lengths[left] == place + 1
+        blank[left[ended]] = True
+        left = left[~ended]
+    return blank
 
 
 def _readable(found: Matches) -> Matches:

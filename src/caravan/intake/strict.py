@@ -18,7 +18,7 @@ ID_LENGTH = 256  # characters
 DEPTH = 64  # objects and arrays inside each other, the row itself counted
 DIGITS = 300  # of an integer; the largest finite double has 309
 
-_SPACE = " \t\r"
+SPACE = " \t\r"
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|$)')
 _NOT_A_BRACKET = re.compile(r"[^\[\]{}]++")
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -75,7 +75,7 @@ class _Members(dict[str, object]):
 def _read(line: bytes, row_bytes: int) -> Verdict:
     if len(line) > row_bytes:
         raise _Refusal(RejectCode.TOO_LONG, f"The row is longer than {row_bytes} bytes.")
-    text = _decode(line).strip(_SPACE)
+    text = _decode(line).strip(SPACE)
     if not text:
         return Blank()
     row = _parse(text)

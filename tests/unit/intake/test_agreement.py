@@ -143,6 +143,37 @@ def test_any_mix_of_rows_is_read_as_the_strict_reading_says(
     check(newline.join(lines) + (newline if last else b""), block_bytes, cohort_size, few)
 
 
+blank_runs = st.tuples(st.text(" \t\r", max_size=3) | st.text(" \t\r", min_size=60, max_size=70), st.integers(1, 200))
+near_blank = st.text(" \t\r\x0b\x0c\xa0\x00x", max_size=5)
+
+
+@relaxed
+@given(
+    st.lists(blank_runs.map(lambda run: [run[0]] * run[1]) | near_blank.map(lambda line: [line]), max_size=6),
+    st.lists(st.integers(0, 400), max_size=6),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 3, 50]),
+)
+def test_runs_of_blank_lines_are_counted_wherever_they_are(
+    runs: list[list[str]], places: list[int], mark: bool, last: bool, cohort_size: int
+) -> None:
+    lines = [line for run in runs for line in run]
+    for number, place in enumerate(places):
+        lines.insert(place % (len(lines) + 1), plain_row(number))
+    text = ("\ufeff" if mark else "") + "\n".join(["{}", *lines]) + ("\n" if last else "")
+    check(text.encode(), 4000, cohort_size)
+    check(text.encode().removeprefix(b"\xef\xbb\xbf").removeprefix(b"{}"), 4000, cohort_size)
+
+
+def test_a_block_of_newlines_is_told_from_one_that_ends_in_a_single_character() -> None:
+    for end in (b"", b"\n", b"\r", b"x", b" "):
+        check(b"{}\n" + b"\n" * 50 + end, 4000, 10)
+        check(b"\n" * 50 + end, 4000, 10)
+        row = plain_row(1).encode()
+        check(b"{}\n" + b"\n" * 20_000 + row + b"\n" * 8_000 + row + b"\n" * 8_000 + end, 4000, 10)
+
+
 @relaxed
 @given(st.binary(max_size=300))
 def test_any_bytes_are_accounted_for(data: bytes) -> None:
