@@ -22,7 +22,7 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
     if settings.database_url is None:
         raise InvalidSetting("No database: set CARAVAN_DATABASE_URL, or use `caravan up`.")
     clock = clock or Clock()
-    async with connect(settings.database_url, size=20) as pool:
+    async with connect(settings.database_url, size=settings.database_connections) as pool:
         app = queue_app()
         async with app.open_async(pool):
             clear_old(settings.folder)

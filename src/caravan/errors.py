@@ -3,7 +3,8 @@
 CaravanError
 ├── InvalidInput            what the caller sent can't be used; the message says what to do
 │   ├── InvalidDefinition   a journey file, with every problem and its line
-│   └── InvalidSetting
+│   ├── InvalidSetting
+│   └── WrongUsage          a command was called in a way that it doesn't know
 ├── Unauthorized
 ├── Forbidden
 ├── NotFound
@@ -39,6 +40,10 @@ class InvalidInput(CaravanError):
 
 class InvalidSetting(InvalidInput):
     """A setting has a value that can't be used."""
+
+
+class WrongUsage(InvalidInput):
+    """This command can't be called so; see its --help."""
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
         Path("~/.caravan"), description="The data folder: embedded PostgreSQL, files, uploads under way."
     )
     database_url: str | None = Field(None, description="A PostgreSQL (15 or newer) to use instead of the embedded one.")
+    database_connections: int = Field(
+        20, ge=1, description="Connections to PostgreSQL that one process keeps at most; a worker has one more a lane."
+    )
     files_url: str | None = Field(
         None,
         description="Where files of contacts are kept: a folder or s3://bucket/prefix. Default: DATA/files.",

@@ -2,7 +2,7 @@
 
 import sys
 
-from caravan.errors import CaravanError
+from caravan.errors import CaravanError, WrongUsage
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
         app()
     except CaravanError as error:
         print(f"caravan: {error.message}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, WrongUsage) else 1)
     except OSError as error:
         print(f"caravan: {error.filename or 'the system'}: {error.strerror or error}.", file=sys.stderr)
         sys.exit(1)

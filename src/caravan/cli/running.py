@@ -63,12 +63,13 @@ def worker(
 
     Example: caravan worker --queues deliver --concurrency 8
     """
-    from caravan.cli.serving import run_worker
+    from caravan.cli.serving import lanes_of, run_worker
 
+    lanes = lanes_of(queues, concurrency)
     settings = read_settings()
     start_logging(settings)
     with database(settings) as running:
-        run_worker(running, queues, concurrency)
+        run_worker(running, lanes)
 
 
 def migrate() -> None:

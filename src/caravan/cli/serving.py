@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Mapping
 
 import uvloop
 
@@ -12,7 +13,7 @@ from caravan.cli.leash import obey
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
 from caravan.engine.recovery import on_watch
-from caravan.errors import InvalidSetting, Unavailable
+from caravan.errors import Unavailable, WrongUsage
 from caravan.settings import Settings
 from caravan.store.migrate import pending
 
@@ -54,9 +55,8 @@ def door(fd: int) -> socket.socket:
     return socket.socket(fileno=fd)
 
 
-def run_worker(settings: Settings, queues: str | None, concurrency: int | None) -> None:
-    """Run a worker until a signal."""
-    lanes = _lanes(queues, concurrency)
+def run_worker(settings: Settings, lanes: Mapping[str, int]) -> None:
+    """Run a worker of these lanes, {lane: jobs at once}, until a signal."""
     obey()
     os.nice(_NICENESS)
 
@@ -79,10 +79,12 @@ async def check_schema(engine: Engine) -> None:
         raise Unavailable(f"The database lacks {', '.join(missing)}; run `caravan migrate` first.")
 
 
-def _lanes(queues: str | None, concurrency: int | None) -> dict[str, int]:
+def lanes_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
+    """What the options of `caravan worker` mean, {lane: jobs at once}. Raises `WrongUsage` for a lane that there is
+    not."""
     known = workers.CONCURRENCY
-    names = [name.strip() for name in queues.split(",")] if queues else list(known)
+    names = list(known) if queues is None else [name.strip() for name in queues.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InvalidSetting(f"There is no lane {unknown[0]!r}; there are {', '.join(known)}.")
+        raise WrongUsage(f"--queues: there is no lane {unknown[0]!r}; there are {', '.join(known)}.")
     return {name: concurrency or known[name] for name in names}

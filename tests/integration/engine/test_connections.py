@@ -1,0 +1,33 @@
+"""How many connections to PostgreSQL a process takes."""
+
+from caravan.channels.sandbox import Sandbox
+from caravan.settings import Settings
+from caravan.store.database import row
+from tests.integration.conftest import House, open_house, working
+from tests.integration.journeys_for_tests import SPRING, contacts
+
+
+async def _connections(house: House) -> int:
+    query = (
+        "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
+    )
+    async with house.engine.pool.connection() as connection:
+        found = await row(connection, query)
+    assert found is not None
+    return int(found["count"])
+
+
+async def test_one_connection_is_enough_and_no_more_are_taken_but_one_a_lane(
+    settings: Settings, sandbox: Sandbox
+) -> None:
+    """So no work needs a second one before it gives back its first."""
+    few = settings.model_copy(update={"database_connections": 1, "smtp_url": sandbox.url})
+    async with open_house(few, sandbox) as house, working(house):
+        await house.publish(SPRING)
+        batch = await house.start(contacts(450))
+        await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 450)
+        assert await _connections(house) <= 1 + 6
+        await house.turn(days=3)
+        found = await house.ended(batch)
+    assert sum(found["ledger"]["steps"][4]["outcomes"].values()) == 450
+    assert len(sandbox.mails) == 450
