@@ -3,7 +3,8 @@
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from caravan.store.database import Pool, connect
 from caravan.store.embedded import embedded
 from caravan.store.migrate import migrate
+from tests.disk import NoDisk, SmallDisk
 from tests.s3 import CREDENTIALS, S3
 
 
@@ -85,6 +87,24 @@ def folder() -> Iterator[Path]:
     """A data folder. Not one of pytest's, whose folders only the user who runs it may enter: PostgreSQL is another."""
     with tempfile.TemporaryDirectory(prefix="caravan-test-", ignore_cleanup_errors=True) as path:
         yield Path(path).resolve() / "data"
+
+
+@pytest.fixture
+def disk(folder: Path) -> Iterator[Callable[[int], SmallDisk]]:
+    """Makes a disk of so many MiB, to be filled. Skips where the system lets nobody mount one."""
+    with ExitStack() as stack:
+
+        def make(mib: int) -> SmallDisk:
+            place = folder.parent / "disk"
+            place.mkdir()
+            try:
+                made = SmallDisk(place, mib)
+            except (NoDisk, FileNotFoundError) as error:
+                pytest.skip(str(error))
+            stack.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture(scope="session")

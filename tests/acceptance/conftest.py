@@ -7,11 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -81,11 +81,11 @@ def caravan(folder: Path, *arguments: str, **settings: str) -> "subprocess.Compl
 
 
 @contextmanager
-def up(folder: Path, **settings: str) -> Iterator[Up]:
-    """`caravan up` on a free port, until the end of the block."""
-    command = [sys.executable, "-m", "caravan", "up", "--port", "0"]
+def up(folder: Path, *, before: Sequence[str] = (), log: IO[str] | None = None, **settings: str) -> Iterator[Up]:
+    """`caravan up` on a free port, until the end of the block; `before` is what its command line begins with."""
+    command = [*before, sys.executable, "-m", "caravan", "up", "--port", "0"]
     with subprocess.Popen(
-        command, env=environment(folder, **settings), stdout=subprocess.PIPE, text=True, bufsize=1
+        command, env=environment(folder, **settings), stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
     ) as process:
         running = Up(process, {}, folder)
         try:

@@ -6,16 +6,19 @@ import re
 import shlex
 import signal
 import socket
+import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
 
 from tests.acceptance.conftest import BackgroundSandbox, Up, caravan, environment, until, up
-from tests.integration.journeys_for_tests import EXIT, WAIT, contacts
+from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,8 +139,12 @@ def test_wrong_usage_exits_with_2_and_wrong_settings_with_1(folder: Path) -> Non
     assert caravan(folder, "nonsense").returncode == 2
     wrong = caravan(folder, "up", PORT="many")
     assert (wrong.returncode, "CARAVAN_PORT" in wrong.stderr) == (1, True)
-    lane = caravan(folder, "worker", "--queues", "nonsense")
-    assert (lane.returncode, "nonsense" in lane.stderr) == (1, True)
+    lane = caravan(folder, "worker", "--queues", "deliver,nonsense")
+    assert (lane.returncode, len(lane.stderr.splitlines())) == (2, 1)
+    assert "'nonsense'; there are fetch, intake, spans, advance, deliver, upkeep." in lane.stderr
+    none = caravan(folder, "worker", "--concurrency", "0")
+    assert (none.returncode, "--concurrency" in none.stderr) == (2, True)
+    assert not folder.exists()  # nor was a database started for it
 
 
 def test_contacts_check_tells_what_the_server_would(folder: Path, tmp_path: Path) -> None:
@@ -174,6 +181,77 @@ def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder:
             until(lambda: any((folder / "uploads").iterdir()))
         until(lambda: client.batch(started.batch)["state"] == "awaiting_upload")
         assert list((folder / "uploads").iterdir()) == []
+
+
+def test_a_put_that_broke_off_and_is_repeated_starts_one_batch(folder: Path) -> None:
+    with up(folder) as running, running.client() as client:
+        client.publish(1, EXIT)
+        started = client.open_upload(1)
+        assert started.upload_url is not None
+        for sent in (0, 10_000, 290_000):
+            _break_off(started.upload_url, contacts(5_000), sent)
+        for _ in range(2):
+            assert _put(started.upload_url, contacts(5_000)) == 200
+        found = _ended(running, started.batch)
+        assert _put(started.upload_url, contacts(5_000)) == 200
+        assert client.batch(started.batch) == found
+        assert [each["id"] for each in client.batches()] == [started.batch]
+        assert found["ledger"]["steps"] == [
+            {"step": "out", "arrived": 5_000, "standing": 0, "outcomes": {"passed": 5_000}}
+        ]
+
+
+def _break_off(url: str, content: bytes, sent: int) -> None:
+    """PUT a file of which only some bytes arrive before the network fails."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port)) as line:  # type: ignore[arg-type]
+        head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+        line.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[:sent])
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+
+
+def _put(url: str, content: bytes, kind: str = "text/plain") -> int:
+    return httpx.put(url, content=content, headers={"Content-Type": kind}, timeout=30).status_code
+
+
+def test_beside_a_second_worker_and_over_a_restart_there_is_one_batch_and_one_start(
+    folder: Path, mails: BackgroundSandbox
+) -> None:
+    settings = {"SMTP_URL": mails.url, "COHORT_SIZE": "300"}
+    with up(folder, **settings) as running, running.client() as client:
+        client.publish(1, MAIL)
+        command = [sys.executable, "-m", "caravan", "worker"]
+        with subprocess.Popen(command, env=environment(folder, **settings)) as second:
+            try:
+                started = client.open_upload(1)
+                assert started.upload_url is not None
+                assert _put(started.upload_url, contacts(6_000)) == 200
+                until(lambda: len(mails.recipients) > 500, pause=0.01)
+                assert running.stop() == 0
+                with up(folder, **settings) as again, again.client(running.told) as later:
+                    repeated = urlsplit(started.upload_url)._replace(netloc=urlsplit(again.url).netloc).geturl()
+                    assert _put(repeated, contacts(6_000)) == 200
+                    found = until(lambda: (found := later.batch(started.batch))["finishedAt"] and found)
+                    assert [each["id"] for each in later.batches()] == [started.batch]
+            finally:
+                second.terminate()
+                assert second.wait(60) == 0
+    assert found["ledger"]["steps"] == [{"step": "mail", "arrived": 6_000, "standing": 0, "outcomes": {"sent": 6_000}}]
+    assert sorted(mails.recipients) == sorted(f"c{number}@example.com" for number in range(6_000))
+
+
+def test_the_token_of_an_upload_url_is_in_no_log(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with up(folder, LOG_LEVEL="debug") as running, running.client() as client:
+        client.publish(1, EXIT)
+        url = client.open_upload(1).upload_url
+        assert url is not None
+        _break_off(url, contacts(1_000), 10_000)
+        statuses = [_put(url, contacts(3), "text/html"), _put(url, contacts(3)), _put(url, contacts(4))]
+        statuses += [_put(f"{url}x", contacts(3)), httpx.get(url).status_code]
+        assert statuses == [415, 200, 409, 403, 405]
+    said = "".join(capfd.readouterr())
+    assert "PUT /uploads/…: the client went away" in said
+    assert url.rpartition("/")[2] not in said
 
 
 def test_sigterm_stops_everything_and_a_killed_child_is_started_again(folder: Path) -> None:

@@ -149,8 +149,10 @@ def _has_sent(site: Site, name: str) -> bool:
     return (site.folder / name / "traces").exists()
 
 
-def test_a_client_uploads_into_the_store_itself(site: Site, mails: BackgroundSandbox, tmp_path: Path) -> None:
-    client = _client(site, UPLOADS="direct")
+def test_a_client_uploads_into_the_store_itself(
+    site: Site, mails: BackgroundSandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = _client(site, UPLOADS="direct", LOG_LEVEL="debug")
     site.machine("worker", "worker", UPLOADS="direct")
     file = tmp_path / "contacts.ndjson.gz"
     file.write_bytes(gzip.compress(contacts(50)))
@@ -160,3 +162,4 @@ def test_a_client_uploads_into_the_store_itself(site: Site, mails: BackgroundSan
     found = _ended(client, opened.batch)
     assert found["ledger"]["entered"] == 50
     assert len(set(mails.recipients)) == 50 == len(mails.recipients)
+    assert httpx.URL(opened.upload_url).params["X-Amz-Signature"] not in "".join(capfd.readouterr())

@@ -50,8 +50,6 @@ steps:
       text: "Hello {{ firstname }}"
 """
 
-RESENDING = MAIL.replace('text: "Hello', 'on_unknown: resend\n      text: "Hello')
-
 WAIT = """
 journey: 1
 name: Wait

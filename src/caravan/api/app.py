@@ -6,6 +6,7 @@ from caravan import __version__
 from caravan.api import batches, batchtrigger, health, journeys, problems, uploads
 from caravan.api.access import RecentTokens
 from caravan.engine.engine import Engine
+from caravan.engine.readiness import Readiness
 
 
 def create_app(engine: Engine) -> FastAPI:
@@ -17,6 +18,7 @@ def create_app(engine: Engine) -> FastAPI:
     )
     app.state.engine = engine
     app.state.recent_tokens = RecentTokens()
+    app.state.readiness = Readiness(engine)
     app.state.signer = None  # made by the first call that needs it
     problems.install(app)
     # First, so that /uploads/… is no customer's.

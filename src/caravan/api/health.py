@@ -1,12 +1,15 @@
 """For operators: is it alive, is it ready, how much stands where."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from caravan.api.access import AnEngine
+from caravan.engine.readiness import Part, Readiness
 from caravan.errors import Unavailable
 from caravan.store import sql
-from caravan.store.database import answers, row, rows
+from caravan.store.database import row, rows
 
 router = APIRouter(tags=["operation"])
 
@@ -22,10 +25,14 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(engine: AnEngine) -> dict[str, str]:
-    """Calls can be served: PostgreSQL answers."""
-    if not await answers(engine.pool):
-        raise Unavailable("PostgreSQL does not answer.")
+async def readyz(
+    request: Request,
+    exclude: Annotated[list[Part], Query(default_factory=list, description="What may be away all the same.")],
+) -> dict[str, str]:
+    """All calls can be served: PostgreSQL and the store of files answer. Takes two seconds at most."""
+    readiness: Readiness = request.app.state.readiness
+    if missing := await readiness.look(exclude):
+        raise Unavailable(" ".join(missing))
     return {"status": "ready"}
 
 

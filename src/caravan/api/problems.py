@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from caravan import errors
+from caravan.engine import trouble
 
 _log = logging.getLogger(__name__)
 
@@ -91,8 +92,19 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
     around = error if isinstance(error, OperationalError) else error.__cause__
     if not isinstance(around, OperationalError):
         return await _unexpected(request, error)
-    _log.warning("%s %s: %s", request.method, request.url.path, " ".join(str(around).split()))
+    if trouble.no_room(around) is not None:
+        return await _no_room(request, around)
+    _log.warning("%s %s: %s", request.method, _shown(request), " ".join(str(around).split()))
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "PostgreSQL does not answer; try again in some seconds.")
+
+
+async def _no_room(request: Request, error: Exception) -> JSONResponse:
+    full = trouble.no_room(error)
+    if full is None:
+        return await _unexpected(request, error)
+    _log.warning("%s %s: %s", request.method, _shown(request), " ".join(str(error).split()))
+    sentence = f"A disk of the server takes nothing more ({full}). Nothing of this was kept; try again later."
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -110,4 +122,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(UnicodeEncodeError, _unstorable)
     app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(ConnectorException, _no_database)
+    app.add_exception_handler(OSError, _no_room)
     app.add_exception_handler(Exception, _unexpected)

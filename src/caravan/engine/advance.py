@@ -27,7 +27,7 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
         return
     cohort, journey = taken
     try:
-        move = await step_of(journey, cohort.step).take(cohort, tools)
+        move = await _move(engine, tools, journey, cohort)
         if move is not None:
             async with engine.pool.connection() as connection:
                 await _commit(engine, connection, journey, cohort, move)
@@ -36,6 +36,22 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
         raise
     if move is None:
         await _let_go(engine, cohort)
+
+
+async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) -> Move | None:
+    """What its step does to a cohort. Nothing, if all that is left is to recall it: then everyone stays."""
+    if await _is_recalled(engine, cohort):
+        return Move([], {}, [], stays=[Stay(cohort.part, engine.clock.now(), "", doubt=cohort.doubt)])
+    return await step_of(journey, cohort.step).take(cohort, tools)
+
+
+async def _is_recalled(engine: Engine, cohort: Cohort) -> bool:
+    """Whether its batch is cancelled and nobody has begun to send to it, so that none of it has been reached."""
+    if cohort.state != BatchState.CANCELLED:
+        return False
+    async with engine.pool.connection() as connection:
+        begun = await row(connection, _COHORTS.has_windows, cohort=cohort.id)
+    return not (begun and begun["there"])
 
 
 def step_of(journey: Journey, step: str) -> CohortStep:
@@ -52,7 +68,7 @@ async def open_cohorts(
     now, arrived = engine.clock.now(), Counter[str]()
     for opening in openings:
         cohort = await cohorts.open_cohort(connection, batch.id, opening, now)
-        if opening.attempt == 1:
+        if opening.arrives:
             arrived[opening.step] += opening.part.size
         if batch.paused_at is None:
             lane = step_of(journey, opening.step).lane
@@ -107,8 +123,10 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         assert cohort.holder is not None
         if not await cohorts.close(connection, cohort.id, cohort.holder, now):
             return
+        if batch.hindrance is not None:  # of a sender who could not note what it sent
+            await batches.clear_hindrance(connection, batch.id)
         if batch.state == BatchState.CANCELLED:
-            move = await _recalled(connection, cohort, move, now)
+            move = await _recalled(connection, journey, cohort, move, now)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
         await ledger.add_records(connection, batch.id, move.records, now)
         await connection.execute(_COHORTS.delete_windows, {"cohort": cohort.id})
@@ -116,19 +134,33 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         await finish_if_empty(connection, batch, now)
 
 
-async def _recalled(connection: Connection, cohort: Cohort, move: Move, now: datetime) -> Move:
-    """The same move in a cancelled batch: who stays leaves as cancelled, and so does who goes on, at the next step."""
+async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
+    """The same move in a cancelled batch: who stays is recalled, and so is who goes on, at the next step."""
+    for stay in move.stays:
+        await recall(connection, journey, cohort.batch, cohort.step, stay.part, now, doubt=stay.doubt)
+    for share in move.shares:
+        await recall(connection, journey, cohort.batch, cohort.step, share, now, doubt=False)
     for passage in move.passages:
         if passage.to is not None:
-            await _cancel_at(connection, cohort.batch, passage.to, passage.part, now)
-    outcomes, records = Counter(move.outcomes), list(move.records)
-    if move.stay is not None:
-        outcomes[Outcome.CANCELLED] += move.stay.part.size
-        records.append(Record(cohort.step, move.stay.part.file, Outcome.CANCELLED))
-    return Move(passages=[], outcomes=outcomes, records=records)
+            await _arrive_and_leave(connection, cohort.batch, passage.to, passage.part, now)
+    return Move(passages=[], outcomes=move.outcomes, records=move.records)
 
 
-async def _cancel_at(connection: Connection, batch: str, step: str, part: Part, now: datetime) -> None:
+async def recall(
+    connection: Connection, journey: Journey, batch: str, step: str, part: Part, now: datetime, *, doubt: bool
+) -> None:
+    """Contacts who stand at a step leave it as cancelled. Those in doubt leave it as unknown, since an earlier try may
+    have reached them, and get no further than the next step."""
+    outcome = Outcome.UNKNOWN if doubt else Outcome.CANCELLED
+    detail = "an earlier attempt may have arrived" if doubt else None
+    await ledger.add_left(connection, batch, step, {outcome: part.size})
+    await ledger.add_records(connection, batch, [Record(step, part.file, outcome, detail)], now)
+    following = journey.step(step).next
+    if doubt and following is not None:
+        await _arrive_and_leave(connection, batch, following, part, now)
+
+
+async def _arrive_and_leave(connection: Connection, batch: str, step: str, part: Part, now: datetime) -> None:
     """Contacts arrive at a step and get no further."""
     await ledger.add_arrived(connection, batch, {step: part.size})
     await ledger.add_left(connection, batch, step, {Outcome.CANCELLED: part.size})
@@ -137,13 +169,18 @@ async def _cancel_at(connection: Connection, batch: str, step: str, part: Part, 
 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
-    return going if move.stay is None else [*going, _again(cohort, move.stay, now)]
+    staying = [_share(cohort, part) for part in move.shares]
+    return [*going, *staying, *(_again(cohort, stay, now) for stay in move.stays)]
 
 
 def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -> Opening:
     assert passage.to is not None
     due = step_of(journey, passage.to).due(now)
     return Opening(passage.to, passage.part, visit=cohort.visit + 1, due_at=due)
+
+
+def _share(cohort: Cohort, part: Part) -> Opening:
+    return Opening(cohort.step, part, visit=cohort.visit, due_at=cohort.due_at, arrives=False)
 
 
 def _again(cohort: Cohort, stay: Stay, now: datetime) -> Opening:
@@ -155,6 +192,8 @@ def _again(cohort: Cohort, stay: Stay, now: datetime) -> Opening:
         attempt=cohort.attempt + 1,
         first_tried_at=cohort.first_tried_at or now,
         reason=stay.reason,
+        doubt=stay.doubt,
+        arrives=False,
     )
 
 

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
-from caravan.engine.advance import step_of
+from caravan.engine.advance import recall, step_of
 from caravan.engine.engine import Engine
 from caravan.engine.singles import gather_locked
 from caravan.errors import Conflict
-from caravan.store import batches, journeys, ledger, sql
+from caravan.store import batches, journeys, sql
 from caravan.store.batches import Batch, BatchState
+from caravan.store.cohorts import Part
 from caravan.store.database import Connection, rows
-from caravan.store.ledger import Outcome, Record
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
@@ -40,10 +40,8 @@ async def resume(engine: Engine, connection: Connection, customer: int, batch_id
         if batch.paused_at is None:
             return batch
         await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": None})
-        if batch.freeze_waits:
-            stood_still = engine.clock.now() - batch.paused_at
-            shift = {"batch": batch.id, "by": stood_still, "since": batch.paused_at}
-            await connection.execute(_COHORTS.shift_due, shift)
+        pause = {"since": batch.paused_at, "now": engine.clock.now(), "frozen": batch.freeze_waits}
+        await connection.execute(_COHORTS.leave_out_pause, {"batch": batch.id, **pause})
         await _set_going(engine, connection, batch)
         return await batches.get(connection, batch.id)
 
@@ -58,10 +56,11 @@ async def _set_going(engine: Engine, connection: Connection, batch: Batch) -> No
 
 
 async def retry(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
-    """Take up what was stuck once more. Nothing happens if nothing is. Raises `Conflict` if the batch has ended."""
+    """Take up what was stuck once more, also for a cancel that is still carried out. Nothing happens if nothing is.
+    Raises `Conflict` if the batch has ended otherwise."""
     async with connection.transaction():
         batch = await _locked(connection, customer, batch_id)
-        if batch.ended or batch.version is None:
+        if batch.version is None or (batch.ended and batch.state != BatchState.CANCELLED):
             raise Conflict(f"Batch {batch.id} is {batch.state}; there is nothing to retry.")
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
         for cohort in await rows(connection, _COHORTS.unstick, batch=batch.id):
@@ -83,12 +82,21 @@ async def cancel(engine: Engine, connection: Connection, customer: int, batch_id
         now = engine.clock.now()
         if batch.state == BatchState.RUNNING:
             await gather_locked(engine, connection, batch)
-        for cohort in await rows(connection, _COHORTS.close_standing, batch=batch.id, now=now):
-            outcomes = {Outcome.CANCELLED: cohort["size"]}
-            await ledger.add_left(connection, batch.id, cohort["step"], outcomes)
-            record = Record(cohort["step"], cohort["file"], Outcome.CANCELLED)
-            await ledger.add_records(connection, batch.id, [record], now)
+            await _recall_all(engine, connection, batch, now)
         return await batches.end(connection, batch.id, BatchState.CANCELLED, now)
+
+
+async def _recall_all(engine: Engine, connection: Connection, batch: Batch, now: datetime) -> None:
+    """Everyone whom nobody has in hand leaves. A cohort of which a part was sent to before a pause or a failure goes to
+    a sender once more, who tells the ones from the others; so does one in hand, should that hand be dead."""
+    assert batch.version is not None
+    journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
+    for cohort in await rows(connection, _COHORTS.close_standing, batch=batch.id, now=now):
+        part = Part(cohort["file"], cohort["size"])
+        await recall(connection, journey, batch.id, cohort["step"], part, now, doubt=cohort["doubt"])
+    for cohort in await rows(connection, _COHORTS.release, batch=batch.id):
+        lane = step_of(journey, cohort["step"]).lane
+        await engine.jobs.advance(connection, cohort["id"], lane, cohort["due_at"])
 
 
 async def pause_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from caravan.engine import trouble
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import fail
 from caravan.engine.start import UPLOAD_TIME, Upload, start_reading
@@ -43,7 +44,9 @@ async def look(engine: Engine) -> None:
         arrived = {each.batch for each in await asyncio.to_thread(inbox.arrivals)}
     except Unavailable as error:
         _log.warning("Can't look for uploads: %s", error)
+        await _note(engine, trouble.describe(error))
         return
+    await _note(engine, None)
     now = engine.clock.now()
     async with engine.pool.connection() as connection:
         for each in waiting:
@@ -51,6 +54,12 @@ async def look(engine: Engine) -> None:
                 await _announce(engine, connection, each["id"])
             elif now >= each["expires_at"] + _LATE:
                 await _expire(connection, each["id"], now)
+
+
+async def _note(engine: Engine, hindrance: str | None) -> None:
+    """Say on all batches that await a direct upload why nobody can look for it, or that somebody can again."""
+    async with engine.pool.connection() as connection:
+        await connection.execute(_Q.hinder_direct, {"hindrance": hindrance})
 
 
 async def _announce(engine: Engine, connection: Connection, batch: str) -> None:

@@ -14,6 +14,7 @@ from caravan.store import batches, spans, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import Opening, Part
 from caravan.store.database import Connection
+from caravan.store.files import Draft
 
 _PUTS_AT_ONCE = 4
 _Q = sql.load("caravan.store", "batches.sql")
@@ -66,15 +67,15 @@ async def _write(connection: Connection, batch: Batch, entry: Entry) -> None:
         await connection.execute(_Q.add_rejected, {"id": batch.id, "code": code, "contacts": contacts})
 
 
-def store_parts(engine: Engine, batch: Batch, parts: list[intake.Part]) -> list[Part]:
+def store_parts(draft: Draft, batch: Batch, parts: list[intake.Part]) -> list[Part]:
     """Put cohort files into the store: some at once, for a store that is far away. Blocks."""
     with ThreadPoolExecutor(_PUTS_AT_ONCE) as pool:
-        names = pool.map(lambda each: store(engine, batch, each.path, "cohort"), parts)
+        names = pool.map(lambda each: store(draft, batch, each.path, "cohort"), parts)
         return [Part(name, part.size) for name, part in zip(names, parts, strict=True)]
 
 
-def store(engine: Engine, batch: Batch, path: Path, kind: str) -> str:
+def store(draft: Draft, batch: Batch, path: Path, kind: str) -> str:
     """Move a file that nobody knows yet into the batch's folder of the store; its name there. Blocks."""
     name = f"{batch.folder}/{kind}-{path.stem}-{secrets.token_hex(4)}.parquet"
-    engine.files.put(path, name)
+    draft.put(path, name)
     return name

@@ -22,7 +22,7 @@ class Presence:
         home.mkdir(parents=True, exist_ok=True)
         name = secrets.token_hex(8)
         making = home / f"{_HIDDEN}{name}"
-        self._file = making.open("w", buffering=1)
+        self._file = making.open("wb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._path = making.rename(home / name)  # locked before others see it
         self._noted: set[int] = set()
@@ -30,8 +30,9 @@ class Presence:
     def note(self, worker: int) -> None:
         """This worker is about to do its first job."""
         if worker not in self._noted:
-            self._noted.add(worker)
-            self._file.write(f"{worker}\n")
+            with suppress(OSError):  # on a full disk: if it dies, its silence tells instead
+                self._file.write(f"{worker}\n".encode())
+                self._noted.add(worker)
 
     def close(self) -> None:
         """The process ends in good order: it leaves no job behind."""

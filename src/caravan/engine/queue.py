@@ -52,6 +52,12 @@ class PatientJobs(JobManager):
                 await super().listen_for_jobs(on_notification=on_notification, queues=queues)
             await asyncio.sleep(_LISTEN_AGAIN)
 
+    async def list_jobs_to_abort_async(self, queue: str | None = None) -> Iterable[int]:
+        """See `JobManager`; none while the database is away, where the worker would log a traceback every 5 s."""
+        with _waited_out("look for jobs to abort"):
+            return await super().list_jobs_to_abort_async(queue)
+        return []
+
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """See `JobManager`; nothing happens if another worker has the job meanwhile."""
         await self._note(job, _Q.finish_own, status=status.value, delete=delete_job)

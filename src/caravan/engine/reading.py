@@ -13,7 +13,7 @@ from caravan.intake.expand import Encoding
 from caravan.intake.reading import Limits, Receipt, read_contacts
 from caravan.store import batches
 from caravan.store.batches import Batch, BatchState
-from caravan.store.files import in_thread
+from caravan.store.files import Draft, in_thread
 
 
 async def read(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
@@ -54,11 +54,12 @@ async def _note_sha256(engine: Engine, batch: Batch, source: Path) -> None:
 
 
 def _store(engine: Engine, batch: Batch, receipt: Receipt) -> Entry:
-    return Entry(
-        lines=receipt.lines,
-        blank=receipt.blank,
-        rejected={code.value: count for code, count in receipt.rejected.items()},
-        parts=store_parts(engine, batch, receipt.parts),
-        rejects=store(engine, batch, receipt.rejects, "rejects") if receipt.rejects else None,
-        failure=receipt.failure,
-    )
+    with Draft(engine.files) as draft:
+        return Entry(
+            lines=receipt.lines,
+            blank=receipt.blank,
+            rejected={code.value: count for code, count in receipt.rejected.items()},
+            parts=store_parts(draft, batch, receipt.parts),
+            rejects=store(draft, batch, receipt.rejects, "rejects") if receipt.rejects else None,
+            failure=receipt.failure,
+        )

@@ -27,8 +27,13 @@ async def _forget(engine: Engine, connection: Connection, batch_id: str) -> Batc
         if batch.forgotten_at is not None:
             return batch
         standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
-        if not batch.ended or (standing and standing["there"]):
+        if not batch.ended:
             raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
+        if standing and standing["there"]:
+            raise Conflict(
+                f"The cancel of batch {batch.id} is still carried out; forget it when nobody stands any more, and if "
+                "`waitingFor` says that somebody is stuck, retry it."
+            )
         # Before the commit: if it fails, the rows still name what may be gone, and forgetting again is harmless.
         await asyncio.to_thread(engine.files.delete_folder, batch.folder)
         await spans.delete_of_batch(connection, batch.id)
@@ -52,8 +57,10 @@ async def sweep(engine: Engine) -> None:
     """Delete the files of ended batches that no row names: what moves wrote that were never committed."""
     now = engine.clock.now()
     async with engine.pool.connection() as connection:
-        for each in await rows(connection, _BATCHES.unswept, before=now - _SETTLED):
-            named = {found["file"] for found in await rows(connection, _BATCHES.named_files, id=each["id"])}
+        found = await rows(connection, _BATCHES.unswept, before=now - _SETTLED)
+    for each in found:
+        async with engine.pool.connection() as connection:
+            named = {one["file"] for one in await rows(connection, _BATCHES.named_files, id=each["id"])}
             await asyncio.to_thread(_delete_others, engine, f"batches/{each['id']}", named)
             await connection.execute(_BATCHES.set_swept, {"id": each["id"], "now": now})
 

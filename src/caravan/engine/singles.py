@@ -1,6 +1,7 @@
 """The single starter: one contact by one call, durable before its answer, gathered with its neighbours."""
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import pyarrow as pa
 from psycopg.rows import DictRow
 
+from caravan.engine import trouble
 from caravan.engine.advance import open_cohorts, step_of
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidInput
 from caravan.intake.strict import Accepted, classify
+from caravan.steps.parts import scratch_file
 from caravan.store import batches, journeys, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import CONTACTS, Opening, Part, write_contacts
@@ -62,10 +65,15 @@ async def _gathering(engine: Engine, connection: Connection, customer: int, jour
 
 async def gather(engine: Engine, batch_id: str) -> None:
     """Make cohorts of the singles that have arrived."""
-    async with engine.pool.connection() as connection, connection.transaction():
-        batch = await batches.lock(connection, batch_id)
-        if batch.state == BatchState.RUNNING:
-            await gather_locked(engine, connection, batch)
+    try:
+        async with engine.pool.connection() as connection, connection.transaction():
+            batch = await batches.lock(connection, batch_id)
+            if batch.state == BatchState.RUNNING:
+                await gather_locked(engine, connection, batch)
+    except Exception as error:
+        async with engine.pool.connection() as connection:
+            await batches.note_hindrance(connection, batch_id, trouble.describe(error))
+        raise
 
 
 async def gather_locked(engine: Engine, connection: Connection, batch: Batch) -> None:
@@ -92,10 +100,9 @@ def _store(engine: Engine, batch: Batch, arrived: Sequence[DictRow], line: int) 
         [each["contact"] for each in arrived],
         [each["properties"] for each in arrived],
     ]
-    folder = engine.settings.folder / "scratch"
-    folder.mkdir(parents=True, exist_ok=True)
-    local = folder / f"{batch.id}-{line}.parquet"
-    write_contacts(pa.table([pa.array(each) for each in columns], schema=CONTACTS), local)
-    name = f"{batch.folder}/singles-{line}-{arrived[0]['id']}.parquet"
-    engine.files.put(local, name)
+    # No two share a file, also where the first is cut off and goes on all the same.
+    name = f"{batch.folder}/singles-{line}-{secrets.token_hex(4)}.parquet"
+    with scratch_file(engine.settings.folder / "scratch") as local:
+        write_contacts(pa.table([pa.array(each) for each in columns], schema=CONTACTS), local)
+        engine.files.put(local, name)
     return Part(name, len(arrived))

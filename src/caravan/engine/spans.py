@@ -32,7 +32,7 @@ from caravan.intake.whole import is_plain
 from caravan.store import batches, spans
 from caravan.store.batches import BatchState
 from caravan.store.database import Connection
-from caravan.store.files import Section
+from caravan.store.files import Draft, Section
 from caravan.store.spans import Span, SpanReceipt, SpanState
 
 _HEAD = 1 << 16  # bytes that tell whether a file is plain
@@ -127,15 +127,16 @@ def _read(job: FileJob, span: Span) -> SpanReceipt:
     limits = Limits.from_settings(job.engine.settings)
     with _section(job, span) as section:
         found = read_span(section.path, section.at, _bounds(span), job.folder, limits, progress=job.go_on)
-    return SpanReceipt(
-        lines=found.lines,
-        blank=found.blank,
-        rejected={code.value: count for code, count in found.rejected.items()},
-        parts=store_parts(job.engine, job.batch, found.parts),
-        rejects=_store(job, found.rejects, "rejects"),
-        ids=_store(job, found.ids, "ids"),
-        hash_family=hash_family(),
-    )
+    with Draft(job.engine.files) as draft:
+        return SpanReceipt(
+            lines=found.lines,
+            blank=found.blank,
+            rejected={code.value: count for code, count in found.rejected.items()},
+            parts=store_parts(draft, job.batch, found.parts),
+            rejects=_store(job, draft, found.rejects, "rejects"),
+            ids=_store(job, draft, found.ids, "ids"),
+            hash_family=hash_family(),
+        )
 
 
 def _drop(job: FileJob, span: Span) -> SpanReceipt:
@@ -150,14 +151,16 @@ def _drop(job: FileJob, span: Span) -> SpanReceipt:
         where = section.path, section.at, _bounds(span), job.folder, limits
         left = drop_losers(given, rejects, losers, *where, progress=job.go_on)
         written = [part for old, part in zip(given, left.parts, strict=True) if part and part != old]
-        stored = dict(zip(written, store_parts(job.engine, job.batch, written), strict=True))
+        draft = stack.enter_context(Draft(job.engine.files))
+        stored = dict(zip(written, store_parts(draft, job.batch, written), strict=True))
+        stored_rejects = _store(job, draft, left.rejects, "rejects")
     kept = zip(receipt.parts, left.parts, strict=True)
-    doubled = receipt.rejected.get(RejectCode.DUPLICATE, 0) + left.losers
+    duplicates = receipt.rejected.get(RejectCode.DUPLICATE, 0) + left.losers
     return replace(
         receipt,
-        rejected={**receipt.rejected, RejectCode.DUPLICATE.value: doubled},
+        rejected={**receipt.rejected, RejectCode.DUPLICATE.value: duplicates},
         parts=[stored.get(part, known) for known, part in kept if part],
-        rejects=_store(job, left.rejects, "rejects"),
+        rejects=stored_rejects,
     )
 
 
@@ -177,8 +180,8 @@ def _bounds(span: Span) -> survey.Span:
     return survey.Span(span.start, span.stop, span.first_line)
 
 
-def _store(job: FileJob, path: Path | None, kind: str) -> str | None:
-    return store(job.engine, job.batch, path, kind) if path else None
+def _store(job: FileJob, draft: Draft, path: Path | None, kind: str) -> str | None:
+    return store(draft, job.batch, path, kind) if path else None
 
 
 async def join(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
@@ -221,7 +224,8 @@ def _find_losers(job: FileJob, found: list[Span]) -> list[str | None]:
     with ExitStack() as stack:
         ids = [_local(job, stack, each.ids) if each.ids else None for each in receipts]
         losers = find_losers(ids, job.folder, limits, progress=job.go_on, rehash=rehash)
-    return [_store(job, path, "losers") for path in losers]
+    with Draft(job.engine.files) as draft:
+        return [_store(job, draft, path, "losers") for path in losers]
 
 
 async def _enter(job: FileJob, found: list[Span]) -> None:
@@ -240,7 +244,8 @@ def _entry(job: FileJob, receipts: list[SpanReceipt]) -> Entry:
     lines, blank = sum(each.lines for each in receipts), sum(each.blank for each in receipts)
     parts = [part for each in receipts for part in each.parts]
     failure = judge(lines - blank, len(parts), rejects)
-    return Entry(lines, blank, rejected, parts, _store(job, rejects, "rejects"), failure)
+    with Draft(job.engine.files) as draft:
+        return Entry(lines, blank, rejected, parts, _store(job, draft, rejects, "rejects"), failure)
 
 
 def _clear(engine: Engine, found: list[Span]) -> None:

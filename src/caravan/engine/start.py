@@ -14,15 +14,16 @@ from pathlib import Path
 
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import FileJob, Interrupted, work_on_file
-from caravan.errors import CaravanError, Conflict, Gone
+from caravan.errors import Conflict, Gone
 from caravan.intake.download import download
 from caravan.intake.expand import Encoding
 from caravan.settings import Uploads
 from caravan.store import batches, journeys, sql
 from caravan.store.batches import Batch, BatchState, Source
-from caravan.store.database import Connection
+from caravan.store.database import Connection, single
 
 UPLOAD_TIME = timedelta(hours=12)  # the wire protocol's promise
+_EXPIRED = "This uploadUrl has expired; POST to batchtrigger/v2 for a new one."
 _Q = sql.load("caravan.store", "batches.sql")
 
 
@@ -85,36 +86,33 @@ def refuse_upload(engine: Engine, batch: Batch) -> None:
         raise Conflict(f"Batch {batch.id} fetches its file itself; it takes no upload.")
     late = batch.file is None and batch.expires_at is not None and engine.clock.now() >= batch.expires_at
     if late or batch.state == BatchState.EXPIRED:
-        raise Gone("This uploadUrl has expired; POST to batchtrigger/v2 for a new one.")
+        raise Gone(_EXPIRED)
     if batch.file is None and batch.state == BatchState.CANCELLED:
         raise Conflict(f"Batch {batch.id} was cancelled; POST to batchtrigger/v2 for a new one.")
 
 
-async def begin_receiving(engine: Engine, batch: str) -> None:
-    """An upload has begun."""
-    async with engine.pool.connection() as connection:
-        await batches.set_state(connection, batch, BatchState.RECEIVING, (BatchState.AWAITING_UPLOAD,))
-
-
-async def abandon_receiving(engine: Engine, batch: str) -> None:
-    """An upload broke off: the batch awaits its file as before."""
-    async with engine.pool.connection() as connection:
-        await batches.set_state(connection, batch, BatchState.AWAITING_UPLOAD, (BatchState.RECEIVING,))
-
-
 async def receive(engine: Engine, batch_id: str, received: Received) -> Batch:
-    """Take a file for a batch and start it. The same bytes again start nothing; others raise `Conflict`."""
+    """Take a file for a batch and start it. The same bytes again start nothing; others raise `Conflict`. Neither goes
+    into the store: that may be far away, and the file large."""
+    async with single(engine.pool) as connection:
+        batch = await batches.get(connection, batch_id)
+    if not _is_wanted(batch, received):
+        return batch
     name = f"batches/{batch_id}/upload-{secrets.token_hex(4)}"
     await asyncio.to_thread(engine.files.put, received.path, name)
+    committing = False
     try:
         async with engine.pool.connection() as connection, connection.transaction():
             batch = await batches.lock(connection, batch_id)
             if _is_wanted(batch, received):
                 upload = Upload(name, received.bytes, received.sha256, received.encoding)
                 await start_reading(engine, connection, batch, upload)
-                return await batches.get(connection, batch.id)
-    except CaravanError:
-        await asyncio.to_thread(engine.files.delete, name)
+                batch = await batches.get(connection, batch.id)
+                committing = True  # whether that arrives nobody may be told, so from here on the file stays
+                return batch
+    except Exception:
+        if not committing:
+            await asyncio.to_thread(engine.files.delete, name)
         raise
     await asyncio.to_thread(engine.files.delete, name)
     return batch
@@ -127,6 +125,8 @@ def _is_wanted(batch: Batch, received: Received) -> bool:
         raise Conflict(
             f"Batch {batch.id} already has another file (SHA-256 {batch.sha256}); start a new batch for this one."
         )
+    if batch.state == BatchState.EXPIRED:
+        raise Gone(_EXPIRED)
     if batch.ended:
         raise Conflict(f"Batch {batch.id} is {batch.state}; it takes no file any more.")
     return True

@@ -1,5 +1,6 @@
 """The Procrastinate tasks: what each job's name means in a worker."""
 
+import logging
 from datetime import timedelta
 
 from procrastinate import App, BaseRetryStrategy, RetryDecision
@@ -13,17 +14,22 @@ from caravan.engine.file_job import hindrances_noted
 from caravan.steps.move import Tools
 
 UPKEEP = "upkeep"  # the lane of chores
-_LONGEST_WAIT = 60.0
+_LONGEST_WAIT = 15.0  # seconds; when the cause is gone, nobody should have to wait for much longer
+_log = logging.getLogger(__name__)
 
 
 class Patience(BaseRetryStrategy):
-    """Try again with growing delay: 1 s, 2 s, 4 s … up to a minute. Trouble around the work is waited out for ever;
+    """Try again with growing delay: 1 s, 2 s, 4 s … up to 15 seconds. Trouble around the work is waited out for ever;
     work that itself fails is tried some more times than it takes to be noted as stuck."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        if not trouble.is_around(exception) and job.attempts > 2 * trouble.SAME_FAILURES:
+        around = trouble.is_around(exception)
+        if not around and job.attempts > 2 * trouble.SAME_FAILURES:
             return None
         delay = min(2.0 ** min(job.attempts, 10), _LONGEST_WAIT)
+        # All of it: the people who wait are told less (trouble.py: describe).
+        what = job.call_string, delay, type(exception).__name__, " ".join(str(exception).split())
+        _log.warning("%s is tried again in %.0f s: %s: %s", *what, exc_info=None if around else exception)
         return RetryDecision(retry_at=utcnow() + timedelta(seconds=delay))
 
 

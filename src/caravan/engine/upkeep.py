@@ -1,8 +1,11 @@
-"""Chores that nobody waits for: overdue uploads expire, cohorts without a job get one, old keys are forgotten."""
+"""Chores that nobody waits for: PUTs whose process died and old keys are forgotten, overdue uploads expire, cohorts
+without a job get one."""
 
+import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from caravan.engine import direct, retention
+from caravan.engine import direct, receiving, retention
 from caravan.engine.advance import step_of
 from caravan.engine.engine import Engine
 from caravan.store import batches, sql
@@ -14,17 +17,31 @@ _GRACE = timedelta(seconds=60)
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _KEYS = sql.load("caravan.store", "idempotency.sql")
+_log = logging.getLogger(__name__)
 
 
 async def tidy(engine: Engine) -> None:
-    """All chores that nobody waits for."""
-    await expire_uploads(engine)
-    await set_going(engine)
-    await retention.forget_outlived(engine)
-    await retention.sweep(engine)
+    """All chores that nobody waits for. One that fails is done again at the next round, and holds up no other."""
+    await _attempt(engine, receiving.forget_silent)
+    await _attempt(engine, expire_uploads)
+    await _attempt(engine, set_going)
+    await _attempt(engine, forget_keys)
+    await _attempt(engine, retention.forget_outlived)
+    await _attempt(engine, retention.sweep)
+    await _attempt(engine, direct.sweep)
+
+
+async def _attempt(engine: Engine, chore: Callable[[Engine], Awaitable[None]]) -> None:
+    try:
+        await chore(engine)
+    except Exception as error:
+        _log.warning("Can't %s just now: %s", chore.__name__.replace("_", " "), error)
+
+
+async def forget_keys(engine: Engine) -> None:
+    """Idempotency keys hold for a day."""
     async with engine.pool.connection() as connection:
         await connection.execute(_KEYS.forget_old, {"before": engine.clock.now() - _KEY_LIFE})
-    await direct.sweep(engine)
 
 
 async def expire_uploads(engine: Engine) -> None:

@@ -8,7 +8,10 @@ from caravan.store.batches import Batch, BatchState, Source
 
 
 def waiting_for(batch: Batch, found: DictRow, now: datetime) -> str | None:
-    """What the batch waits for, by its row of the query `shown`; None while it moves and after it has ended."""
+    """What the batch waits for, by its row of the query `shown`; None while it moves and after it has ended, but for a
+    cancel that can't be carried out."""
+    if batch.state == BatchState.CANCELLED:
+        return _cohort(found, now)
     if batch.ended:
         return None
     if batch.paused_at is not None:
@@ -32,7 +35,7 @@ def _cohort(found: DictRow, now: datetime) -> str | None:
     if found["next_stuck_at"] is not None:
         return f"a retry by command: {who} are stuck since {_time(found['next_stuck_at'])}: {reason}"
     if reason is not None:
-        return f"the next attempt for {who}, {_time(due)}: {reason}"
+        return f"the next attempt for {who}{f', {_time(due)}' if due > now else ''}: {reason}"
     return f"the time of {who}, {_time(due)}" if due > now else None
 
 

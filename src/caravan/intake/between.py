@@ -82,7 +82,7 @@ def _scatter(found: Iterator[Hashes], count: int, most: int, folder: Path) -> li
         for some in found:
             ascending = np.sort(some)
             for file, piece in zip(files, np.split(ascending, np.searchsorted(ascending, borders)), strict=True):
-                piece.tofile(file)
+                file.write(piece.data)
     return paths
 
 

@@ -25,7 +25,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from caravan.addresses import check_url, connector, redacted, was_refused
-from caravan.errors import AddressRefused, FileFailed, FileFailure, InvalidInput
+from caravan.errors import AddressRefused, FileFailed, FileFailure, InvalidInput, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ async def download(
     breaks off is repeated after `retry_delay` seconds, doubling each time, and goes on where it broke if
     the server allows it (RFC 9110 §14); `attempts` is the number of tries in a row that bring less than 1
     MiB. `progress` is told the bytes so far. Raises `FileFailed` with DOWNLOAD_FAILED or TOO_LARGE and one
-    sentence without secrets.
+    sentence without secrets, `Unavailable` when it can't be stored here.
     """
     fetch = _Fetch(url, allow_private, max_bytes, timeout, progress)
     session_timeout = ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
@@ -247,8 +247,8 @@ class _Fetch:
     async def _store(self, part: _Part, chunk: bytes) -> None:
         try:
             await asyncio.to_thread(part.write, chunk)
-        except OSError as error:
-            raise self.failed(f"it can't be stored here ({error.strerror})") from None
+        except OSError as error:  # nobody's fault over there, and no reason to give up
+            raise Unavailable(f"The download can't be stored here: {error.strerror}.") from error
 
     async def _tell(self, done: int) -> None:
         if self.progress is not None and (told := self.progress(done)) is not None:

@@ -50,6 +50,7 @@ def database(folder: Path, limits: Limits, threads: int = 1) -> Iterator[duckdb.
         "threads": threads,
         "memory_limit": limits.duckdb_memory,
         "temp_directory": str(folder / "spilled"),
+        "async_threads": 0,  # with them, a write that fails may leave its query waiting for ever (duckdb#23885)
     }
     with duckdb.connect(":memory:", config=config) as connection:
         yield connection

@@ -113,7 +113,7 @@ class _Runs:
         merged.sort()
         self._written += 1
         path = self._folder / f"run-{self._written}"
-        merged.tofile(path)
+        path.write_bytes(merged.data)  # where tofile would not say that the disk is full
         for each in runs:
             if isinstance(each, Path):
                 each.unlink()

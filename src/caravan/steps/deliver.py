@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -26,15 +26,20 @@ from caravan.journeys.placeholders import ContactView
 from caravan.steps.lease import HeldBack, Lease
 from caravan.steps.move import Move, Passage, Stay, Tools
 from caravan.steps.parts import file_name, scratch_file, write_part
+from caravan.steps.share import share_out
 from caravan.steps.trace import Mark, Trace, drop_trace, read_trace
+from caravan.store.batches import clear_hindrance, note_hindrance
 from caravan.store.cohorts import Cohort, Part, read_contacts, slices
+from caravan.store.files import Draft
 from caravan.store.ledger import Outcome, Record
 from caravan.store.windows import JOURNAL, RECORD, Verdict, Window, Windows
 
 AGAIN = "again"  # in a window's record: this contact is to be tried once more
 _LONGEST_DELAY = 6 * 3600.0
 _OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should not be left alone for hours
-_ASK_EVERY = 0.5  # seconds between two looks whether the batch was paused or cancelled
+_ASK_EVERY = 0.3  # seconds between two looks whether the batch was paused or cancelled; well within a lease
+_LONGEST_ASK = 8.0  # seconds between two tries to note what was sent, while the database does not take it
+_NO_RESOURCES = "53"  # PostgreSQL's class of errors for a full disk and the like
 
 Message = TypeVar("Message")
 Answer = TypeVar("Answer")
@@ -50,6 +55,7 @@ class Fate:
     at: datetime
     after: float | None = None  # with `again`: seconds that the other side asked for
     outage: bool = False  # with `again`: not this contact, but the channel is in trouble
+    doubt: bool = False  # with `again`: this try, or an earlier one, may have arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +71,14 @@ class Errand(Generic[Message]):
     one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them
 
     @property
-    def windows(self) -> Windows:
+    def holder(self) -> str:
+        """Whose hands the cohort is in: ours."""
         assert self.cohort.holder is not None
-        return Windows(self.tools.pool, self.cohort.id, self.cohort.holder)
+        return self.cohort.holder
+
+    @property
+    def windows(self) -> Windows:
+        return Windows(self.tools.pool, self.cohort.id, self.holder)
 
 
 def view(person: dict[str, Any]) -> ContactView:
@@ -78,6 +89,8 @@ def view(person: dict[str, Any]) -> ContactView:
 async def deliver(errand: Errand[Message]) -> Move | None:
     """Send to everyone in the cohort who is still to be sent to; None if that has to go on later."""
     contacts = await asyncio.to_thread(_read, errand)
+    if not await errand.windows.all() and (shares := await share_out(errand.cohort, contacts, errand.tools)):
+        return shares
     await _inherit(errand, contacts)
     verdict, trouble = await _send_windows(errand, contacts)
     if verdict in (Verdict.PAUSED, Verdict.LOST):
@@ -95,16 +108,17 @@ async def _inherit(errand: Errand[Message], contacts: pa.Table) -> None:
     """Settle what an earlier holder left in the air: nothing of it is sent again blindly."""
     if all(window.record is not None for window in await errand.windows.all()):
         return
-    # The earlier holder may be alive, and only have been silent for too long. Its lease runs out meanwhile.
-    await asyncio.sleep(errand.tools.pacing.lease)
+    # The earlier holder may be alive, and only have been silent for too long. Its lease runs out meanwhile; twice as
+    # long, because its clock is another one.
+    await asyncio.sleep(2 * errand.tools.pacing.lease)
     for window in await errand.windows.all():
         if window.record is not None:
             continue
-        marks = read_trace(errand.tools.traces, errand.cohort.id, window.first, window.size)
+        marks = read_trace(errand.tools.traces, window.holder, window.first, window.size)
         now = errand.tools.clock.now()
         fates = [_fate_of_mark(mark, errand.on_unknown, now) for mark in marks or [Mark.UNDER_WAY] * window.size]
-        await errand.windows.inherit(window.first, _record(contacts, window.first, fates))
-        drop_trace(errand.tools.traces, errand.cohort.id, window.first)
+        await errand.windows.inherit(window.first, _record(errand, contacts, window.first, fates))
+        drop_trace(errand.tools.traces, window.holder, window.first)
 
 
 def _fate_of_mark(mark: Mark, on_unknown: OnUnknown, now: datetime) -> Fate:
@@ -115,6 +129,8 @@ def _fate_of_mark(mark: Mark, on_unknown: OnUnknown, now: datetime) -> Fate:
             return Fate(Outcome.FAILED, "refused just before the sender stopped", now)
         case Mark.UNDER_WAY if on_unknown is OnUnknown.SKIP:
             return Fate(Outcome.UNKNOWN, "the sender stopped while this was under way", now)
+        case Mark.UNDER_WAY:
+            return Fate(AGAIN, "the sender stopped while this was under way", now, after=0, doubt=True)
         case _:
             return Fate(AGAIN, "the sender stopped before this was sent", now, after=0)
 
@@ -126,24 +142,28 @@ async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Ve
     for first, size in _gaps(await errand.windows.all(), contacts.num_rows, errand.tools.pacing.window_size):
         lease = Lease(errand.tools.pacing.lease)
         # Before the window is taken: a kill between the two would else leave all of it unknown.
-        trace = Trace(errand.tools.traces, errand.cohort.id, first, size)
+        try:
+            trace = Trace(errand.tools.traces, errand.holder, first, size)
+        except OSError:  # a full disk; what was sent before is noted all the same
+            if settled is not None:
+                await _settle(errand, *settled)
+            raise
         take = partial(errand.windows.take, first, size, errand.tools.clock.now(), settled)
         verdict = await _insist(errand, take)
         if settled is not None:
-            drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
+            drop_trace(errand.tools.traces, errand.holder, settled[0])
             settled = None
         if verdict is not Verdict.GO:
             trace.close()
-            drop_trace(errand.tools.traces, errand.cohort.id, first)
+            drop_trace(errand.tools.traces, errand.holder, first)
             break
         fates = await _send_window(errand, contacts, first, size, lease, trace)
-        settled = (first, _record(contacts, first, fates))
+        settled = (first, _record(errand, contacts, first, fates))
         trouble = _trouble(fates)
         if trouble or errand.tools.stopping.is_set():
             break
     if settled is not None:
-        await _insist(errand, partial(errand.windows.settle, *settled))
-        drop_trace(errand.tools.traces, errand.cohort.id, settled[0])
+        await _settle(errand, *settled)
     if verdict is Verdict.GO:
         verdict = await errand.windows.verdict()
     if verdict is Verdict.GO and errand.tools.stopping.is_set():
@@ -151,18 +171,48 @@ async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Ve
     return verdict, trouble
 
 
+async def _settle(errand: Errand[Message], first: int, record: pa.Table) -> None:
+    """Commit what became of a window."""
+    await _insist(errand, partial(errand.windows.settle, first, record))
+    drop_trace(errand.tools.traces, errand.holder, first)
+
+
 async def _insist(errand: Errand[Message], ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Ask until the database answers: what became of a window is known here, and nowhere else as surely. A worker
-    that stops can't wait; its trace tells then."""
+    """Ask with growing delay until the database answers: what became of a window is known here, and nowhere else as
+    surely. A worker that stops can't wait; its trace tells then."""
+    delay = _ASK_EVERY
     while True:
         try:
-            return await ask()
+            answer = await ask()
+            break
         except OperationalError as error:
             if errand.tools.stopping.is_set():
                 raise
-            _log.warning("A window of cohort %d waits for the database: %s", errand.cohort.id, error)
+            await _complain(errand, error)
         with suppress(TimeoutError):
-            await asyncio.wait_for(errand.tools.stopping.wait(), _ASK_EVERY)
+            await asyncio.wait_for(errand.tools.stopping.wait(), delay)
+        delay = min(2 * delay, _LONGEST_ASK)
+    if delay > _ASK_EVERY:
+        await _note_hindrance(errand, None)
+    return answer
+
+
+async def _complain(errand: Errand[Message], error: OperationalError) -> None:
+    """Say why the sender waits: in the log, and on the batch if the database takes that little."""
+    words = " ".join(str(error).split())
+    _log.warning("A window of cohort %d waits for the database: %s", errand.cohort.id, words)
+    if (error.sqlstate or "").startswith(_NO_RESOURCES):
+        why = (error.diag.message_primary or words).rpartition(": ")[2]  # before it stands a file of PostgreSQL's
+        await _note_hindrance(errand, f"PostgreSQL can't note what was sent, and is asked again and again: {why}.")
+
+
+async def _note_hindrance(errand: Errand[Message], hindrance: str | None) -> None:
+    with suppress(OperationalError):
+        async with errand.tools.pool.connection() as connection:
+            if hindrance is None:
+                await clear_hindrance(connection, errand.cohort.batch)
+            else:
+                await note_hindrance(connection, errand.cohort.batch, hindrance)
 
 
 def _gaps(windows: list[Window], total: int, size: int) -> Iterator[tuple[int, int]]:
@@ -263,7 +313,7 @@ async def _send(errand: Errand[Message], message: Message | Fate, trace: Trace, 
         trace.mark(index, Mark.AGAIN)
         return _held_back(errand)
     fate = _fate(delivery, errand, errand.tools.clock.now())
-    trace.mark(index, _MARKS.get(fate.outcome, Mark.FAILED))
+    trace.mark(index, Mark.UNDER_WAY if fate.doubt else _MARKS.get(fate.outcome, Mark.FAILED))
     return fate
 
 
@@ -278,15 +328,25 @@ _OUTCOMES = {
 
 def _fate(delivery: Delivery, errand: Errand[Message], now: datetime) -> Fate:
     result = delivery.result
-    if result is Result.UNKNOWN and errand.on_unknown is OnUnknown.RESEND:
-        return Fate(AGAIN, delivery.detail, now, delivery.retry_after)
-    if result in _OUTCOMES:
+    resend = result is Result.UNKNOWN and errand.on_unknown is OnUnknown.RESEND
+    if result in _OUTCOMES and not resend:
         return Fate(_OUTCOMES[result], delivery.detail, now)
     if _exhausted(errand, now):
-        return Fate(Outcome.FAILED, f"given up after {errand.cohort.attempt} attempts: {delivery.detail}", now)
+        given_up = f"given up after {errand.cohort.attempt} attempts: {delivery.detail}"
+        return Fate(Outcome.UNKNOWN if resend else Outcome.FAILED, given_up, now)
     if result is Result.UNREACHABLE and errand.one_place:
         return Fate(AGAIN, delivery.detail, now, _outage_delay(errand), outage=True)
-    return Fate(AGAIN, delivery.detail, now, delivery.retry_after)
+    return Fate(AGAIN, delivery.detail, now, delivery.retry_after, doubt=resend)
+
+
+def _in_doubt(fate: Fate) -> Fate:
+    """The fate of a contact whom an earlier try may have reached: that this one failed does not make it untrue."""
+    if fate.outcome in (Outcome.SENT, Outcome.UNKNOWN):
+        return fate
+    if fate.outcome == AGAIN:
+        return replace(fate, doubt=True)
+    detail = "; ".join(filter(None, ["an earlier attempt may have arrived", fate.detail]))
+    return replace(fate, outcome=Outcome.UNKNOWN, detail=detail)
 
 
 def _outage_delay(errand: Errand[Message]) -> float:
@@ -298,8 +358,10 @@ def _exhausted(errand: Errand[Message], now: datetime) -> bool:
     return since is not None and now - since >= timedelta(hours=errand.tools.pacing.retry_hours)
 
 
-def _record(contacts: pa.Table, first: int, fates: list[Fate]) -> pa.Table:
+def _record(errand: Errand[Message], contacts: pa.Table, first: int, fates: list[Fate]) -> pa.Table:
     people = contacts.slice(first, len(fates))
+    if errand.cohort.doubt:
+        fates = [_in_doubt(fate) for fate in fates]
     columns = [
         people["line"].combine_chunks(),
         people["id"].combine_chunks(),
@@ -307,6 +369,7 @@ def _record(contacts: pa.Table, first: int, fates: list[Fate]) -> pa.Table:
         pa.array([fate.at for fate in fates], RECORD.field("at").type),
         pa.array([fate.detail for fate in fates], pa.string()),
         pa.array([fate.after for fate in fates], pa.float64()),
+        pa.array([fate.doubt for fate in fates], pa.bool_()),
     ]
     return pa.table(columns, schema=RECORD)
 
@@ -320,47 +383,60 @@ def _fates(
     rest = Fate(Outcome.CANCELLED, "", now) if cancelled else Fate(AGAIN, trouble, now, _outage_delay(errand))
     pieces = {each.first: each.record for each in windows}
     for first, size in _gaps(windows, contacts.num_rows, contacts.num_rows):
-        pieces[first] = _record(contacts, first, [rest] * size)
+        pieces[first] = _record(errand, contacts, first, [rest] * size)
     table = pa.concat_tables(pieces[first] for first in sorted(pieces)).combine_chunks()
     if not cancelled:
         return table
-    stopped = [str(Outcome.CANCELLED) if each == AGAIN else each for each in table["outcome"].to_pylist()]
-    return table.set_column(2, RECORD.field("outcome"), pa.array(stopped, pa.string()))
+    # Nobody is tried again. Of those in doubt nobody can say that nothing reached them.
+    stopped = pc.if_else(table["doubt"], str(Outcome.UNKNOWN), str(Outcome.CANCELLED))
+    outcomes = pc.if_else(pc.equal(table["outcome"], AGAIN), stopped, table["outcome"])
+    return table.set_column(2, RECORD.field("outcome"), outcomes)
 
 
 def _conclude(errand: Errand[Message], contacts: pa.Table, fates: pa.Table) -> Move:
     """The move that these fates make: who goes on, who stays, and the journal file. Who is cancelled does neither."""
     again, stopped = (pc.equal(fates["outcome"], each) for each in (AGAIN, str(Outcome.CANCELLED)))
     done = fates.filter(pc.invert(again))
-    going = _part(errand, contacts, pc.invert(pc.or_(again, stopped)), "on")
-    staying = _part(errand, contacts, again, "again")
-    return Move(
-        passages=[Passage(going, errand.to)] if going else [],
-        outcomes=Counter(Outcome(each) for each in done["outcome"].to_pylist()),
-        records=[_journal(errand, done)] if done.num_rows else [],
-        stay=_stay(errand, staying, fates.filter(again)) if staying else None,
-    )
+    with Draft(errand.tools.files) as draft:
+        going = _part(errand, draft, contacts, pc.invert(pc.or_(again, stopped)), "on")
+        return Move(
+            passages=[Passage(going, errand.to)] if going else [],
+            outcomes=Counter(Outcome(each) for each in done["outcome"].to_pylist()),
+            records=[_journal(errand, draft, done)] if done.num_rows else [],
+            stays=list(_stays(errand, draft, contacts, fates, again)),
+        )
 
 
-def _part(errand: Errand[Message], contacts: pa.Table, chosen: pa.ChunkedArray, name: str) -> Part | None:
+def _stays(
+    errand: Errand[Message], draft: Draft, contacts: pa.Table, fates: pa.Table, again: pa.ChunkedArray
+) -> Iterator[Stay]:
+    """Those who are tried again; those in doubt apart, since only of the others it is known that nothing came."""
+    for doubt, those in ((False, pc.invert(fates["doubt"])), (True, fates["doubt"])):
+        chosen = pc.and_(again, those)
+        part = _part(errand, draft, contacts, chosen, "doubt" if doubt else "again")
+        if part:
+            yield _stay(errand, part, fates.filter(chosen), doubt=doubt)
+
+
+def _part(errand: Errand[Message], draft: Draft, contacts: pa.Table, chosen: pa.ChunkedArray, name: str) -> Part | None:
     """The chosen contacts as a file, None for nobody. For everybody the cohort's own file serves."""
     count = pc.sum(chosen).as_py()
     if count == errand.cohort.part.size:
         return errand.cohort.part
-    return write_part(errand.tools, errand.cohort, contacts.filter(chosen), name) if count else None
+    return write_part(errand.tools, draft, errand.cohort, contacts.filter(chosen), name) if count else None
 
 
-def _journal(errand: Errand[Message], done: pa.Table) -> Record:
+def _journal(errand: Errand[Message], draft: Draft, done: pa.Table) -> Record:
     name = file_name(errand.cohort, "journal")
-    local = scratch_file(errand.tools)
-    pq.write_table(done.select(JOURNAL.names), local, compression="zstd", compression_level=1)
-    errand.tools.files.put(local, name)
+    with scratch_file(errand.tools.scratch) as local:
+        pq.write_table(done.select(JOURNAL.names), local, compression="zstd", compression_level=1)
+        draft.put(local, name)
     return Record(errand.cohort.step, name, None)
 
 
-def _stay(errand: Errand[Message], part: Part, waiting: pa.Table) -> Stay:
+def _stay(errand: Errand[Message], part: Part, waiting: pa.Table, *, doubt: bool) -> Stay:
     reason, _ = Counter(waiting["detail"].to_pylist()).most_common(1)[0]
-    return Stay(part, errand.tools.clock.now() + timedelta(seconds=_delay(errand, waiting)), reason)
+    return Stay(part, errand.tools.clock.now() + timedelta(seconds=_delay(errand, waiting)), reason, doubt)
 
 
 def _delay(errand: Errand[Message], waiting: pa.Table) -> float:

@@ -1,7 +1,7 @@
 """What a step does to a cohort, as a value: the engine commits it in one transaction (law 2)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -44,16 +44,18 @@ class Stay:
     part: Part
     due_at: datetime
     reason: str
+    doubt: bool = False  # an earlier try may have reached any of them
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A cohort's way on. The sum of `outcomes` plus those who stay is the cohort's size."""
+    """A cohort's way on. The sum of `outcomes` plus those who stay is the cohort's size, or else that of `shares`."""
 
     passages: list[Passage]
     outcomes: Mapping[Outcome, int]
     records: list[Record]
-    stay: Stay | None = None
+    stays: list[Stay] = field(default_factory=list)
+    shares: Sequence[Part] = ()  # the whole cohort stays, as if it had come as several
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Pacing:
     window_size: int
     retry_delay: float  # seconds until the first retry; doubles
     retry_hours: float
-    lease: float = 2.0  # seconds for which a sender may send after it was last told that the cohort is still its own
+    lease: float = 1.0  # seconds for which a sender may send after it was last told that it may: a halt takes no longer
+    share_windows: int = 10  # a large cohort is cut into shares of so many windows at least
 
 
 @dataclass(frozen=True, slots=True)

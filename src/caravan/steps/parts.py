@@ -1,12 +1,15 @@
 """Writing the files that a move puts into the store, under names that nobody reads until its commit (law 2)."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
 from caravan.steps.move import Tools
 from caravan.store.cohorts import Cohort, Part, write_contacts
+from caravan.store.files import Draft
 
 
 def file_name(cohort: Cohort, name: str) -> str:
@@ -14,15 +17,21 @@ def file_name(cohort: Cohort, name: str) -> str:
     return f"batches/{cohort.batch}/{cohort.id}-{name}-{secrets.token_hex(4)}.parquet"
 
 
-def scratch_file(tools: Tools) -> Path:
-    """A path of this machine for a file about to go into the store."""
-    tools.scratch.mkdir(parents=True, exist_ok=True)
-    return tools.scratch / f"{secrets.token_hex(8)}.parquet"
+@contextmanager
+def scratch_file(folder: Path) -> Iterator[Path]:
+    """A path in a folder of this machine for a file about to go into the store; if it does not, it is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{secrets.token_hex(8)}.parquet"
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
-def write_part(tools: Tools, cohort: Cohort, contacts: pa.Table, name: str) -> Part:
+def write_part(tools: Tools, draft: Draft, cohort: Cohort, contacts: pa.Table, name: str) -> Part:
     """Put contacts of a cohort into the store as a file of their own."""
-    local, stored = scratch_file(tools), file_name(cohort, name)
-    write_contacts(contacts, local)
-    tools.files.put(local, stored)
+    stored = file_name(cohort, name)
+    with scratch_file(tools.scratch) as local:
+        write_contacts(contacts, local)
+        draft.put(local, stored)
     return Part(stored, contacts.num_rows)

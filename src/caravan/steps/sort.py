@@ -9,6 +9,7 @@ import pyarrow as pa
 from caravan.steps.move import Move, Passage, Tools
 from caravan.steps.parts import write_part
 from caravan.store.cohorts import Cohort, Part, read_contacts
+from caravan.store.files import Draft
 from caravan.store.ledger import Outcome, Record
 
 Arms = npt.NDArray[np.int64]
@@ -33,7 +34,8 @@ def _parts(tools: Tools, cohort: Cohort, contacts: pa.Table, arms: Arms, count: 
     sizes = np.bincount(arms, minlength=count)
     if sizes.max() == cohort.part.size:
         return [cohort.part if size else None for size in sizes]
-    return [
-        write_part(tools, cohort, contacts.filter(pa.array(arms == arm)), str(arm)) if size else None
-        for arm, size in enumerate(sizes)
-    ]
+    with Draft(tools.files) as draft:
+        return [
+            write_part(tools, draft, cohort, contacts.filter(pa.array(arms == arm)), str(arm)) if size else None
+            for arm, size in enumerate(sizes)
+        ]

@@ -183,8 +183,13 @@ async def set_sha256(connection: Connection, batch: str, sha256: str) -> None:
     await connection.execute(_Q.set_digest, {"id": batch, "sha256": sha256})
 
 
+async def note_hindrance(connection: Connection, batch: str, hindrance: str) -> None:
+    """Something around the work stands in its way just now."""
+    await connection.execute(_Q.set_hindrance, {"id": batch, "hindrance": hindrance, "around": True})
+
+
 async def clear_hindrance(connection: Connection, batch: str) -> None:
-    """What stood in the way of reading the batch's file, from outside, does so no more."""
+    """What stood in the way of the work, from outside, does so no more."""
     await connection.execute(_Q.clear_hindrance, {"id": batch})
 
 

@@ -118,6 +118,18 @@ class Bucket:
                 return found
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
+    def check(self, seconds: float) -> None:
+        """Raise `Unavailable` unless the store lists our prefix within so many seconds: a bucket that is missing and
+        credentials that are refused are told by that too. The words are for everybody, so they name no address."""
+        try:
+            # fsspec takes `timeout` out of the arguments.
+            self._ask("list_objects_v2", Prefix=self._prefix, MaxKeys=1, timeout=seconds)
+        except Unavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise Unavailable("The store of files does not answer.") from error
+            why = _code(error) or type(error.__cause__).__name__
+            raise Unavailable(f"The store of files does not do as it should: {why}.") from error
+
     def copy(self, source: Object, name: str) -> bool:
         """Copy an object within the store, only if it still is as it was listed; False if it is not."""
         target = {

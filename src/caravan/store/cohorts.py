@@ -46,6 +46,7 @@ class Cohort:
     state: str
     paused: bool
     stuck: bool
+    doubt: bool  # an earlier try may have reached any of them
 
     def held_by(self, holder: str) -> "Cohort":
         """The same, in these hands."""
@@ -63,6 +64,8 @@ class Opening:
     attempt: int = 1
     first_tried_at: datetime | None = None
     reason: str | None = None
+    doubt: bool = False
+    arrives: bool = True  # its contacts have not stood at this step before
 
 
 async def get(connection: Connection, cohort: int) -> Cohort | None:
@@ -87,6 +90,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         state=found["state"],
         paused=found["paused_at"] is not None,
         stuck=found["stuck_at"] is not None,
+        doubt=found["doubt"],
     )
 
 
@@ -104,6 +108,7 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         first_tried=opening.first_tried_at,
         due=opening.due_at,
         reason=opening.reason,
+        doubt=opening.doubt,
         now=now,
     )
     assert made is not None

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL."""
 
+import asyncio
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,10 +88,11 @@ async def row(connection: Connection, query: str, **values: Any) -> DictRow | No
     return await (await connection.execute(query, values)).fetchone()
 
 
-async def answers(pool: Pool) -> bool:
-    """Whether the database answers now."""
+async def answers(pool: Pool, seconds: float) -> bool:
+    """Whether the database answers within so many seconds. Where it stands still, its connection is given up some
+    seconds later."""
     try:
-        async with pool.connection(timeout=2) as connection:
+        async with asyncio.timeout(seconds), pool.connection(timeout=seconds) as connection:
             await connection.execute("select 1")
     except (OperationalError, TimeoutError):
         return False

@@ -6,6 +6,8 @@ so it wakes when the last user is gone and stops the server: also after a kill -
 """
 
 import fcntl
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -29,6 +31,9 @@ with warnings.catch_warnings():
 
 _START_SECONDS = 600  # recovery after a crash reads the write-ahead log first
 _DYING_SECONDS = 15
+_SEGMENT_MIB = 16  # of its write-ahead log; it can't do without a new one for long
+_NEW_MIB = 64  # of a database that is made anew
+_FATAL = re.compile(r"(?:FATAL|PANIC): +(.*)")
 
 
 @contextmanager
@@ -66,6 +71,15 @@ def revive(folder: Path) -> None:
 
 
 def _ensure_running(folder: Path) -> str:
+    try:
+        return _run(folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        cluster = folder / "postgres"
+        why = _last_words(cluster) if cluster.exists() else " ".join(str(error).split())
+        raise Unavailable(f"The embedded PostgreSQL did not start: {why}") from error
+
+
+def _run(folder: Path) -> str:
     server = PostgresServer(_cluster(folder), cleanup_mode=None)
     server.ensure_pgdata_inited()
     sockets = find_suitable_socket_dir(server.pgdata, server.runtime_path)
@@ -113,9 +127,14 @@ def _start(control: guardian.Control, sockets: Path) -> None:
 
 
 def _last_words(cluster: Path) -> str:
+    """Why it did not start, the same words for the same reason."""
+    needed = _SEGMENT_MIB if (cluster / "PG_VERSION").exists() else _NEW_MIB
+    if shutil.disk_usage(cluster).free < needed << 20:  # it may not even have been able to say so
+        return f"its disk is full; it needs {needed} MiB and more."
     log = cluster / "log"
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it left no log."
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    fatal = [words for line in lines for words in _FATAL.findall(line)]
+    return fatal[-1] if fatal else f"{log} does not say why."
 
 
 def _remove_if_stale(lock: Path) -> None:

@@ -6,9 +6,10 @@ and never changes after that (law 2).
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
 
 from caravan.errors import InvalidSetting
 from caravan.store.inbox import Inbox
@@ -16,7 +17,7 @@ from caravan.store.local_files import LocalFiles
 from caravan.store.remote_files import RemoteFiles
 from caravan.store.section import Section, Tick, patient
 
-__all__ = ["Files", "LocalFiles", "RemoteFiles", "Section", "in_thread", "open_files"]
+__all__ = ["Draft", "Files", "LocalFiles", "RemoteFiles", "Section", "in_thread", "open_files"]
 
 Got = TypeVar("Got")
 
@@ -51,8 +52,39 @@ class Files(Protocol):
     def names(self, folder: str) -> list[str]:
         """The names of all files below `folder`, sorted."""
 
+    def check(self, seconds: float) -> None:
+        """Raise `Unavailable`, in words for everybody, unless the store is there and lets us in. Asks little of it,
+        and a remote one for so long at most."""
+
     def close(self) -> None:
         """Let go of what the store has open."""
+
+
+class Draft:
+    """Files that are put into a store before the commit that names them. If the block fails they are deleted: else
+    each attempt on a disk that is nearly full would leave less room for the next. Blocks, and may be used by several
+    threads at once."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._names: list[str] = []
+
+    def put(self, local: Path, name: str) -> None:
+        """See `Files.put`."""
+        self._names.append(name)
+        self._files.put(local, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            return
+        for name in self._names:
+            with suppress(Exception):  # a store that is away as well; the sweep of the ended batch finds it
+                self._files.delete(name)
 
 
 @asynccontextmanager

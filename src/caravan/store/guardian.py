@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -34,8 +35,10 @@ def guard(folder: Path, control: Control) -> None:
         except BlockingIOError:
             return
         fcntl.flock(users, fcntl.LOCK_EX)
-        if (Path(control.cluster) / "postmaster.pid").exists():
-            control.run(["-w", "-m", "fast", "stop"])
+        for mode in ("fast", "immediate"):  # in good order takes room on the disk
+            if (Path(control.cluster) / "postmaster.pid").exists():
+                with suppress(subprocess.CalledProcessError):
+                    control.run(["-w", "-m", mode, "stop"])
         # In this order: who waits for the users' lock must find no guardian.
         fcntl.flock(alone, fcntl.LOCK_UN)
 

@@ -1,11 +1,13 @@
 """Files of contacts in a folder of this machine."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from caravan.errors import Unavailable
 from caravan.store.section import Section, Tick, patient
 
 
@@ -24,11 +26,10 @@ class LocalFiles:
         _make_durable(local)
         try:
             local.replace(target)
-        except OSError:  # another file system
-            beside = target.with_name(target.name + ".part")
-            shutil.copyfile(local, beside)
-            _make_durable(beside)
-            beside.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _copy(local, target)
             local.unlink()
         _make_durable(target.parent)
 
@@ -61,8 +62,24 @@ class LocalFiles:
         found = (self.root / folder).rglob("*")
         return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
 
+    def check(self, seconds: float) -> None:
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise Unavailable("The store of files does not do as it should: its folder is gone, or can't be written.")
+
     def close(self) -> None:
         """There is nothing to let go of."""
+
+
+def _copy(local: Path, target: Path) -> None:
+    """To another file system; what a full disk breaks off is not left there."""
+    beside = target.with_name(target.name + ".part")
+    try:
+        shutil.copyfile(local, beside)
+        _make_durable(beside)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _make_durable(path: Path) -> None:

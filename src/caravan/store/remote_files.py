@@ -58,6 +58,9 @@ class RemoteFiles:
     def names(self, folder: str) -> list[str]:
         return sorted(each.name for each in self._bucket.list(folder))
 
+    def check(self, seconds: float) -> None:
+        self._bucket.check(seconds)
+
     def close(self) -> None:
         """Close the connections and remove what was downloaded."""
         self._bucket.close()

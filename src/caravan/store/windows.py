@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from caravan.store import sql
 from caravan.store.batches import BatchState
@@ -26,8 +27,10 @@ JOURNAL = pa.schema(
         ("detail", pa.string()),
     ]
 )
-#: The same in a window's record, where an outcome may still be `again`: to be tried after so many seconds.
-RECORD = JOURNAL.append(pa.field("after", pa.float64()))
+_STORED = JOURNAL.append(pa.field("after", pa.float64()))
+#: The same in a window's record, where an outcome may still be `again`: to be tried after so many seconds, and in doubt
+#: if an earlier try may have arrived.
+RECORD = _STORED.append(pa.field("doubt", pa.bool_()))
 
 
 class Verdict(StrEnum):
@@ -45,6 +48,7 @@ class Window:
 
     first: int
     size: int
+    holder: str  # who took it, or settled it for one who is gone
     record: pa.Table | None
 
 
@@ -60,7 +64,9 @@ class Windows:
         """All windows, in order."""
         async with self._pool.connection() as connection:
             found = await rows(connection, _Q.windows, cohort=self._cohort)
-        return [Window(each["first"], each["size"], _read(each["record"])) for each in found]
+        return [
+            Window(each["first"], each["size"], each["holder"], _read(each["record"], each["doubt"])) for each in found
+        ]
 
     async def verdict(self) -> Verdict:
         """Whether this holder may go on."""
@@ -97,7 +103,8 @@ class Windows:
 
     async def _settle(self, connection: Connection, first: int, record: pa.Table) -> None:
         values = {"cohort": self._cohort, "first": first, "holder": self._holder}
-        await connection.execute(_Q.settle_window, {**values, "record": _write(record)})
+        doubt = pc.indices_nonzero(record["doubt"]).to_pylist() or None
+        await connection.execute(_Q.settle_window, {**values, "record": _write(record), "doubt": doubt})
 
     async def _ask(self, connection: Connection) -> Verdict:
         found = await row(connection, _Q.standing_of_window, cohort=self._cohort)
@@ -113,15 +120,18 @@ class Windows:
 async def records_of_batch(connection: Connection, batch: str, step: str | None) -> list[tuple[str, pa.Table]]:
     """Records that no journal file holds yet, because their cohorts are still being sent: (step, record)."""
     found = await rows(connection, sql.load("caravan.store", "ledger.sql").windows_of_batch, batch=batch, step=step)
-    return [(each["step"], record) for each in found if (record := _read(each["record"])) is not None]
+    return [(each["step"], record) for each in found if (record := _read(each["record"], None)) is not None]
 
 
 def _write(record: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, RECORD, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
-        stream.write_table(record)
+    with pa.ipc.new_stream(sink, _STORED, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+        stream.write_table(record.select(_STORED.names))  # an older version reads just these
     return bytes(sink.getvalue())
 
 
-def _read(content: bytes | None) -> pa.Table | None:
-    return None if content is None else pa.ipc.open_stream(content).read_all()
+def _read(content: bytes | None, doubt: list[int] | None) -> pa.Table | None:
+    if content is None:
+        return None
+    stored, places = pa.ipc.open_stream(content).read_all(), set(doubt or ())
+    return stored.append_column(RECORD.field("doubt"), pa.array([i in places for i in range(stored.num_rows)]))

@@ -1,7 +1,7 @@
 """A process that can die between any two statements: connections and channels that a fuse runs through."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +16,9 @@ from caravan.channels.webhook import Call
 
 class Crash(BaseException):
     """The process dies here. No `except Exception` can help it."""
+
+
+Meanwhile = Callable[[], Awaitable[None]]
 
 
 class At(StrEnum):
@@ -109,6 +112,7 @@ class Post:
     def __init__(self, fuse: Fuse, name_of: Callable[[Any], str]) -> None:
         self.got: Counter[str] = Counter()
         self.mood = Result.SENT
+        self.meanwhile: tuple[int, Meanwhile] | None = None  # after so many sends, what somebody else does then
         self._fuse, self._name_of, self._calls = fuse, name_of, 0
 
     async def __aenter__(self) -> "Post":
@@ -120,6 +124,7 @@ class Post:
     async def send(self, message: Any, on_data: Callable[[], None] | None = None) -> Delivery:
         """See `Channel.send`. In any mood but `sent`, every other message meets it."""
         self._fuse.burn(At.SEND)
+        await self._let_others_act()
         self._calls += 1
         met = self.mood if self._calls % 2 else Result.SENT
         if met is Result.UNREACHABLE:
@@ -132,7 +137,15 @@ class Post:
         self._fuse.burn(At.SEND)
         return Delivery(met, f"as the mood is: {met}")
 
+    async def _let_others_act(self) -> None:
+        if self.meanwhile is None:
+            return
+        left, act = self.meanwhile
+        self.meanwhile = (left - 1, act) if left else None
+        if not left:
+            await act()
+
 
 def key_of(message: Any) -> str:
-    """The Message-ID or Idempotency-Key of a message."""
-    return message.key if isinstance(message, Call) else str(message.message_id)
+    """The Message-ID of a message, or its URL and Idempotency-Key."""
+    return f"{message.url} {message.key}" if isinstance(message, Call) else str(message.message_id)

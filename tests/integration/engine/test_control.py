@@ -6,6 +6,8 @@ import pytest
 
 from caravan.channels.replies import Stage
 from caravan.channels.sandbox import Received
+from caravan.engine import reading
+from caravan.store import cohorts
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, WAIT, contacts
 
@@ -161,3 +163,47 @@ async def test_a_cancel_in_the_middle_of_a_split_leaves_nobody_between_two_steps
     steps = {step["step"]: step for step in found["ledger"]["steps"]}
     assert steps["vip_or_not"]["outcomes"] == {"passed": 10}
     assert steps["vip_offer"]["outcomes"] == steps["offer"]["outcomes"] == {"cancelled": 5}
+
+
+async def test_a_cancel_after_a_pause_tells_those_who_were_reached_from_the_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cohort stands in nobody's hands, and a part of it has been sent to."""
+    reached = asyncio.Event()
+
+    def script(stage: Stage, mail: Received) -> None:
+        if len(house.sandbox.mails) >= 25:
+            reached.set()
+
+    monkeypatch.setattr(house.sandbox, "_script", script)
+    await house.publish(MAIL)
+    batch = await house.start(contacts(100))
+    await reached.wait()
+    await _change(house, batch, "pause")
+    await asyncio.sleep(0.8)
+    assert (await house.batch(batch))["ledger"]["steps"][0]["standing"] == 100
+    await _change(house, batch, "cancel")
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    at_rest = len(house.sandbox.mails)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": at_rest, "cancelled": 100 - at_rest}
+    sent = {line["contact"] for line in await house.lines(f"batches/{batch}/journal?outcome=sent")}
+    assert {f"c{contact}@example.com" for contact in sent} == {mail.recipients[0] for mail in house.sandbox.mails}
+
+
+async def test_a_cancel_recalls_also_who_was_in_the_hands_of_one_who_died_before_a_pause(idle_house: House) -> None:
+    """Their job came back during the pause, and ended with nothing done."""
+    house = idle_house
+    await house.publish(MAIL)
+    batch = await house.start(contacts(30))
+    await reading.read(house.engine, batch, asyncio.Event())
+    async with house.engine.pool.connection() as connection:
+        found = await (await connection.execute("select id from cohorts")).fetchone()
+        assert found is not None
+        assert await cohorts.hold(connection, found["id"], "dead")
+    await _change(house, batch, "pause")
+    async with working(house):
+        await asyncio.sleep(0.3)
+        await _change(house, batch, "cancel")
+        found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0, seconds=5)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"cancelled": 30}
+    assert house.sandbox.mails == []

@@ -10,7 +10,7 @@ from caravan.engine import worker as workers
 from caravan.engine.queue import PatientJobs
 from caravan.errors import Unavailable
 from caravan.steps.split import Split
-from tests.integration.conftest import House, working
+from tests.integration.conftest import NDJSON, House, working
 from tests.integration.journeys_for_tests import EXIT, SPRING, contacts
 
 
@@ -65,9 +65,10 @@ async def test_a_job_that_runs_for_long_is_not_put_back(idle_house: House, monke
 
 
 async def test_while_postgres_is_away_calls_are_told_to_come_back(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await house.publish(EXIT)
+    opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
 
     def away(*_: object, **__: object) -> None:
         raise psycopg.OperationalError("the server closed the connection unexpectedly")
@@ -76,8 +77,11 @@ async def test_while_postgres_is_away_calls_are_told_to_come_back(
         broken.setattr(house.engine.pool, "connection", away)
         answers = [await house.get("batches"), await house.post("batchtrigger/v2", {"entityId": 1})]
         answers.append(await house.http.get("/readyz"))
+        answers.append(await house.http.put(opened["uploadUrl"], content=contacts(1), headers=NDJSON))
     for answer in answers:
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"
         assert "PostgreSQL does not answer" in answer.json()["error"]
     assert (await house.get("batches")).status_code == 200
+    assert "PUT /uploads/…: the server closed" in caplog.text
+    assert opened["uploadUrl"].rpartition("/")[2] not in caplog.text

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from caravan.engine import control, reading, singles
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
@@ -69,6 +72,25 @@ async def test_frozen_waits_go_on_where_they_stood(house: House) -> None:
     assert (await house.ended(batch))["state"] == "completed"
 
 
+@pytest.mark.parametrize("definition", [WAIT, EXIT], ids=["wait", "exit"])
+async def test_time_stands_still_only_for_who_is_there(idle_house: House, definition: str) -> None:
+    """Who enters while the batch is paused already waits from then on, no longer than the journey says."""
+    house = idle_house
+    await house.publish(definition)
+    opened = (await house.post("batchtrigger/v2", {"entityId": 1, "options": {"freezeWaits": True}})).json()
+    batch = opened["batchId"]
+    await house.http.put(opened["uploadUrl"], content=contacts(5), headers={"Content-Type": "text/plain"})
+    await house.post(f"batches/{batch}/pause", {})
+    await house.turn(days=10)
+    await reading.read(house.engine, batch, asyncio.Event())
+    await house.turn(days=1)
+    await house.post(f"batches/{batch}/resume", {})
+    if definition == WAIT:
+        await house.turn(days=3)
+    async with working(house):
+        assert (await house.ended(batch, seconds=5))["state"] == "completed"
+
+
 async def test_a_pause_of_singles_that_were_not_gathered_yet_holds_them(idle_house: House) -> None:
     house = idle_house
     await house.publish(MAIL)
@@ -82,3 +104,43 @@ async def test_a_pause_of_singles_that_were_not_gathered_yet_holds_them(idle_hou
         await _change(house, "resume")
         await house.ended(single["batchId"])
     assert len(house.sandbox.mails) == 1
+
+
+async def test_a_file_that_comes_in_the_moment_of_a_pause_is_paused_with_the_journey(idle_house: House) -> None:
+    house = idle_house
+    await house.publish(WAIT)
+    opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
+    headers = {"Content-Type": "text/plain"}
+    async with house.engine.pool.connection() as connection, connection.transaction():
+        await control.pause_journey(house.engine, connection, house.customer, 1)
+        coming = asyncio.create_task(house.http.put(opened["uploadUrl"], content=contacts(3), headers=headers))
+        await asyncio.sleep(0.3)
+    assert (await coming).status_code == 200
+    assert (await house.batch(opened["batchId"]))["state"] == "paused"
+
+
+async def test_a_batch_that_is_opened_in_the_moment_of_a_pause_waits_for_it(idle_house: House) -> None:
+    house = idle_house
+    await house.publish(WAIT)
+    async with house.engine.pool.connection() as connection, connection.transaction():
+        await control.pause_journey(house.engine, connection, house.customer, 1)
+        coming = asyncio.create_task(house.start(contacts(3)))
+        await asyncio.sleep(0.3)
+    assert (await house.batch(await coming))["state"] == "paused"
+
+
+@pytest.mark.parametrize(("change", "state"), [("pause", "paused"), ("resume", "running")])
+async def test_a_single_that_comes_in_the_moment_of_a_change_follows_it(
+    idle_house: House, change: str, state: str
+) -> None:
+    """Its batch is opened by a transaction that nobody can see into yet."""
+    house = idle_house
+    await house.publish(WAIT)
+    if change == "resume":
+        await _change(house, "pause")
+    async with house.engine.pool.connection() as connection, connection.transaction():
+        entered = await singles.commence(house.engine, connection, house.customer, 1, b'{"id": "s"}')
+        changing = asyncio.create_task(_change(house, change))
+        await asyncio.sleep(0.3)
+    assert await changing == [entered.batch]
+    assert (await house.batch(entered.batch))["state"] == state

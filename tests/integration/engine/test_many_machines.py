@@ -105,6 +105,21 @@ class TestFilesInABucket:
         assert answer.status_code == 200
         assert (await house.ended(opened["batchId"]))["state"] == "completed"
 
+    async def test_a_repeated_put_asks_nothing_of_the_store(self, idle_house: House, s3: S3, place: str) -> None:
+        house = idle_house
+        await house.publish(EXIT)
+        opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
+        first = await house.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
+        assert first.status_code == 200
+        with s3.in_mood() as mood:
+            again = await house.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
+            other = await house.http.put(opened["uploadUrl"], content=contacts(4), headers=NDJSON)
+        assert (again.status_code, again.json()) == (200, first.json())
+        assert other.status_code == 409
+        assert mood.asked == []
+        assert len(s3.keys(place)) == 1
+        assert left_on_disk(house) == []
+
     async def test_reading_waits_for_a_store_that_is_away_and_says_so(
         self, idle_house: House, s3: S3, impatient: None
     ) -> None:
@@ -174,7 +189,7 @@ async def _die_sending(house: House, batch: str, folder: Path) -> None:
         assert found is not None
         assert await cohorts.hold(connection, found["id"], "dead")
     await Windows(house.engine.pool, found["id"], "dead").take(0, 10, house.clock.now())
-    trace = Trace(folder / "traces", found["id"], 0, 10)
+    trace = Trace(folder / "traces", "dead", 0, 10)
     for index in range(10):
         trace.mark(index, Mark.SENT)
     trace.close()
@@ -347,6 +362,21 @@ class TestDirectUploads:
         with s3.in_mood(errors=1000):
             await direct.look(house.engine)
         assert (await house.batch(batch))["state"] == "awaiting_upload"
+        await collected(house, batch)
+        assert (await read(house, batch))["ledger"]["entered"] == 5
+
+    async def test_a_batch_says_that_nobody_can_look_for_its_file_while_the_store_is_away(
+        self, idle_house: House, s3: S3, impatient: None
+    ) -> None:
+        house = idle_house
+        batch, url = await opened(house)
+        with s3.in_mood(errors=1000):
+            await direct.look(house.engine)
+        found = await house.batch(batch)
+        assert (found["state"], "store of files" in found["waitingFor"]) == ("awaiting_upload", True)
+        await direct.look(house.engine)
+        assert (await house.batch(batch))["waitingFor"].startswith("the file: PUT it to the uploadUrl")
+        await put(url, contacts(5))
         await collected(house, batch)
         assert (await read(house, batch))["ledger"]["entered"] == 5
 

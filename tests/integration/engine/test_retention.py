@@ -1,7 +1,13 @@
 """Contacts go after their time; the ledger stays; nothing unnamed is left behind."""
 
-from caravan.engine import retention
-from tests.integration.conftest import House
+import asyncio
+
+import pytest
+
+from caravan.engine import control, reading, retention, upkeep
+from caravan.store import cohorts
+from caravan.store.windows import Windows
+from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
 
@@ -72,3 +78,83 @@ async def test_files_that_nothing_names_are_swept_and_the_others_stay(house: Hou
     assert not any("dead" in name or "upload" in name for name in left)
     assert await house.lines(f"batches/{batch}/journal") == journal
     assert await house.lines(f"batches/{batch}/rejects") == rejects
+
+
+async def _cancel_in_mid_send(house: House) -> str:
+    """A batch of 30 that was cancelled while a sender had a window in its hands and died."""
+    await house.publish(MAIL)
+    batch = await house.start(contacts(30))
+    await reading.read(house.engine, batch, asyncio.Event())
+    async with house.engine.pool.connection() as connection:
+        found = await (await connection.execute("select id from cohorts")).fetchone()
+        assert found is not None
+        assert await cohorts.hold(connection, found["id"], "dead")
+    await Windows(house.engine.pool, found["id"], "dead").take(0, 10, house.clock.now())
+    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    return batch
+
+
+async def test_the_files_of_a_cancel_that_is_still_to_be_carried_out_are_not_swept(idle_house: House) -> None:
+    """All senders may be away for longer than a batch is left alone after its end."""
+    house = idle_house
+    batch = await _cancel_in_mid_send(house)
+    await house.turn(hours=2)
+    await upkeep.tidy(house.engine)
+    async with working(house):
+        found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"unknown": 10, "cancelled": 20}
+
+
+async def test_one_batch_that_cannot_be_forgotten_does_not_keep_the_others(idle_house: House) -> None:
+    house = idle_house
+    await _cancel_in_mid_send(house)
+    await house.turn(minutes=1)
+    other = (await house.post("batchtrigger/v2", {"entityId": 1})).json()["batchId"]
+    assert (await house.post(f"batches/{other}/cancel", {})).status_code == 200
+    await house.turn(days=31)
+    await upkeep.tidy(house.engine)
+    assert (await house.get(f"batches/{other}/journal")).status_code == 410
+
+
+async def test_a_chore_that_fails_does_not_keep_the_others_from_being_done(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = idle_house
+    await house.publish(EXIT)
+    batch = (await house.post("batchtrigger/v2", {"entityId": 1})).json()["batchId"]
+    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    await house.turn(days=31)
+
+    async def fail(*_: object) -> None:
+        raise ValueError("a bug in a chore")
+
+    monkeypatch.setattr(upkeep, "set_going", fail)
+    await upkeep.tidy(house.engine)
+    assert (await house.get(f"batches/{batch}/journal")).status_code == 410
+
+
+async def test_what_a_reader_writes_after_its_batch_was_forgotten_is_swept(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns within a second that its batch was cancelled; a user may have that forgotten meanwhile."""
+    house = idle_house
+    await house.publish(EXIT)
+    batch = await house.start(contacts(3))
+    store = reading._store
+
+    def late(*arguments: object) -> object:
+        asyncio.run_coroutine_threadsafe(forget(), loop).result()
+        return store(*arguments)  # type: ignore[arg-type]
+
+    async def forget() -> None:
+        for change in (control.cancel, retention.forget):
+            async with house.engine.pool.connection() as connection:
+                await change(house.engine, connection, house.customer, batch)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(reading, "_store", late)
+    await reading.read(house.engine, batch, asyncio.Event())
+    assert _files(house, batch) != []
+    await house.turn(hours=2)
+    await retention.sweep(house.engine)
+    assert _files(house, batch) == []

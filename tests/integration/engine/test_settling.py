@@ -56,6 +56,33 @@ async def test_a_window_is_settled_as_soon_as_the_database_is_back(
     assert batch["ledger"]["steps"][0]["outcomes"] == {"sent": 30}
 
 
+_FULL = """do $$ begin raise exception using errcode = 'disk_full',
+    message = 'could not extend file "base/5/16705": No space left on device'; end $$"""
+
+
+async def test_while_postgres_has_no_room_for_what_was_sent_the_batch_says_so(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, settle, said = idle_house, Windows.settle, list[str | None]()
+
+    async def full(self: Windows, *arguments: Any) -> None:
+        said.append((await house.get("batches")).json()[0]["waitingFor"])
+        if len(said) < 4:
+            async with house.engine.pool.connection() as connection:
+                await connection.execute(_FULL)
+        await settle(self, *arguments)
+
+    monkeypatch.setattr(Windows, "settle", full)
+    await _enter(house, 10)
+    async with workers.tools_of(house.engine) as tools:
+        await advance(house.engine, tools, await _standing(house))
+    reason = "PostgreSQL can't note what was sent, and is asked again and again: No space left on device."
+    assert said == [None, reason, reason, reason]
+    batch = (await house.get("batches")).json()[0]
+    assert (batch["state"], batch["waitingFor"]) == ("completed", None)
+    assert len(house.sandbox.mails) == 10
+
+
 async def test_a_worker_that_stops_does_not_wait_for_the_database(
     idle_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,8 +91,8 @@ async def test_a_worker_that_stops_does_not_wait_for_the_database(
     await _enter(house, 10)
     away = Away(Windows.settle, 1_000_000, done=False)
     async with workers.tools_of(house.engine) as tools:
-        monkeypatch.setattr(house.sandbox, "_script", lambda *_: tools.stopping.set())
         with monkeypatch.context() as broken:
+            broken.setattr(house.sandbox, "_script", lambda *_: tools.stopping.set())
             away.patch(broken, "settle")
             with pytest.raises(psycopg.OperationalError):
                 await advance(house.engine, tools, await _standing(house))

@@ -4,6 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from caravan.channels.mail import Mail
 from caravan.channels.result import Delivery, Result
@@ -11,7 +14,9 @@ from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
 from caravan.steps.move import Tools
-from tests.integration.conftest import House
+from caravan.store.windows import Windows
+from tests.integration.conftest import House, working
+from tests.integration.engine.fuse import Crash
 from tests.integration.journeys_for_tests import MAIL, contacts
 
 
@@ -36,10 +41,11 @@ class Standing:
         return Delivery(Result.SENT, "250 OK")
 
 
-async def _enter(house: House, count: int = 10) -> None:
+async def _enter(house: House, count: int = 10) -> str:
     await house.publish(MAIL)
     batch = await house.start(contacts(count))
     await reading.read(house.engine, batch, asyncio.Event())
+    return batch
 
 
 async def _standing(house: House) -> int:
@@ -69,3 +75,41 @@ async def test_a_sender_that_wakes_up_after_it_was_replaced_sends_nothing_beside
         silent.free.set()
         await first
     assert got == Counter({f"c{number}@example.com": 1 for number in range(10)})
+
+
+class Deadly(Standing):
+    """A channel whose process dies once it has sent so many mails."""
+
+    def __init__(self, got: Counter[str], mails: int) -> None:
+        super().__init__(got)
+        self.free.set()
+        self._mails = mails
+
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+        if self.got.total() == self._mails:
+            raise Crash
+        return await super().send(message, on_data)
+
+
+async def test_a_trace_of_one_who_died_before_it_took_the_window_says_nothing_of_who_took_it_then(
+    idle_house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that nobody was sent to. But another machine took the window, sent to some, and died as well."""
+    house, got = idle_house, Counter[str]()
+    batch = await _enter(house)
+
+    async def die(*_: object, **__: object) -> None:
+        raise Crash
+
+    async with workers.tools_of(house.engine) as tools:
+        with monkeypatch.context() as patched, pytest.raises(Crash):
+            patched.setattr(Windows, "take", die)
+            await advance(house.engine, _with(tools, Standing(got)), await _standing(house))
+        elsewhere = replace(_with(tools, Deadly(got, 4)), folder=tmp_path / "elsewhere")
+        with pytest.raises(Crash):
+            await advance(house.engine, elsewhere, await _standing(house))
+    assert got.total() == 4
+    async with working(house):
+        found = await house.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"unknown": 10}
+    assert house.sandbox.mails == []

@@ -1,9 +1,14 @@
 """The single starter."""
 
 import asyncio
+import shutil
+import threading
+from pathlib import Path
 
 import pytest
 
+from caravan.engine import singles
+from caravan.store.files import LocalFiles
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT
 
@@ -92,3 +97,36 @@ async def test_cancelling_singles_that_are_not_gathered_yet_counts_them(idle_hou
     answer = await house.post(f"batches/{entered[0]['batchId']}/cancel", {})
     assert answer.status_code == 200, answer.text
     assert answer.json()["ledger"]["steps"][0]["outcomes"] == {"cancelled": 5}
+
+
+async def test_a_gathering_that_was_cut_off_overwrites_nothing_of_the_one_after_it(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PostgreSQL ended its transaction while the store was slow, on a machine of its own; its file comes late."""
+    house, put, loop = idle_house, LocalFiles.put, asyncio.get_running_loop()
+    reached, slow = asyncio.Event(), threading.Event()
+
+    def slowly(self: LocalFiles, local: Path, name: str) -> None:
+        if not reached.is_set():
+            local = Path(shutil.copy(local, tmp_path / "elsewhere"))
+            loop.call_soon_threadsafe(reached.set)
+            slow.wait(10)
+        put(self, local, name)
+
+    monkeypatch.setattr(LocalFiles, "put", slowly)
+    await house.publish(EXIT)
+    batch = (await _commence(house, 1))["batchId"]
+    late = asyncio.create_task(singles.gather(house.engine, batch))
+    await reached.wait()
+    async with house.engine.pool.connection() as connection:
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and state = 'idle in transaction' and pid <> pg_backend_pid()"
+        )
+    await _commence(house, 2)
+    await singles.gather(house.engine, batch)
+    slow.set()
+    await asyncio.gather(late, return_exceptions=True)
+    async with working(house):
+        assert (await house.ended(batch))["ledger"]["entered"] == 2
+    assert [line["contact"] for line in await house.lines(f"batches/{batch}/journal")] == ["1", "2"]

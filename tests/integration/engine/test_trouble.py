@@ -1,14 +1,17 @@
 """Work that can't go on: it waits and says why, and poison stops."""
 
+import asyncio
+
 import pytest
 
 from caravan.engine.tasks import Patience
 from caravan.errors import Unavailable
+from caravan.steps import deliver
 from caravan.steps.split import Split
 from caravan.store import ledger
 from caravan.store.files import LocalFiles
 from tests.integration.conftest import House
-from tests.integration.journeys_for_tests import EXIT, SPRING, contacts
+from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, contacts
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +68,67 @@ async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(
     monkeypatch.setattr(ledger, "add_left", add_left)
     assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
     assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"passed": 10}
+
+
+async def test_a_cancel_recalls_also_whom_poison_keeps_from_moving(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were in hand when the cancel came, and that try is the one after which they would be stuck."""
+    tries, last, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def poisoned(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
+        nonlocal tries
+        tries += 1
+        if tries == 5:
+            last.set()
+            await go_on.wait()
+        raise ValueError("this can't be")
+
+    monkeypatch.setattr(Split, "take", poisoned)
+    await house.publish(SPRING)
+    batch = await house.start(contacts(10))
+    await last.wait()
+    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    go_on.set()
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"cancelled": 10}
+    assert tries == 5
+
+
+async def test_who_is_stuck_in_a_cancelled_batch_can_be_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of them has been sent to; as long as nobody can tell which, nobody is called cancelled."""
+    reached = asyncio.Event()
+    read = deliver._read
+
+    def script(*_: object) -> None:
+        if len(house.sandbox.mails) >= 25:
+            reached.set()
+
+    def poisoned(*_: object) -> None:
+        raise ValueError("this can't be read")
+
+    monkeypatch.setattr(house.sandbox, "_script", script)
+    await house.publish(MAIL)
+    batch = await house.start(contacts(100))
+    await reached.wait()
+    assert (await house.post(f"batches/{batch}/pause", {})).status_code == 200
+    async with house.engine.pool.connection() as connection:
+        for _ in range(100):
+            found = await (await connection.execute("select from cohorts where holder is not null")).fetchall()
+            if not found:
+                break
+            await asyncio.sleep(0.05)
+    monkeypatch.setattr(deliver, "_read", poisoned)
+    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert (found["state"], found["ledger"]["steps"][0]["standing"]) == ("cancelled", 100)
+    refused = await house.post(f"batches/{batch}/forget", {})
+    assert (refused.status_code, "retry" in refused.json()["error"]) == (409, True)
+    monkeypatch.setattr(deliver, "_read", read)
+    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    sent = len(house.sandbox.mails)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": sent, "cancelled": 100 - sent}
 
 
 async def test_a_store_that_is_away_is_waited_for_however_often_it_fails(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from tests.integration.conftest import House
+from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import contacts
 
 
@@ -18,7 +18,7 @@ class Sink:
     url: str = ""
     keys: list[str] = field(default_factory=list)
     bodies: list[dict] = field(default_factory=list)  # type: ignore[type-arg]
-    statuses: dict[str, list[int]] = field(default_factory=dict)
+    statuses: dict[str, list[int]] = field(default_factory=dict)  # 0: none, the connection breaks
 
 
 @pytest.fixture
@@ -30,7 +30,11 @@ async def sink() -> AsyncIterator[Sink]:
         sink.keys.append(request.headers["Idempotency-Key"])
         sink.bodies.append(body)
         waiting = sink.statuses.get(body["contact"], [])
-        return web.Response(status=waiting.pop(0) if waiting else 200)
+        status = waiting.pop(0) if waiting else 200
+        if not status:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=status or 200)
 
     app = web.Application()
     app.router.add_post("/hook", hook)
@@ -94,3 +98,72 @@ async def test_hosts_that_are_away_do_not_hold_up_those_who_have_others(house: H
     batch = await house.start(dead + good)
     found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"].get("sent") == 20)
     assert found["ledger"]["steps"][0]["standing"] == 30
+
+
+_RESEND = ", on_unknown: resend"
+
+
+async def test_what_may_have_arrived_is_sent_again_with_the_same_key_if_the_step_says_so(
+    house: House, sink: Sink
+) -> None:
+    sink.statuses = {"3": [0, 200], "4": [0, 0]}
+    await house.publish(_journey(sink.url, _RESEND))
+    found = await house.ended(await house.start(contacts(6)))
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 6}
+    assert Counter(Counter(sink.keys).values()) == {1: 4, 2: 1, 3: 1}
+
+
+async def test_who_may_have_been_reached_is_never_called_failed(house: House, sink: Sink) -> None:
+    sink.statuses = {"3": [0, 503, 400], "4": [400]}
+    await house.publish(_journey(sink.url, _RESEND))
+    batch = await house.start(contacts(6))
+    found = await house.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 4, "failed": 1, "unknown": 1}
+    (line,) = await house.lines(f"batches/{batch}/journal?outcome=unknown")
+    assert line["contact"] == "3"
+    assert line["detail"].startswith("an earlier attempt may have arrived; ")
+
+
+async def test_a_cancel_says_of_those_who_may_have_been_reached_that_nobody_knows(house: House, sink: Sink) -> None:
+    sink.statuses = {"3": [0, *[503] * 1000], "4": [503] * 1000}
+    await house.publish(_journey(sink.url, _RESEND) + "    next: days\n  - id: days\n    wait: 3 days\n")
+    batch = await house.start(contacts(6))
+    await house.until(batch, lambda b: len(sink.keys) >= 12 and b["ledger"]["steps"][0]["outcomes"] == {"sent": 4})
+    await house.post(f"batches/{batch}/cancel", {})
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    tell, days = found["ledger"]["steps"]
+    assert tell["outcomes"] == {"sent": 4, "unknown": 1, "cancelled": 1}
+    assert days["arrived"] == 5 == days["outcomes"]["cancelled"]
+    lines = await house.lines(f"batches/{batch}/journal?step=tell")
+    assert {line["contact"]: line["outcome"] for line in lines if line["outcome"] != "sent"} == {
+        "3": "unknown",
+        "4": "cancelled",
+    }
+
+
+async def test_who_can_not_be_told_of_for_too_long_is_given_up_as_unknown(house: House, sink: Sink) -> None:
+    sink.statuses = {"0": [0] * 1000}
+    await house.publish(_journey(sink.url, _RESEND))
+    batch = await house.start(contacts(1))
+    await house.until(batch, lambda b: len(sink.keys) >= 2)
+    await house.turn(days=4)
+    found = await house.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"unknown": 1}
+    (line,) = await house.lines(f"batches/{batch}/journal")
+    assert line["detail"].startswith("given up after ")
+
+
+async def test_the_time_of_a_pause_is_no_time_in_which_was_tried(idle_house: House, sink: Sink) -> None:
+    house = idle_house
+    house.engine.settings.__dict__["retry_delay"] = 60
+    sink.statuses = {"0": [503, 503]}
+    await house.publish(_journey(sink.url))
+    batch = await house.start(contacts(1))
+    async with working(house):
+        await house.until(batch, lambda b: "next attempt" in (b["waitingFor"] or ""))
+        await house.post(f"batches/{batch}/pause", {})
+        await house.turn(days=4)
+        await house.post(f"batches/{batch}/resume", {})
+        await house.until(batch, lambda b: len(sink.keys) == 2 and b["waitingFor"] is not None)
+        await house.turn(minutes=5)
+        assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 1}

@@ -14,7 +14,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from caravan.addresses import is_public
-from caravan.errors import FileFailed, FileFailure
+from caravan.errors import FileFailed, FileFailure, Unavailable
 from caravan.intake.download import Downloaded, download
 from tests.unit.intake.origin import CONTENT, Answer, Origin, Request, breaks_after, rest_of, running, says, whole
 
@@ -339,7 +339,7 @@ class TestRefusals:
         monkeypatch.setattr("caravan.intake.download._Part.write", full)
         origin = Origin(whole)
         async with running(origin) as url:
-            with pytest.raises(FileFailed, match="can't be stored here"):
+            with pytest.raises(Unavailable, match="can't be stored here: No space left on device"):
                 await get(url)
         assert len(origin.requests) == 1
 

@@ -16,7 +16,7 @@ def test_windows_and_gaps_cover_everyone_exactly_once(
         start = edge + data.draw(st.integers(0, 20))
         if start + length > total:
             break
-        windows.append(Window(start, length, None))
+        windows.append(Window(start, length, "us", None))
         edge = start + length
     covered = [place for window in windows for place in range(window.first, window.first + window.size)]
     gaps = list(_gaps(windows, total, size))

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import pytest
 from caravan.engine import trouble
 from caravan.errors import InvalidSetting, Unavailable
 from caravan.store import bucket
-from caravan.store.files import Files, LocalFiles, RemoteFiles, open_files
+from caravan.store.files import Draft, Files, LocalFiles, RemoteFiles, open_files
 from caravan.store.inbox import Inbox
+from tests.disk import SmallDisk
 from tests.s3 import CREDENTIALS, S3
 
 
@@ -57,6 +58,34 @@ def put(files: Files, name: str, content: bytes, tmp_path: Path) -> None:
 def get(files: Files, name: str) -> bytes:
     with files.local(name) as path:
         return path.read_bytes()
+
+
+def test_what_a_draft_put_stays_unless_its_block_fails(files: Files, tmp_path: Path) -> None:
+    put(files, "batches/b_1/before", b"1", tmp_path)
+    with Draft(files) as draft:
+        _put_draft(draft, "batches/b_1/kept", tmp_path)
+    with pytest.raises(OSError, match="No space left"), Draft(files) as draft:
+        _put_draft(draft, "batches/b_1/dropped", tmp_path)
+        raise OSError(28, "No space left on device")
+    assert files.names("batches/b_1") == ["batches/b_1/before", "batches/b_1/kept"]
+
+
+def _put_draft(draft: Draft, name: str, tmp_path: Path) -> None:
+    (tmp_path / "outgoing").write_bytes(b"2")
+    draft.put(tmp_path / "outgoing", name)
+
+
+def test_of_a_file_that_a_full_disk_does_not_take_whole_nothing_is_left(
+    disk: Callable[[int], SmallDisk], tmp_path: Path
+) -> None:
+    full, local = disk(1), tmp_path / "outgoing"
+    files = LocalFiles(full.seen / "files")
+    local.write_bytes(bytes(200_000))
+    full.fill(leave=100_000)
+    with pytest.raises(OSError, match="No space left on device"):
+        files.put(local, "batches/b_1/large")
+    assert not files.names("batches")
+    assert local.stat().st_size == 200_000
 
 
 class TestEveryStore:

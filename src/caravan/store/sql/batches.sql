@@ -1,8 +1,9 @@
 -- name: add
--- Nothing comes back if the journey is not published.
+-- Nothing comes back if the journey is not published. Its row is shared, so that who pauses it knows of this batch.
 insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits)
 select %(id)s, j.customer_id, j.id, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s
 from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.version > 0
+for share of j
 returning *
 
 -- name: batch
@@ -23,7 +24,7 @@ from batches b left join lateral (
         c.stuck_at as next_stuck_at, sum(c.size) over (partition by c.step, c.reason) as next_contacts
     from cohorts c where c.batch_id = b.id and c.closed_at is null
     order by c.stuck_at is not null, c.due_at limit 1
-) n on b.state = 'running'
+) n on b.state in ('running', 'cancelled')
 where b.id = any(%(ids)s) and b.customer_id = %(customer)s
 
 -- name: page
@@ -80,7 +81,7 @@ update batches set hindrance = null where id = %(id)s and failures = 0
 
 -- name: add_single
 -- Gathered singles enter as lines that were all accepted.
-update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s where id = %(id)s
+update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s, hindrance = null where id = %(id)s
 returning lines
 
 -- name: gathering
@@ -95,6 +96,7 @@ insert into batches (id, customer_id, journey_id, version, starter, state, creat
 select %(id)s, %(customer)s, %(journey)s, %(version)s, 'single', 'running', %(now)s, %(now)s,
     case when j.paused_at is not null then %(now)s::timestamptz end
 from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s
+for share of j
 on conflict do nothing
 
 -- name: add_arrival
@@ -116,12 +118,21 @@ select distinct batch_id as id from arrivals
 select id, state from batches where state = 'reading' or (state = 'receiving' and source = 'download')
 
 -- name: overdue_uploads
--- Not the direct ones, which expire only after a look into the store (engine/direct.py).
+-- Not the direct ones, which expire only after a look into the store (engine/direct.py). In the order of their ids, in
+-- which whoever locks several does so.
 select id from batches
 where state in ('awaiting_upload', 'receiving') and expires_at <= %(now)s and source = 'upload'
+  and not exists (select from puts where batch_id = batches.id)  -- it began in time
+order by id
 
 -- name: waiting_for_direct
 select id, expires_at from batches where state in ('awaiting_upload', 'receiving') and source = 'direct'
+order by id
+
+-- name: hinder_direct
+-- Those whose file was found already are told by who collects it.
+update batches set hindrance = %(hindrance)s
+where state = 'awaiting_upload' and source = 'direct' and hindrance is distinct from %(hindrance)s
 
 -- name: had_direct
 -- Whether any batch that no longer waits for a direct upload was made after a moment.
@@ -136,21 +147,47 @@ select id from batches where id = any(%(ids)s) and state <> all(%(waiting)s)
 -- name: set_digest
 update batches set sha256 = %(sha256)s where id = %(id)s
 
+-- name: note_put
+-- A PUT to a batch is under way, as of now.
+insert into puts (id, batch_id, seen_at) values (%(put)s, %(id)s, now())
+on conflict (id) do update set seen_at = now()
+
+-- name: forget_put
+delete from puts where id = %(put)s
+
+-- name: any_put
+select exists (select from puts where batch_id = %(id)s) as there
+
+-- name: silent_puts
+-- The batches to which a PUT was under way that has not been seen for so long.
+select distinct batch_id as id from puts where seen_at < now() - make_interval(secs => %(silence)s)
+order by id
+
+-- name: forget_silent_puts
+delete from puts where batch_id = %(id)s and seen_at < now() - make_interval(secs => %(silence)s)
+
 -- name: receiving_uploads
+-- At the start of a machine: no upload is under way. Those of other machines say within seconds that they are.
+with gone as (delete from puts)
 update batches set state = 'awaiting_upload' where state = 'receiving' and source = 'upload'
 
 -- name: outlived
--- Ended batches whose contacts have been kept for long enough.
+-- Ended batches whose contacts have been kept for long enough; not those of which a cancel is still carried out.
 select b.id from batches b join customers c on c.id = b.customer_id
 where b.forgotten_at is null
   and b.finished_at <= %(now)s - make_interval(days => coalesce(c.retention_days, %(days)s))
+  and not exists (select from cohorts where batch_id = b.id and closed_at is null)
 order by b.finished_at limit 100
 
 -- name: set_forgotten
-update batches set forgotten_at = %(now)s, file = null, rejects = null where id = %(id)s
+-- To be swept once more: who did not know of its end yet may still write.
+update batches set forgotten_at = %(now)s, file = null, rejects = null, swept_at = null where id = %(id)s
 
 -- name: unswept
-select id from batches where swept_at is null and forgotten_at is null and finished_at <= %(before)s
+-- Whoever still stands, because a cancel is still carried out, needs files that nothing else names.
+select id from batches b
+where swept_at is null and finished_at is not null and greatest(finished_at, forgotten_at) <= %(before)s
+  and not exists (select from cohorts where batch_id = b.id and closed_at is null)
 order by finished_at limit 100
 
 -- name: set_swept

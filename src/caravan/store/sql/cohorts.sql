@@ -1,6 +1,7 @@
 -- name: open
-insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, opened_at)
-values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(now)s)
+insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, doubt, opened_at)
+values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(doubt)s,
+    %(now)s)
 returning id
 
 -- name: cohort
@@ -20,10 +21,20 @@ update cohorts set closed_at = %(now)s, holder = null
 where id = %(id)s and closed_at is null and holder = %(holder)s returning id
 
 -- name: close_standing
--- Closes all cohorts of a batch that nobody has in hand, for a cancel.
-update cohorts set closed_at = %(now)s
+-- Closes all cohorts of a batch that nobody has in hand nor has begun to send, for a cancel.
+update cohorts c set closed_at = %(now)s
 where batch_id = %(batch)s and closed_at is null and holder is null
-returning id, step, file, size, visit
+  and not exists (select from windows where cohort_id = c.id)
+returning id, step, file, size, doubt
+
+-- name: release
+-- All others of a cancelled batch, whoever has them in hand, or had before dying: each is looked at once more.
+update cohorts set stuck_at = null, failures = 0
+where batch_id = %(batch)s and closed_at is null returning id, step, due_at
+
+-- name: has_windows
+-- Whether anybody has begun to send to this cohort.
+select exists (select from windows where cohort_id = %(cohort)s) as there
 
 -- name: standing
 select id, step, due_at, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
@@ -31,9 +42,14 @@ select id, step, due_at, holder from cohorts where batch_id = %(batch)s and clos
 -- name: any_standing
 select exists (select from cohorts where batch_id = %(batch)s and closed_at is null) as there
 
--- name: shift_due
--- The time stood still for those who waited: `by` is how long.
-update cohorts set due_at = due_at + %(by)s where batch_id = %(batch)s and closed_at is null and due_at > %(since)s
+-- name: leave_out_pause
+-- What stood through a pause, from `since` or from its own opening on, was not tried in that time; and where waits were
+-- frozen, nor did it come nearer to being due.
+update cohorts set
+    first_tried_at = first_tried_at + (%(now)s - greatest(opened_at, %(since)s)),
+    due_at = case when %(frozen)s and due_at > %(since)s
+        then due_at + (%(now)s - greatest(opened_at, %(since)s)) else due_at end
+where batch_id = %(batch)s and closed_at is null and (first_tried_at is not null or %(frozen)s and due_at > %(since)s)
 
 -- name: delete_of_batch
 delete from cohorts where batch_id = %(batch)s
@@ -43,10 +59,13 @@ delete from cohorts where batch_id = %(batch)s
 update cohorts set reason = %(reason)s where id = %(id)s and closed_at is null
 
 -- name: set_failed
--- The work itself failed; failing `limit` times in the same way, it is stuck.
-update cohorts set
+-- The work itself failed; failing `limit` times in the same way, it is stuck. Not where nothing is left to be done but
+-- to recall it: that needs no work of its step.
+update cohorts c set
     failures = case when reason = %(reason)s then failures + 1 else 1 end,
-    stuck_at = case when reason = %(reason)s and failures + 1 >= %(limit)s then %(now)s end,
+    stuck_at = case when reason = %(reason)s and failures + 1 >= %(limit)s
+        and ('cancelled' <> (select state from batches where id = c.batch_id)
+            or exists (select from windows where cohort_id = c.id)) then %(now)s end,
     reason = %(reason)s
 where id = %(id)s and closed_at is null
 
@@ -56,7 +75,7 @@ update cohorts set stuck_at = null, failures = 0, reason = null
 where batch_id = %(batch)s and closed_at is null and stuck_at is not null returning id, step, due_at
 
 -- name: windows
-select first, size, holder, record from windows where cohort_id = %(cohort)s order by first
+select first, size, holder, record, doubt from windows where cohort_id = %(cohort)s order by first
 
 -- name: standing_of_window
 -- Asked before each window: may this holder take one more? The row lock orders it against a new holder.
@@ -72,7 +91,8 @@ where windows.holder = excluded.holder and windows.size = excluded.size and wind
 returning first
 
 -- name: settle_window
-update windows set record = %(record)s where cohort_id = %(cohort)s and first = %(first)s and holder = %(holder)s
+update windows set record = %(record)s, doubt = %(doubt)s
+where cohort_id = %(cohort)s and first = %(first)s and holder = %(holder)s
 
 -- name: inherit_window
 -- A window that a dead holder left in the air, taken over to say what is known of it.
@@ -82,10 +102,11 @@ update windows set holder = %(holder)s where cohort_id = %(cohort)s and first = 
 delete from windows where cohort_id = %(cohort)s
 
 -- name: loose
--- Standing, due, of a batch that runs, and without the job that each of these must have, also if it was in hand.
+-- Standing, due, of a batch that runs or was cancelled, and without the job that each of these must have, also if it was
+-- in hand.
 select c.id, c.step, c.due_at, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id
-where c.closed_at is null and b.state = 'running' and b.paused_at is null
+where c.closed_at is null and b.state in ('running', 'cancelled') and b.paused_at is null
   and c.due_at <= %(now)s and c.stuck_at is null
   and not exists (select from procrastinate_jobs where lock = 'cohort:' || c.id and status = 'doing')
   and not exists (select from procrastinate_jobs where queueing_lock = 'cohort:' || c.id and status = 'todo')

@@ -29,8 +29,10 @@ where customer_id = %(customer)s and journey_id = %(journey)s and version = %(ve
 update journeys set paused_at = %(now)s where customer_id = %(customer)s and id = %(journey)s returning id
 
 -- name: open_batches
--- In the order of their ids, in which they are locked, so that two calls can't deadlock.
+-- All of them locked until the end, also those that can't be changed so: they must not start before it is known that
+-- their journey is paused. In the order of their ids, so that two calls can't deadlock.
 select id from batches where customer_id = %(customer)s and journey_id = %(journey)s and finished_at is null order by id
+for update
 
 -- name: journeys
 select j.id as journey, j.version, j.name, v.published_at

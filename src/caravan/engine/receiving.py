@@ -1,0 +1,76 @@
+"""Which batches receive their file just now: those to which a PUT is under way, in whichever process of the API.
+
+Each PUT has a row, which its process renews every few seconds. So of two PUTs to one batch either may break off, and
+the row of a process that was killed is known by its silence.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from caravan.engine.engine import Engine
+from caravan.store import batches, sql
+from caravan.store.batches import BatchState
+from caravan.store.database import Connection, row, rows
+
+_SEEN_EVERY = 2.5  # seconds between two signs of life of a PUT
+_SILENCE = 20.0  # seconds without one after which it is gone
+_Q = sql.load("caravan.store", "batches.sql")
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def receiving(engine: Engine, batch: str) -> AsyncIterator[None]:
+    """A PUT of the batch's file is under way. If it was the only one and breaks off, the batch awaits its file as
+    before."""
+    put = secrets.token_hex(8)
+    await _note(engine, batch, put)
+    keeper = asyncio.create_task(_keep_noting(engine, batch, put))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(Exception):  # forget_silent does it in the end
+            await asyncio.shield(_forget(engine, batch, put))
+
+
+async def _keep_noting(engine: Engine, batch: str, put: str) -> None:
+    while True:
+        await asyncio.sleep(_SEEN_EVERY)
+        try:
+            await _note(engine, batch, put)
+        except Exception as error:
+            _log.warning("Can't note that a PUT to %s is under way: %s", batch, error)
+
+
+async def _note(engine: Engine, batch: str, put: str) -> None:
+    async with engine.pool.connection() as connection, connection.transaction():
+        await batches.lock(connection, batch)
+        await connection.execute(_Q.note_put, {"put": put, "id": batch})
+        await batches.set_state(connection, batch, BatchState.RECEIVING, (BatchState.AWAITING_UPLOAD,))
+
+
+async def _forget(engine: Engine, batch: str, put: str) -> None:
+    async with engine.pool.connection() as connection, connection.transaction():
+        await batches.lock(connection, batch)
+        await connection.execute(_Q.forget_put, {"put": put})
+        await _await_file_again(connection, batch)
+
+
+async def _await_file_again(connection: Connection, batch: str) -> None:
+    """Unless there is another PUT, or the file. The caller has the batch locked."""
+    others = await row(connection, _Q.any_put, id=batch)
+    if others is None or not others["there"]:
+        await batches.set_state(connection, batch, BatchState.AWAITING_UPLOAD, (BatchState.RECEIVING,))
+
+
+async def forget_silent(engine: Engine, silence: float = _SILENCE) -> None:
+    """Forget the PUTs that ended with their process."""
+    async with engine.pool.connection() as connection:
+        for batch in await rows(connection, _Q.silent_puts, silence=silence):
+            async with connection.transaction():
+                await batches.lock(connection, batch["id"])
+                await connection.execute(_Q.forget_silent_puts, {"id": batch["id"], "silence": silence})
+                await _await_file_again(connection, batch["id"])
