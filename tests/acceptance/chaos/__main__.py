@@ -61,16 +61,19 @@ def _show(figures: Figures, disturber: Disturber, seconds: float) -> None:
     lines = [
         *((str(kind), f"{disturber.done[kind]:,}") for kind in Kind if disturber.done[kind]),
         ("kills in all", f"{kills:,}"),
-        ("batches, all completed and balanced", f"{figures.batches:,}"),
+        ("batches, all ended and balanced", f"{figures.batches:,}"),
+        ("of these cancelled", f"{figures.cancelled:,}"),
         ("of these uploaded into the store itself", f"{figures.direct:,}"),
         ("looks at a ledger, all balanced", f"{figures.looks:,}"),
+        ("pauses and cancels after which nothing arrived", f"{figures.silences:,}"),
         ("contacts", f"{figures.found.contacts:,}"),
-        ("mails and calls journaled as sent, each received once", f"{figures.found.sent:,}"),
+        ("mails and calls journaled as sent, each received", f"{figures.found.sent:,}"),
+        ("of these received again under the same key, where a step asks for that", f"{figures.found.repeats:,}"),
         ("journaled as unknown", f"{figures.found.unknown:,}"),
         ("of these received", f"{figures.found.unknown_but_received:,}"),
         ("longest from a kill to the next movement", f"{figures.longest_after_kill:.1f} s"),
         ("longest that nothing moved", f"{figures.longest_standstill:.1f} s"),
-        ("longest that a silent worker kept a job", f"{figures.longest_orphan:.1f} s"),
+        ("longest that a silent worker kept a job while another could work", f"{figures.longest_orphan:.1f} s"),
         ("duration", f"{seconds:.0f} s"),
     ]
     print("\n| what | how often |\n|---|---|")

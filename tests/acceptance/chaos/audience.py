@@ -26,13 +26,14 @@ steps:
     next: tell
   - id: letter
     email: {{from: shop@example.com, to: "{{{{ emailAddress }}}}", subject: "Hi", html: "<p>{{{{ firstname }}}}</p>"}}
-    next: tell
+    next: insist
   - id: tell
     webhook: {{url: "http://127.0.0.1:{port}/hook", body: {{contact: "{{{{ id }}}}"}}}}
+  - id: insist
+    webhook: {{url: "http://127.0.0.1:{port}/hook", body: {{contact: "{{{{ id }}}}"}}, on_unknown: resend}}
 """
 _MAILS = {"mail", "letter"}
-_SENDS = {*_MAILS, "tell"}
-_VISITS = {"mail": 2, "letter": 2, "tell": 3}  # how many steps lie behind
+_VISITS = {"mail": 2, "letter": 2, "tell": 3, "insist": 3}  # of those that send: how many steps lie behind
 
 
 def is_mail(step: str) -> bool:
@@ -42,7 +43,12 @@ def is_mail(step: str) -> bool:
 
 def is_send(step: str) -> bool:
     """Whether contacts receive something there."""
-    return step in _SENDS
+    return step in _VISITS
+
+
+def is_resent(step: str) -> bool:
+    """Whether what may have arrived is sent again there, under the same key."""
+    return step == "insist"
 
 
 def key(batch: str, step: str, contact: str, line: int) -> str:
@@ -67,7 +73,16 @@ class Audience:
 
     def way_of(self, contact: str) -> list[str]:
         """The steps at which the contact must be told of, each once."""
-        return ["which", "short", "mail", "tell"] if _is_vip(int(contact)) else ["which", "long", "letter", "tell"]
+        return ["which", "short", "mail", "tell"] if _is_vip(int(contact)) else ["which", "long", "letter", "insist"]
+
+    def keys(self, batch: str) -> set[str]:
+        """The names of all deliveries of a batch that enters this file."""
+        return {
+            key(batch, step, contact, line)
+            for contact, line in self.contacts()
+            for step in self.way_of(contact)
+            if is_send(step)
+        }
 
     def rejected(self) -> dict[str, int]:
         """How many rows must be rejected, by reason."""

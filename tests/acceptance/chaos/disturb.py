@@ -1,5 +1,6 @@
 """Doing what the plan says. Each case returns at once; what has to be undone later is kept in `due`."""
 
+import math
 import signal
 import time
 from collections import Counter
@@ -12,19 +13,21 @@ from tests.acceptance.chaos.sinks import Door, Sinks
 from tests.acceptance.chaos.store import Store
 from tests.acceptance.chaos.system import System, send
 
-Ask = Callable[[float, float], bool]  # pause the batch of this choice for so many seconds, if there is one
+Ask = Callable[[Disturbance], bool]  # pause or cancel the batch of its choice, if there is one
 Back = Callable[[], object]  # makes undone what was done
 
 
 class Disturber:
     """Disturbs a system, and counts how often it did. `store` is its store of files if that is an S3."""
 
-    def __init__(self, system: System, sinks: Sinks, store: Store | None, ask_pause: Ask) -> None:
-        self._system, self._sinks, self._store, self._ask_pause = system, sinks, store, ask_pause
+    def __init__(self, system: System, sinks: Sinks, store: Store | None, ask: Ask) -> None:
+        self._system, self._sinks, self._store, self._ask = system, sinks, store, ask
         self.done: Counter[Kind] = Counter()
         self.last = time.monotonic()
         self._due: list[tuple[float, Back]] = []
         self._away: set[object] = set()
+        self._frozen: Counter[int] = Counter()  # workers that stand still now
+        self._thawed = -math.inf  # when the last one went on
 
     def do(self, disturbance: Disturbance) -> bool:
         """Let it happen; nothing happens, and it is False, if there is nobody to whom it could."""
@@ -43,6 +46,14 @@ class Disturber:
             bring_back()
             self.last = now
         self._system.keep()
+
+    def stood_still(self, since: float) -> bool:
+        """Whether a worker stood still at any time since then: what it had begun to send arrives when it goes on."""
+        return bool(self._frozen) or self._thawed >= since
+
+    def somebody_can_work(self) -> bool:
+        """Whether PostgreSQL and a worker are there."""
+        return self._system.postgres_lives() and bool(set(self._system.workers()) - set(self._frozen))
 
     def end(self) -> None:
         """Bring back everything."""
@@ -70,8 +81,8 @@ class Disturber:
                 return self._cut(self._sinks.mails, one.seconds)
             case Kind.CUT_HTTP:
                 return self._cut(self._sinks.calls, one.seconds)
-            case Kind.PAUSE:
-                return self._ask_pause(one.choice, one.seconds)
+            case Kind.PAUSE | Kind.CANCEL:
+                return self._ask(one)
             case _:
                 return self._store is not None and self._happens_to(self._store, one)
 
@@ -93,7 +104,14 @@ class Disturber:
     def _freeze(self, pids: list[int], seconds: float) -> bool:
         if not send(pids, signal.SIGSTOP):
             return False
-        self._later(seconds, partial(send, pids, signal.SIGCONT))
+        self._frozen.update(pids)
+
+        def thaw() -> None:
+            send(pids, signal.SIGCONT)
+            self._frozen -= Counter(pids)
+            self._thawed = time.monotonic()
+
+        self._later(seconds, thaw)
         return True
 
     def _cut(self, door: Door, seconds: float) -> bool:

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     CUT_SMTP = "the mail relay is away"
     CUT_HTTP = "the webhook's host is away"
     PAUSE = "pause and resume"
+    CANCEL = "a batch is cancelled"
     CUT_STORE = "the store is away"
     FAIL_STORE = "the store answers 500 to everything"
     DISTURB_STORE = "the store answers 500 now and then"
@@ -28,7 +29,7 @@ class Kind(StrEnum):
 KILLS = frozenset({Kind.KILL_WORKER, Kind.KILL_API, Kind.KILL_POSTGRES, Kind.KILL_EVERYTHING})
 
 #: How often each happens, relative to the others.
-WEIGHTS = {
+WEIGHTS: dict[Kind, float] = {
     Kind.KILL_WORKER: 10,
     Kind.KILL_API: 6,
     Kind.KILL_POSTGRES: 2,
@@ -37,10 +38,11 @@ WEIGHTS = {
     Kind.FREEZE_WORKER: 2,
     Kind.CUT_SMTP: 2,
     Kind.CUT_HTTP: 2,
-    Kind.PAUSE: 2,
+    Kind.PAUSE: 3,
+    Kind.CANCEL: 0.5,
 }
 #: The same, of what can happen to a store that speaks S3.
-STORE_WEIGHTS = {
+STORE_WEIGHTS: dict[Kind, float] = {
     Kind.CUT_STORE: 3,
     Kind.FAIL_STORE: 2,
     Kind.DISTURB_STORE: 2,

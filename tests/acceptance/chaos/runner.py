@@ -18,10 +18,18 @@ import psycopg
 from caravan.client import Client
 from caravan.client.client import CallFailed
 from tests.acceptance.chaos.audience import JOURNEY, Audience
-from tests.acceptance.chaos.checks import Broken, check_batch, check_ledger, check_sinks
+from tests.acceptance.chaos.checks import (
+    HALT_SECONDS,
+    Broken,
+    check_batch,
+    check_ledger,
+    check_silence,
+    check_sinks,
+    has_ended,
+)
 from tests.acceptance.chaos.disturb import Disturber
 from tests.acceptance.chaos.figures import Figures, Pulse
-from tests.acceptance.chaos.plan import KILLS, Disturbance, plan
+from tests.acceptance.chaos.plan import KILLS, Disturbance, Kind, plan
 from tests.acceptance.chaos.sinks import Sinks
 from tests.acceptance.chaos.store import Store
 from tests.acceptance.chaos.system import Apart, System, Up
@@ -55,15 +63,15 @@ class Run:
 
     def __init__(self, options: Options, system: System, sinks: Sinks, store: Store | None, folder: Path) -> None:
         self._options, self._system, self._sinks, self._folder = options, system, sinks, folder
-        self._pulse, self.figures = Pulse(), Figures()
-        self._pauses: dict[str, float] = {}  # batches under way, and for how long they are asked to pause
+        self._pulse, self.figures = Pulse(options.tell), Figures()
+        self._asked: dict[str, list[Disturbance]] = {}  # batches under way, and what is asked of them
         self._over = threading.Event()  # no new batch is begun
         self._broken = threading.Event()  # nobody waits for anything any more
         self._reason: BaseException | None = None
         self._left = options.batches
         self._lock = threading.Lock()
-        self._next_orphans = 0.0
-        self.disturber = Disturber(system, sinks, store, self._ask_pause)
+        self._next_orphans, self._able_since = 0.0, time.monotonic()
+        self.disturber = Disturber(system, sinks, store, self._ask)
 
     def go(self) -> None:
         """Run to the end. Raises `Broken`."""
@@ -80,8 +88,7 @@ class Run:
                 raise
         if self._reason is not None:
             raise self._reason
-        received = self.figures.found.unknown_but_received
-        check_sinks(self._sinks, self.figures.found.sent, received)
+        check_sinks(self._sinks, self.figures.found)
         self.figures.longest_standstill = self._pulse.longest
         self.figures.longest_after_kill = self._pulse.longest_after_kill
 
@@ -104,23 +111,31 @@ class Run:
     def _tend(self, seconds: float) -> None:
         self.disturber.keep()
         self._look_at_sinks()
-        now = time.monotonic()
-        if isinstance(self._system, Apart) and now >= self._next_orphans:
-            self._next_orphans = now + _BETWEEN_LOOKS_AT_ORPHANS
-            self.figures.longest_orphan = max(self.figures.longest_orphan, _oldest_orphan(self._system.database_url))
+        self._look_at_orphans(time.monotonic())
         time.sleep(seconds)
+
+    def _look_at_orphans(self, now: float) -> None:
+        """For how long the dead and silent have kept jobs, while somebody else could take them up."""
+        if not isinstance(self._system, Apart) or now < self._next_orphans:
+            return
+        self._next_orphans = now + _BETWEEN_LOOKS_AT_ORPHANS
+        if not self.disturber.somebody_can_work():
+            self._able_since = now
+            return
+        kept = min(_oldest_orphan(self._system.database_url), now - self._able_since)
+        self.figures.longest_orphan = max(self.figures.longest_orphan, kept)
 
     def _look_at_sinks(self) -> None:
         self._pulse.look("sinks", self._sinks.total())
-        if not self._pauses:  # no batch is under way
+        if not self._asked:  # no batch is under way
             self._pulse.excuse()
 
-    def _ask_pause(self, choice: float, seconds: float) -> bool:
+    def _ask(self, one: Disturbance) -> bool:
         with self._lock:
-            under_way = list(self._pauses)
+            under_way = list(self._asked)
             if not under_way:
                 return False
-            self._pauses[under_way[int(choice * len(under_way))]] = seconds
+            self._asked[under_way[int(one.choice * len(under_way))]].append(one)
             return True
 
     def _travel_on(self) -> None:
@@ -149,12 +164,12 @@ class Run:
             started = self._patient(lambda: client.open_upload(1, key=name))
             assert started.upload_url is not None
             direct = self._upload(client, started.upload_url, audience.path)
-            batch = self._watch(client, started.batch)
+            batch = self._watch(client, started.batch, audience)
             journal = self._patient(lambda: list(client.journal(started.batch)), patience=_JOURNAL_PATIENCE)
             found = check_batch(batch, journal, audience, self._sinks)
         audience.path.unlink()
         with self._lock:
-            self.figures.add(found, direct=direct)
+            self.figures.add(found, direct=direct, cancelled=batch["state"] == "cancelled")
 
     def _upload(self, client: Client, url: str, file: Path) -> bool:
         """PUT a file until it is taken; whether the store itself took it, which may answer 500."""
@@ -162,10 +177,11 @@ class Run:
         self._patient(lambda: client.upload(url, file), away=_AWAY | {500} if direct else _AWAY)
         return direct
 
-    def _watch(self, client: Client, batch: str) -> dict[str, Any]:
-        """Look at a batch until it has ended; every look must balance."""
+    def _watch(self, client: Client, batch: str, audience: Audience) -> dict[str, Any]:
+        """Look at a batch until it has ended and everybody has left; every look must balance."""
         with self._lock:
-            self._pauses[batch] = 0.0
+            self._asked[batch] = []
+        cancelled: float | None = None
         try:
             while not self._broken.is_set():
                 found = self._patient(lambda: client.batch(batch))
@@ -174,38 +190,55 @@ class Run:
                 self._pulse.look(batch, found["ledger"])
                 if found["state"] == "paused":
                     self._pulse.excuse()
-                if found["finishedAt"] is not None:
+                if has_ended(found):
+                    if cancelled is not None:
+                        self._check_silence(batch, audience, cancelled)
                     return found
                 self._hurry(found)
-                self._pause_if_asked(client, batch)
+                with suppress(_Ended):
+                    cancelled = self._do_as_asked(client, batch, audience) or cancelled
                 time.sleep(0.5)
             raise Broken("given up because something else broke")
         finally:
             with self._lock:
-                del self._pauses[batch]
+                del self._asked[batch]
 
     def _hurry(self, found: dict[str, Any]) -> None:
         quiet = time.monotonic() - max(self._pulse.last, self.disturber.last)
         if quiet > _PATIENCE:
             raise Broken(f"nothing has moved for {quiet:.0f} s: {found}")
 
-    def _pause_if_asked(self, client: Client, batch: str) -> None:
-        seconds = self._pauses[batch]
-        if not seconds:
-            return
-        self._pauses[batch] = 0.0
-        with suppress(_Ended):
-            self._change(client, batch, "pause")
-            time.sleep(seconds)
-            self._change(client, batch, "resume")
+    def _do_as_asked(self, client: Client, batch: str, audience: Audience) -> float | None:
+        """Pause the batch for some time, or cancel it if that is what is asked; then when that was answered."""
+        with self._lock:
+            if not self._asked[batch]:
+                return None
+            one = self._asked[batch].pop(0)
+        if one.kind is Kind.CANCEL:
+            return self._change(client, batch, "cancel")
+        paused = self._change(client, batch, "pause")
+        time.sleep(one.seconds)
+        self._check_silence(batch, audience, paused)
+        self._change(client, batch, "resume")
+        return None
 
-    def _change(self, client: Client, batch: str, change: str) -> None:
+    def _check_silence(self, batch: str, audience: Audience, halted: float) -> None:
+        """A second after a pause or a cancel was answered nothing of the batch arrives any more."""
+        now = time.monotonic()
+        if now <= halted + HALT_SECONDS or self.disturber.stood_still(halted):
+            return
+        self.figures.silences += 1
+        check_silence(self._sinks, audience.keys(batch), halted, now)
+
+    def _change(self, client: Client, batch: str, change: str) -> float:
+        """Pause, resume or cancel a batch; when that was answered (monotonic seconds)."""
         try:
             self._patient(lambda: client.change(batch, change))
         except CallFailed as error:
             if error.status != 409:
                 raise
             raise _Ended from error
+        return time.monotonic()
 
     def _client(self) -> Client:
         return Client(self._system.url, self._system.customer, self._system.token, timeout=30)
@@ -230,7 +263,7 @@ class Run:
 
 
 class _Ended(Exception):
-    """The batch ended before it could be paused."""
+    """The batch ended before it could be paused or cancelled."""
 
 
 def _describe(each: Disturbance) -> str:

@@ -4,8 +4,11 @@ import asyncio
 import re
 import socket
 import threading
+import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([0-9a-f]{40})@", re.IGNORECASE | re.MULTILINE)
@@ -82,7 +85,7 @@ class Mails(Sink):
             return False
         found = _MESSAGE_ID.search(mail)
         assert found is not None, mail
-        self._place.got[found[1].decode()] += 1
+        self._place.take(found[1].decode())
         self._content = False
         self._transport.write(b"250 taken\r\n")
         return True
@@ -100,19 +103,31 @@ class Calls(Sink):
         self._buffer = rest[size:]
         key = _KEY.search(head)
         assert key is not None, head
-        self._place.got[key[1].decode()] += 1
+        self._place.take(key[1].decode())
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         return True
 
 
 class Place:
-    """A port at which things arrive; `got` counts them by their key."""
+    """A port at which things arrive; `got` counts them by their key, and `arrived` has them in their order, each with
+    its moment (monotonic seconds)."""
 
     def __init__(self, kind: type[Sink]) -> None:
         self._kind = kind
         self.port = 0
         self.got: Counter[str] = Counter()
+        self.arrived: list[tuple[float, str]] = []
         self.connections: set[asyncio.Transport] = set()
+
+    def take(self, key: str) -> None:
+        """Something has arrived whole."""
+        self.got[key] += 1
+        self.arrived.append((time.monotonic(), key))
+
+    def between(self, start: float, stop: float) -> Iterator[str]:
+        """The keys of what arrived in that time."""
+        first, last = (bisect_left(self.arrived, each, key=itemgetter(0)) for each in (start, stop))
+        return (key for _, key in self.arrived[first:last])
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()

@@ -63,6 +63,10 @@ class System:
             return [int((self.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])]
         return []
 
+    def postgres_lives(self) -> bool:
+        """Whether PostgreSQL is there."""
+        return any(map(psutil.pid_exists, self.postmaster()))
+
     def leave(self, seconds: float) -> None:
         """Start nothing again for so long."""
         self._not_before = max(self._not_before, time.monotonic() + seconds)
