@@ -104,6 +104,11 @@ def test_commands_work_beside_a_running_up_and_without_one(folder: Path, tmp_pat
             with running.client({"customer": number, "token": each}) as client:
                 assert client._call("GET", "journeys").json()[0]["version"] == 1
     assert caravan(folder, "tokens", "create", "--customer", "9").returncode == 1
+    kept = caravan(folder, "customers", "retain", number, "--days", "90").stdout
+    assert kept == f"{number}: contacts are kept for 90 days\n"
+    assert "30 days, by CARAVAN_RETENTION_DAYS" in caravan(folder, "customers", "retain", number).stdout
+    assert caravan(folder, "customers", "retain", "9", "--days", "90").returncode == 1
+    assert caravan(folder, "customers", "retain", number, "--days", "-1").returncode == 2
     assert caravan(folder, "journeys", "apply", str(journey), "--customer", "9").returncode == 1
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from procrastinate import JobContext
 from procrastinate.worker import Worker
 from psycopg.errors import UniqueViolation
+from psycopg.rows import DictRow
 
+from caravan.engine.deaths import note_death
 from caravan.engine.presence import Presence, departed
 from caravan.store import sql
 from caravan.store.customers import shared_secret
@@ -61,22 +63,23 @@ async def put_back(connection: Connection, workers: Collection[int]) -> int:
     """Put back the jobs of these workers, and those that are in nobody's hands; how many."""
     count = 0
     for each in await rows(connection, _Q.jobs_of_gone, workers=list(workers)):
-        if await _put_back(connection, each["id"], each["worker"]):
+        if await _put_back(connection, each, died=True):
             count += 1
             _log.warning("The worker of %s(%s) is gone; the job goes on elsewhere", each["task"], each["args"])
     return count
 
 
-async def _put_back(connection: Connection, job: int, worker: int | None) -> bool:
-    """Put a job back, if it is still in the hands of this worker, or of nobody."""
+async def _put_back(connection: Connection, job: DictRow, *, died: bool) -> bool:
+    """Put a job back, if it is still in the hands of its worker, or of nobody. `died`: the worker did."""
     async with connection.transaction():
-        if await row(connection, _Q.lock_job, job=job, worker=worker) is None:
+        if await row(connection, _Q.lock_job, job=job["id"], worker=job["worker"]) is None:
             return False
+        rest = await note_death(connection, job["task"], job["args"]) if died else 0.0
         try:
             async with connection.transaction():
-                await connection.execute(_Q.put_back, {"job": job})
+                await connection.execute(_Q.put_back, {"job": job["id"], "rest": rest})
         except UniqueViolation:  # its twin waits in the queue already, and serves as well
-            await connection.execute(_Q.drop_job, {"job": job})
+            await connection.execute(_Q.drop_job, {"job": job["id"]})
     return True
 
 
@@ -155,7 +158,7 @@ class Hands:
                     continue
                 if job["id"] not in self._idle:
                     idle.add(job["id"])
-                elif await _put_back(connection, job["id"], job["worker"]):
+                elif await _put_back(connection, job, died=False):
                     count += 1
                     _log.warning("The end of %s(%s) was not noted; it goes on", job["task"], job["args"])
         self._idle = idle

@@ -39,6 +39,11 @@ async def has_customer(connection: Connection, customer: int) -> bool:
     return bool(found and found["there"])
 
 
+async def set_retention(connection: Connection, customer: int, days: int | None) -> None:
+    """Keep the contacts of this customer's ended batches for so many days; None: for as long as the setting says."""
+    await connection.execute(_Q.set_retention, {"customer": customer, "days": days})
+
+
 async def create_token(connection: Connection, customer: int, name: str, now: datetime) -> str:
     """Make a token like `crv_<id>_<secret>`. Only its digest is stored: this is the one time it can be read."""
     identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)

@@ -6,6 +6,7 @@ import pytest
 
 from caravan.engine import control, reading, retention, upkeep
 from caravan.store import cohorts
+from caravan.store.customers import set_retention
 from caravan.store.windows import Windows
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
@@ -52,12 +53,12 @@ async def test_contacts_are_kept_for_thirty_days_or_as_long_as_the_customer_want
     await retention.forget_outlived(house.engine)
     assert (await house.get(f"batches/{batch}/journal")).status_code == 200
     async with house.engine.pool.connection() as connection:
-        await connection.execute("update customers set retention_days = 40")
+        await set_retention(connection, house.customer, 40)
     await house.turn(days=2)
     await retention.forget_outlived(house.engine)
     assert (await house.get(f"batches/{batch}/journal")).status_code == 200
     async with house.engine.pool.connection() as connection:
-        await connection.execute("update customers set retention_days = null")
+        await set_retention(connection, house.customer, None)
     await retention.forget_outlived(house.engine)
     assert (await house.get(f"batches/{batch}/journal")).status_code == 410
 

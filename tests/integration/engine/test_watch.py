@@ -109,8 +109,9 @@ async def test_who_looked_before_another_took_the_job_does_not_take_it_away(queu
     await Watch(queue.pool, silence=0.1).look()
     second = await queue.fetch()
     assert first.worker_id is not None and first.id is not None
+    seen = {"id": first.id, "worker": first.worker_id, "task": "advance", "args": {"cohort": 1}}
     async with queue.pool.connection() as connection:
-        assert not await recovery._put_back(connection, first.id, first.worker_id)
+        assert not await recovery._put_back(connection, seen, died=True)
     assert await queue.status(second) == ("doing", second.worker_id)
 
 

@@ -75,6 +75,13 @@ update batches set
     hindrance = %(hindrance)s
 where id = %(id)s and finished_at is null returning failures
 
+-- name: note_death
+-- The worker that had the batch's file in hand died: how often in a row, and when it is.
+update batches set
+    failures = case when hindrance = %(hindrance)s then failures + 1 else 1 end, hindrance = %(hindrance)s
+where id = %(id)s and state in ('receiving', 'reading')
+returning failures, now() as now
+
 -- name: clear_hindrance
 -- The trouble around the work has passed.
 update batches set hindrance = null where id = %(id)s and failures = 0

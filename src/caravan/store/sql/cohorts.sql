@@ -69,6 +69,23 @@ update cohorts c set
     reason = %(reason)s
 where id = %(id)s and closed_at is null
 
+-- name: note_death
+-- The worker that had it in hand died. Dying `limit` times with no window settled in between, it is stuck; where it is
+-- not when it fails (set_failed), it is not here.
+update cohorts c set
+    holder = null,
+    failures = case when reason = said.words then failures + 1 else 1 end,
+    stuck_at = case when reason = said.words and failures + 1 >= %(limit)s
+        and ('cancelled' <> (select state from batches where id = c.batch_id)
+            or exists (select from windows where cohort_id = c.id)) then now() end,
+    reason = said.words
+from (
+    select %(reason)s || case when count(record) > 0 then ', with ' || count(record) || ' windows sent' else '' end as words
+    from windows where cohort_id = %(id)s
+) said
+where id = %(id)s and closed_at is null
+returning failures
+
 -- name: unstick
 -- All stuck cohorts of a batch are free to be taken up again.
 update cohorts set stuck_at = null, failures = 0, reason = null

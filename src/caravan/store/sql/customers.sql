@@ -7,6 +7,10 @@ select id, name from customers order by id limit 1
 -- name: has_customer
 select exists (select from customers where id = %(customer)s) as there
 
+-- name: set_retention
+-- Null: as long as the installation's setting says.
+update customers set retention_days = %(days)s where id = %(customer)s
+
 -- name: add_token
 insert into tokens (id, customer_id, name, digest, created_at)
 values (%(id)s, %(customer)s, %(name)s, %(digest)s, %(now)s)

@@ -31,7 +31,7 @@ where id = %(job)s and status = 'doing' and worker_id is not distinct from %(wor
 for update skip locked
 
 -- name: put_back
-select procrastinate_retry_job_v2(%(job)s, now(), null, null, null)
+select procrastinate_retry_job_v2(%(job)s, now() + make_interval(secs => %(rest)s), null, null, null)
 
 -- name: drop_job
 select procrastinate_finish_job_v1(%(job)s, 'aborted', true)
