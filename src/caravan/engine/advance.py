@@ -142,7 +142,7 @@ async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, mo
         await recall(connection, journey, cohort.batch, cohort.step, share, now, doubt=False)
     for passage in move.passages:
         if passage.to is not None:
-            await _arrive_and_leave(connection, cohort.batch, passage.to, passage.part, now)
+            await arrive_and_leave(connection, cohort.batch, passage.to, passage.part, now)
     return Move(passages=[], outcomes=move.outcomes, records=move.records)
 
 
@@ -157,10 +157,10 @@ async def recall(
     await ledger.add_records(connection, batch, [Record(step, part.file, outcome, detail)], now)
     following = journey.step(step).next
     if doubt and following is not None:
-        await _arrive_and_leave(connection, batch, following, part, now)
+        await arrive_and_leave(connection, batch, following, part, now)
 
 
-async def _arrive_and_leave(connection: Connection, batch: str, step: str, part: Part, now: datetime) -> None:
+async def arrive_and_leave(connection: Connection, batch: str, step: str, part: Part, now: datetime) -> None:
     """Contacts arrive at a step and get no further."""
     await ledger.add_arrived(connection, batch, {step: part.size})
     await ledger.add_left(connection, batch, step, {Outcome.CANCELLED: part.size})

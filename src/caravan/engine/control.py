@@ -6,7 +6,7 @@ from datetime import datetime
 
 from caravan.engine.advance import recall, step_of
 from caravan.engine.engine import Engine
-from caravan.engine.singles import gather_locked
+from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
 from caravan.store import batches, journeys, sql
 from caravan.store.batches import Batch, BatchState
@@ -81,9 +81,10 @@ async def cancel(engine: Engine, connection: Connection, customer: int, batch_id
             raise Conflict(f"Batch {batch.id} is {batch.state}; it can't be cancelled any more.")
         now = engine.clock.now()
         if batch.state == BatchState.RUNNING:
-            await gather_locked(engine, connection, batch)
             await _recall_all(engine, connection, batch, now)
-        return await batches.end(connection, batch.id, BatchState.CANCELLED, now)
+        ended = await batches.end(connection, batch.id, BatchState.CANCELLED, now)
+        await recall_arrivals(engine, connection, ended)
+        return ended
 
 
 async def _recall_all(engine: Engine, connection: Connection, batch: Batch, now: datetime) -> None:

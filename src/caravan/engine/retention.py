@@ -27,9 +27,10 @@ async def _forget(engine: Engine, connection: Connection, batch_id: str) -> Batc
         if batch.forgotten_at is not None:
             return batch
         standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
+        waiting = await row(connection, _BATCHES.has_arrivals, id=batch.id)
         if not batch.ended:
             raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
-        if standing and standing["there"]:
+        if (standing and standing["there"]) or (waiting and waiting["there"]):
             raise Conflict(
                 f"The cancel of batch {batch.id} is still carried out; forget it when nobody stands any more, and if "
                 "`waitingFor` says that somebody is stuck, retry it."

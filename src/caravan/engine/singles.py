@@ -3,16 +3,18 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 from psycopg.rows import DictRow
 
 from caravan.engine import trouble
-from caravan.engine.advance import open_cohorts, step_of
+from caravan.engine.advance import arrive_and_leave, open_cohorts, step_of
 from caravan.engine.engine import Engine
-from caravan.errors import InvalidInput
+from caravan.errors import Conflict, InvalidInput, Unavailable
 from caravan.intake.strict import Accepted, classify
 from caravan.steps.parts import scratch_file
 from caravan.store import batches, journeys, sql
@@ -20,6 +22,8 @@ from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import CONTACTS, Opening, Part, write_contacts
 from caravan.store.database import Connection, row, rows
 
+_DAY = timedelta(days=1)
+_HASTE = 0.5  # seconds that a call may wait for the store
 _Q = sql.load("caravan.store", "batches.sql")
 
 
@@ -55,46 +59,85 @@ def _accept(engine: Engine, body: bytes) -> Accepted:
 
 
 async def _gathering(engine: Engine, connection: Connection, customer: int, journey: int, version: int) -> str:
-    """The open batch of singles of this journey version, shared-locked against the gathering itself."""
+    """The open batch of singles of this journey version, shared-locked against the gathering itself. One takes the
+    singles of a day: if it went on for ever, it would never end, and its contacts never be forgotten."""
     who: dict[str, Any] = {"customer": customer, "journey": journey, "version": version}
-    while (found := await row(connection, _Q.gathering, **who)) is None:
-        new = {**who, "id": batches.new_batch_id(), "now": engine.clock.now()}
-        await connection.execute(_Q.open_gathering, new)
+    now = engine.clock.now()
+    while (found := await row(connection, _Q.gathering, **who)) is None or found["created_at"] <= now - _DAY:
+        if found is not None:
+            await connection.execute(_Q.stop_gathering, {"id": found["id"]})
+        await connection.execute(_Q.open_gathering, {**who, "id": batches.new_batch_id(), "now": now})
     return str(found["id"])
 
 
 async def gather(engine: Engine, batch_id: str) -> None:
-    """Make cohorts of the singles that have arrived."""
+    """Make cohorts of the singles that have arrived. In a cancelled batch they leave as soon as they have entered."""
     try:
-        async with engine.pool.connection() as connection, connection.transaction():
-            batch = await batches.lock(connection, batch_id)
-            if batch.state == BatchState.RUNNING:
-                await gather_locked(engine, connection, batch)
+        while await _gather_some(engine, batch_id):
+            pass
     except Exception as error:
         async with engine.pool.connection() as connection:
             await batches.note_hindrance(connection, batch_id, trouble.describe(error))
         raise
 
 
-async def gather_locked(engine: Engine, connection: Connection, batch: Batch) -> None:
-    """The same in the caller's transaction, which has the batch locked: nobody can arrive meanwhile."""
-    limit = engine.settings.cohort_size
-    while arrived := await rows(connection, _Q.take_arrivals, id=batch.id, limit=limit):
-        await _enter(engine, connection, batch, sorted(arrived, key=lambda each: int(each["id"])))
+async def _gather_some(engine: Engine, batch_id: str) -> bool:
+    """Make one cohort; False if nobody waits. Its file is written before the batch is locked: while the store is slow
+    or away, others arrive, move and are recalled."""
+    async with engine.pool.connection() as connection:
+        batch = await batches.get(connection, batch_id)
+        arrived = await rows(connection, _Q.arrivals, id=batch_id, limit=engine.settings.cohort_size)
+    if not arrived or batch.state not in (BatchState.RUNNING, BatchState.CANCELLED):
+        return False
+    part = await asyncio.to_thread(_store, engine, batch, arrived)
+    async with engine.pool.connection() as connection, connection.transaction():
+        if await _take(connection, batch, arrived):
+            await _enter(engine, connection, await batches.get(connection, batch_id), part)
+            return True
+    await asyncio.to_thread(engine.files.delete, part.file)  # another gathering came first
+    return True
 
 
-async def _enter(engine: Engine, connection: Connection, batch: Batch, arrived: Sequence[DictRow]) -> None:
-    counted = await row(connection, _Q.add_single, id=batch.id, contacts=len(arrived))
-    assert counted is not None and batch.version is not None
+async def _take(connection: Connection, seen: Batch, arrived: Sequence[DictRow]) -> bool:
+    """Take these out of those who wait; False if others have been there since the batch was seen. It stays locked."""
+    batch = await batches.lock(connection, seen.id)
+    if batch.lines != seen.lines:
+        return False
+    taken = await rows(connection, _Q.take_arrivals, ids=[each["id"] for each in arrived])
+    if len(taken) < len(arrived):
+        raise Conflict(f"Some singles of batch {batch.id} were taken twice.")
+    return True
+
+
+async def _enter(engine: Engine, connection: Connection, batch: Batch, part: Part) -> None:
+    assert batch.version is not None
+    await connection.execute(_Q.add_single, {"id": batch.id, "contacts": part.size})
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
-    part = await asyncio.to_thread(_store, engine, batch, arrived, counted["lines"] - len(arrived) + 1)
-    entry = journey.entry.id
-    due = step_of(journey, entry).due(engine.clock.now())
-    await open_cohorts(engine, connection, batch, journey, [Opening(entry, part, visit=0, due_at=due)])
+    entry, now = journey.entry.id, engine.clock.now()
+    if batch.state == BatchState.CANCELLED:
+        await arrive_and_leave(connection, batch.id, entry, part, now)
+    else:
+        await open_cohorts(
+            engine, connection, batch, journey, [Opening(entry, part, visit=0, due_at=step_of(journey, entry).due(now))]
+        )
 
 
-def _store(engine: Engine, batch: Batch, arrived: Sequence[DictRow], line: int) -> Part:
+async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) -> None:
+    """Singles of a cancelled batch who are not gathered yet leave too. The caller has it locked, so where the store is
+    slow or away they are left to a job."""
+    arrived = await rows(connection, _Q.arrivals, id=batch.id, limit=engine.settings.cohort_size)
+    if not arrived:
+        return
+    with suppress(Unavailable, OSError, TimeoutError):
+        part = await asyncio.wait_for(asyncio.to_thread(_store, engine, batch, arrived), _HASTE)
+        if await _take(connection, batch, arrived):
+            await _enter(engine, connection, batch, part)
+    await engine.jobs.gather(connection, batch.id)
+
+
+def _store(engine: Engine, batch: Batch, arrived: Sequence[DictRow]) -> Part:
     """A cohort's file; a single's line is its place among the singles of the batch."""
+    line = batch.lines + 1
     columns = [
         range(line, line + len(arrived)),
         [each["contact"] for each in arrived],

@@ -99,6 +99,48 @@ async def test_cancelling_singles_that_are_not_gathered_yet_counts_them(idle_hou
     assert answer.json()["ledger"]["steps"][0]["outcomes"] == {"cancelled": 5}
 
 
+async def test_after_a_day_another_batch_takes_the_singles_so_that_the_first_can_end(house: House) -> None:
+    await house.publish(WAIT)
+    first = (await _commence(house, 1))["batchId"]
+    await house.until(first, lambda b: b["ledger"]["entered"] == 1)
+    await house.turn(hours=25)
+    others = await asyncio.gather(*(_commence(house, number) for number in range(2, 8)))
+    (second,) = {each["batchId"] for each in others}
+    assert second != first
+    await house.until(second, lambda b: b["ledger"]["entered"] == 6)
+    await house.turn(hours=48)
+    assert (await house.ended(first))["ledger"]["entered"] == 1
+    assert (await house.batch(second))["state"] == "running"
+
+
+async def test_while_the_store_stands_still_singles_are_taken_and_recalled_all_the_same(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, put, asked, go = idle_house, LocalFiles.put, threading.Event(), threading.Event()
+
+    def stand_still(self: LocalFiles, local: Path, name: str) -> None:
+        asked.set()
+        assert go.wait(20)
+        put(self, local, name)
+
+    monkeypatch.setattr(LocalFiles, "put", stand_still)
+    await house.publish(MAIL)
+    async with working(house):
+        batch = (await _commence(house, 1))["batchId"]
+        await asyncio.to_thread(asked.wait, 10)
+        async with asyncio.timeout(2):
+            assert (await _commence(house, 2))["batchId"] == batch
+            answer = await house.post(f"batches/{batch}/cancel", {})
+            assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+            assert (await _commence(house, 3))["batchId"] != batch
+        assert (await house.post(f"batches/{batch}/forget", {})).status_code == 409
+        go.set()
+        found = await house.until(batch, lambda b: b["ledger"]["entered"] == 2)
+        assert found["ledger"]["steps"] == [{"step": "mail", "arrived": 2, "standing": 0, "outcomes": {"cancelled": 2}}]
+        await house.until(batch, lambda b: len(house.sandbox.mails) == 1)
+    assert [line["contact"] for line in await house.lines(f"batches/{batch}/journal")] == ["1", "2"]
+
+
 async def test_a_gathering_that_was_cut_off_overwrites_nothing_of_the_one_after_it(
     idle_house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -93,10 +93,14 @@ returning lines
 
 -- name: gathering
 -- Shared, so that many calls add at once; a move or a gathering takes the row alone and shuts them out.
-select id from batches
+select id, created_at from batches
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
-  and starter = 'single' and state = 'running'
+  and starter = 'single' and state = 'running' and gathers
 for key share
+
+-- name: stop_gathering
+-- Who comes from now on enters another batch.
+update batches set gathers = false where id = %(id)s
 
 -- name: open_gathering
 insert into batches (id, customer_id, journey_id, version, starter, state, created_at, started_at, paused_at)
@@ -109,10 +113,12 @@ on conflict do nothing
 -- name: add_arrival
 insert into arrivals (batch_id, contact, properties) values (%(id)s, %(contact)s, %(properties)s) returning id
 
+-- name: arrivals
+-- The oldest `limit` that wait.
+select id, contact, properties from arrivals where batch_id = %(id)s order by id limit %(limit)s
+
 -- name: take_arrivals
--- The oldest `limit` that wait, taken out.
-with oldest as (select id from arrivals where batch_id = %(id)s order by id limit %(limit)s)
-delete from arrivals a using oldest where a.id = oldest.id returning a.id, a.contact, a.properties
+delete from arrivals where id = any(%(ids)s) returning id
 
 -- name: has_arrivals
 select exists (select from arrivals where batch_id = %(id)s) as there
@@ -184,6 +190,7 @@ select b.id from batches b join customers c on c.id = b.customer_id
 where b.forgotten_at is null
   and b.finished_at <= %(now)s - make_interval(days => coalesce(c.retention_days, %(days)s))
   and not exists (select from cohorts where batch_id = b.id and closed_at is null)
+  and not exists (select from arrivals where batch_id = b.id)
 order by b.finished_at limit 100
 
 -- name: set_forgotten
@@ -195,6 +202,7 @@ update batches set forgotten_at = %(now)s, file = null, rejects = null, swept_at
 select id from batches b
 where swept_at is null and finished_at is not null and greatest(finished_at, forgotten_at) <= %(before)s
   and not exists (select from cohorts where batch_id = b.id and closed_at is null)
+  and not exists (select from arrivals where batch_id = b.id)
 order by finished_at limit 100
 
 -- name: set_swept
