@@ -146,7 +146,7 @@ def test_wrong_usage_exits_with_2_and_wrong_settings_with_1(folder: Path) -> Non
     assert (wrong.returncode, "CARAVAN_PORT" in wrong.stderr) == (1, True)
     lane = caravan(folder, "worker", "--queues", "deliver,nonsense")
     assert (lane.returncode, len(lane.stderr.splitlines())) == (2, 1)
-    assert "'nonsense'; there are fetch, intake, spans, advance, deliver, upkeep." in lane.stderr
+    assert "'nonsense'; there are fetch, intake, spans, singles, advance, deliver, upkeep." in lane.stderr
     none = caravan(folder, "worker", "--concurrency", "0")
     assert (none.returncode, "--concurrency" in none.stderr) == (2, True)
     assert not folder.exists()  # nor was a database started for it

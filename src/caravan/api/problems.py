@@ -8,12 +8,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from procrastinate.exceptions import ConnectorException
-from psycopg import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from caravan import errors
 from caravan.engine import trouble
+from caravan.store.database import AWAY
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ async def _disconnected(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _no_database(request: Request, error: Exception) -> JSONResponse:
-    around = error if isinstance(error, OperationalError) else error.__cause__
-    if not isinstance(around, OperationalError):
+    around = error if isinstance(error, AWAY) else error.__cause__
+    if not isinstance(around, AWAY):
         return await _unexpected(request, error)
     if trouble.no_room(around) is not None:
         return await _no_room(request, around)
@@ -120,7 +120,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(psycopg.DataError, _unstorable)
     app.add_exception_handler(UnicodeEncodeError, _unstorable)
-    app.add_exception_handler(OperationalError, _no_database)
+    for away in AWAY:
+        app.add_exception_handler(away, _no_database)
     app.add_exception_handler(ConnectorException, _no_database)
     app.add_exception_handler(OSError, _no_room)
     app.add_exception_handler(Exception, _unexpected)

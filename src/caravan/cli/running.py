@@ -53,7 +53,7 @@ def serve(
 def worker(
     queues: Annotated[
         str | None,
-        typer.Option(help="Lanes to work on: fetch,intake,spans,advance,deliver,upkeep.", show_default="all"),
+        typer.Option(help="Lanes to work on: fetch,intake,spans,singles,advance,deliver,upkeep.", show_default="all"),
     ] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Jobs of each lane at once.", show_default="by lane")

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
@@ -17,6 +18,7 @@ from caravan.errors import Unavailable, WrongUsage
 from caravan.settings import Settings
 from caravan.store.migrate import pending
 
+_THREADS = 64
 _NICENESS = 10  # where both share a machine, reading and sending must not starve the doors
 
 
@@ -29,6 +31,7 @@ def run_serve(settings: Settings, fd: int | None) -> None:
     obey()
 
     async def serve() -> None:
+        _make_threads()
         async with open_engine(settings) as (engine, _):
             await check_schema(engine)
             config = uvicorn.Config(
@@ -61,6 +64,7 @@ def run_worker(settings: Settings, lanes: Mapping[str, int]) -> None:
     os.nice(_NICENESS)
 
     async def work() -> None:
+        _make_threads()
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -69,6 +73,11 @@ def run_worker(settings: Settings, lanes: Mapping[str, int]) -> None:
             await workers.work(app, engine, lanes, stop)
 
     uvloop.run(work())
+
+
+def _make_threads() -> None:
+    """Threads for all that blocks. Most wait for a store; of as few as there are by default, a slow one takes all."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "caravan"))
 
 
 async def check_schema(engine: Engine) -> None:

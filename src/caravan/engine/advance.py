@@ -170,7 +170,8 @@ async def arrive_and_leave(connection: Connection, batch: str, step: str, part: 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
     staying = [_share(cohort, part) for part in move.shares]
-    return [*going, *staying, *(_again(cohort, stay, now) for stay in move.stays)]
+    deaths = 0 if move.outcomes else cohort.deaths  # where nobody has come on, who stays may be who killed
+    return [*going, *staying, *(_again(cohort, stay, now, deaths) for stay in move.stays)]
 
 
 def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -> Opening:
@@ -183,7 +184,7 @@ def _share(cohort: Cohort, part: Part) -> Opening:
     return Opening(cohort.step, part, visit=cohort.visit, due_at=cohort.due_at, arrives=False)
 
 
-def _again(cohort: Cohort, stay: Stay, now: datetime) -> Opening:
+def _again(cohort: Cohort, stay: Stay, now: datetime, deaths: int) -> Opening:
     return Opening(
         cohort.step,
         stay.part,
@@ -193,6 +194,7 @@ def _again(cohort: Cohort, stay: Stay, now: datetime) -> Opening:
         first_tried_at=cohort.first_tried_at or now,
         reason=stay.reason,
         doubt=stay.doubt,
+        deaths=deaths,
         arrives=False,
     )
 

@@ -2,55 +2,61 @@
 
 A row on which a library crashes, or work that takes more memory than there is, kills its worker: nobody is left to note
 a failure, and whoever takes it up next dies too, with all else that is in hand. So who puts a dead worker's jobs back
-counts the deaths of each. After some in a row a job rests before it is taken up again, so that the one that kills and
-those that are only near it part company; after more it is given up, like work that fails.
+counts the deaths of each, as long as nothing of it gets done in between. After some the job rests before it is taken
+up again, so that the one that kills and those that are only near it part company; after more it is given up, like work
+that fails.
 """
 
 import random
 from collections.abc import Mapping
-from datetime import datetime
+
+from psycopg.rows import DictRow
 
 from caravan.errors import FileFailure
 from caravan.store import batches, sql
 from caravan.store.batches import BatchState
 from caravan.store.database import Connection, row
 
-COHORT_DEATHS = 10  # in a row, with nothing settled in between, and a cohort is stuck
+COHORT_DEATHS = 10  # and a cohort is stuck
 FILE_DEATHS = 30  # and its file fails a batch: work on files may take long, and be near many deaths of others
 _AT_ONCE = 2  # so many times it is taken up again at once
 _LONGEST_REST = 15.0  # seconds
-_COHORT_REASON = "the worker that had them in hand died"
-_FILE_HINDRANCE = "The worker that had the file in hand died; another begins again."
+_REASON = "the worker that had them in hand died"
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _BATCHES = sql.load("caravan.store", "batches.sql")
+_SPANS = sql.load("caravan.store", "spans.sql")
 
 
 async def note_death(connection: Connection, task: str, arguments: Mapping[str, object]) -> float:
     """A worker died with this job in hand. The seconds for which the job is to rest."""
     match task, arguments:
         case "advance", {"cohort": int(cohort)}:
-            deaths = await _of_cohort(connection, cohort)
-        case "fetch" | "collect" | "read" | "span" | "join", {"batch": str(batch)}:
-            deaths = await _of_file(connection, batch)
+            noted = await row(connection, _COHORTS.note_death, id=cohort, reason=_REASON, limit=COHORT_DEATHS)
+        case "span", {"batch": str(batch), "number": int(number)}:
+            noted = await row(connection, _SPANS.note_death, batch=batch, number=number)
+            await _judge_file(connection, batch, noted)
+        case "fetch" | "collect" | "read" | "join", {"batch": str(batch)}:
+            noted = await row(connection, _BATCHES.note_death, id=batch)
+            await _judge_file(connection, batch, noted)
+        case "gather", {"batch": str(batch)}:  # its singles were promised to be kept: it rests, but is never given up
+            noted = await row(connection, _BATCHES.note_death, id=batch)
         case _:
-            deaths = 1
-    return 0.0 if deaths <= _AT_ONCE else random.uniform(0, min(2.0**deaths, _LONGEST_REST))
+            noted = None
+    deaths = noted["deaths"] if noted else 0
+    return 0.0 if deaths <= _AT_ONCE else random.uniform(0, min(2.0 ** min(deaths, 10), _LONGEST_REST))
 
 
-async def _of_cohort(connection: Connection, cohort: int) -> int:
-    noted = await row(connection, _COHORTS.note_death, id=cohort, reason=_COHORT_REASON, limit=COHORT_DEATHS)
-    return noted["failures"] if noted else 1
-
-
-async def _of_file(connection: Connection, batch: str) -> int:
-    noted = await row(connection, _BATCHES.note_death, id=batch, hindrance=_FILE_HINDRANCE)
-    if noted is None:
-        return 1
-    if noted["failures"] >= FILE_DEATHS:
-        await _give_up(connection, batch, noted["failures"], noted["now"])
-    return int(noted["failures"])
-
-
-async def _give_up(connection: Connection, batch: str, deaths: int, now: datetime) -> None:
-    sentence = f"Reading ended {deaths} times with the death of its worker."
-    await batches.end(connection, batch, BatchState.FAILED, now, code=FileFailure.UNREADABLE, error=sentence)
+async def _judge_file(connection: Connection, batch: str, noted: DictRow | None) -> None:
+    """Say on the batch what hinders the work on its file, and in the end give it up."""
+    if noted is None or noted["deaths"] <= _AT_ONCE:
+        return
+    found = await batches.lock(connection, batch)
+    if found.state not in (BatchState.RECEIVING, BatchState.READING):
+        return
+    if noted["deaths"] < FILE_DEATHS:
+        sentence = f"Work on the file ended {noted['deaths']} times with the death of its worker; it is tried again."
+        await batches.note_hindrance(connection, batch, sentence)
+    else:
+        sentence = f"Work on the file ended {noted['deaths']} times with the death of its worker."
+        code = FileFailure.UNREADABLE
+        await batches.end(connection, batch, BatchState.FAILED, noted["now"], code=code, error=sentence)

@@ -1,5 +1,6 @@
 """What the engine works with: composed once by bootstrap.py, passed to every function of this folder."""
 
+import asyncio
 from dataclasses import dataclass
 
 from caravan.clock import Clock
@@ -24,12 +25,15 @@ class Journeys:
     async def get(self, connection: Connection, customer: int, journey: int, version: int) -> Journey:
         """One version of a customer's journey. Raises `NotFound`."""
         key = (customer, journey, version)
-        if key not in self._known:
+        known = self._known.pop(key, None)
+        if known is None:
             found = await journeys.get_version(connection, customer, journey, version)
-            if len(self._known) >= _KEPT:
-                self._known.pop(next(iter(self._known)))
-            self._known[key] = load_journey(found.definition, STEP_TYPES)
-        return self._known[key]
+            # In a thread: a large one takes seconds, in which nothing else would be answered.
+            known = await asyncio.to_thread(load_journey, found.definition, STEP_TYPES)
+        self._known[key] = known  # the last one is the one that was asked for last
+        while len(self._known) > _KEPT:
+            self._known.pop(next(iter(self._known)))
+        return known
 
 
 @dataclass(frozen=True, slots=True)

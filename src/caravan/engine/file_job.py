@@ -12,14 +12,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg import OperationalError
-
 from caravan.engine import trouble
 from caravan.engine.engine import Engine
 from caravan.errors import CaravanError, FileFailed, FileFailure
 from caravan.store import batches, sql
 from caravan.store.batches import Batch, BatchState
-from caravan.store.database import row
+from caravan.store.database import AWAY, row
 
 _LOOK = 0.5  # seconds between two looks whether the batch still wants it
 _Q = sql.load("caravan.store", "batches.sql")
@@ -94,7 +92,7 @@ async def _interruption(
         while not interrupted.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _LOOK)
-            with suppress(OperationalError):  # the work itself will meet it
+            with suppress(*AWAY):  # the work itself will meet it
                 async with engine.pool.connection() as connection:
                     if (await batches.get(connection, batch)).state != state:
                         interrupted.set()

@@ -42,7 +42,7 @@ class Jobs:
 
     async def gather(self, connection: Connection, batch: str) -> None:
         """Gather the singles that wait into a cohort."""
-        await self._defer(connection, _job("gather", Lane.ADVANCE, f"gather:{batch}", priority=10, batch=batch))
+        await self._defer(connection, _job("gather", Lane.SINGLES, f"gather:{batch}", batch=batch))
 
     async def advance(self, connection: Connection, cohort: int, lane: Lane, due: datetime) -> None:
         """Advance a cohort once it is due."""
@@ -62,7 +62,6 @@ def _job(
     lane: Lane,
     identity: str,
     *,
-    priority: int = 0,
     scheduled_at: datetime | None = None,
     **arguments: str | int,
 ) -> Job:
@@ -72,6 +71,5 @@ def _job(
         queueing_lock=identity,
         task_name=name,
         task_kwargs=dict(arguments),
-        priority=priority,
         scheduled_at=scheduled_at,
     )

@@ -1,6 +1,7 @@
 """Retention: the contacts of ended batches go after a set time, or at once by command; the ledger stays."""
 
 import asyncio
+import logging
 from datetime import timedelta
 
 from caravan.engine.engine import Engine
@@ -12,36 +13,45 @@ from caravan.store.database import Connection, row, rows
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _LEDGER = sql.load("caravan.store", "ledger.sql")
+_log = logging.getLogger(__name__)
 _SETTLED = timedelta(hours=1)  # after its end, nobody can be about to name one of a batch's files any more
 
 
-async def forget(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
+async def forget(engine: Engine, customer: int, batch_id: str) -> None:
     """Delete a batch's contacts, rejects and journal now. Raises `Conflict` while anybody still stands in it."""
-    await batches.of_customer(connection, customer, batch_id)
-    return await _forget(engine, connection, batch_id)
+    async with engine.pool.connection() as connection:
+        await batches.of_customer(connection, customer, batch_id)
+    await _forget(engine, batch_id)
 
 
-async def _forget(engine: Engine, connection: Connection, batch_id: str) -> Batch:
-    async with connection.transaction():
+async def _forget(engine: Engine, batch_id: str) -> None:
+    """First the files, with nothing locked: there may be many, and the store may be slow. If it ends in between, the
+    rows name what is gone, and forgetting again is harmless."""
+    async with engine.pool.connection() as connection, connection.transaction():
         batch = await batches.lock(connection, batch_id)
         if batch.forgotten_at is not None:
-            return batch
-        standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
-        waiting = await row(connection, _BATCHES.has_arrivals, id=batch.id)
-        if not batch.ended:
-            raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
-        if (standing and standing["there"]) or (waiting and waiting["there"]):
-            raise Conflict(
-                f"The cancel of batch {batch.id} is still carried out; forget it when nobody stands any more, and if "
-                "`waitingFor` says that somebody is stuck, retry it."
-            )
-        # Before the commit: if it fails, the rows still name what may be gone, and forgetting again is harmless.
-        await asyncio.to_thread(engine.files.delete_folder, batch.folder)
+            return
+        await _check(connection, batch)
+    await asyncio.to_thread(engine.files.delete_folder, batch.folder)
+    async with engine.pool.connection() as connection, connection.transaction():
+        await batches.lock(connection, batch_id)
         await spans.delete_of_batch(connection, batch.id)
         await connection.execute(_LEDGER.delete_journal, {"batch": batch.id})
         await connection.execute(_COHORTS.delete_of_batch, {"batch": batch.id})
         await connection.execute(_BATCHES.set_forgotten, {"id": batch.id, "now": engine.clock.now()})
-        return await batches.get(connection, batch.id)
+
+
+async def _check(connection: Connection, batch: Batch) -> None:
+    """Raise `Conflict` unless nobody needs the batch's files any more."""
+    if not batch.ended:
+        raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
+    standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
+    waiting = await row(connection, _BATCHES.has_arrivals, id=batch.id)
+    if (standing and standing["there"]) or (waiting and waiting["there"]):
+        raise Conflict(
+            f"The cancel of batch {batch.id} is still carried out; forget it when nobody stands any more, and if "
+            "`waitingFor` says that somebody is stuck, retry it."
+        )
 
 
 async def forget_outlived(engine: Engine) -> None:
@@ -50,8 +60,10 @@ async def forget_outlived(engine: Engine) -> None:
     async with engine.pool.connection() as connection:
         found = await rows(connection, _BATCHES.outlived, now=now, days=engine.settings.retention_days)
     for each in found:
-        async with engine.pool.connection() as connection:
-            await _forget(engine, connection, each["id"])
+        try:
+            await _forget(engine, each["id"])
+        except Exception as error:  # one that can't be deleted keeps no other
+            _log.warning("Can't forget batch %s just now: %s", each["id"], error)
 
 
 async def sweep(engine: Engine) -> None:
@@ -60,10 +72,18 @@ async def sweep(engine: Engine) -> None:
     async with engine.pool.connection() as connection:
         found = await rows(connection, _BATCHES.unswept, before=now - _SETTLED)
     for each in found:
-        async with engine.pool.connection() as connection:
-            named = {one["file"] for one in await rows(connection, _BATCHES.named_files, id=each["id"])}
-            await asyncio.to_thread(_delete_others, engine, f"batches/{each['id']}", named)
-            await connection.execute(_BATCHES.set_swept, {"id": each["id"], "now": now})
+        try:
+            await _sweep(engine, each["id"])
+        except Exception as error:
+            _log.warning("Can't sweep batch %s just now: %s", each["id"], error)
+
+
+async def _sweep(engine: Engine, batch: str) -> None:
+    async with engine.pool.connection() as connection:
+        named = {each["file"] for each in await rows(connection, _BATCHES.named_files, id=batch)}
+    await asyncio.to_thread(_delete_others, engine, f"batches/{batch}", named)
+    async with engine.pool.connection() as connection:
+        await connection.execute(_BATCHES.set_swept, {"id": batch, "now": engine.clock.now()})
 
 
 def _delete_others(engine: Engine, folder: str, named: set[str]) -> None:

@@ -23,6 +23,7 @@ from caravan.store.cohorts import CONTACTS, Opening, Part, write_contacts
 from caravan.store.database import Connection, row, rows
 
 _DAY = timedelta(days=1)
+_GATHERED_BYTES = 32 << 20  # of properties in one cohort of singles
 _HASTE = 0.5  # seconds that a call may wait for the store
 _Q = sql.load("caravan.store", "batches.sql")
 
@@ -61,32 +62,40 @@ def _accept(engine: Engine, body: bytes) -> Accepted:
 async def _gathering(engine: Engine, connection: Connection, customer: int, journey: int, version: int) -> str:
     """The open batch of singles of this journey version, shared-locked against the gathering itself. One takes the
     singles of a day: if it went on for ever, it would never end, and its contacts never be forgotten."""
-    who: dict[str, Any] = {"customer": customer, "journey": journey, "version": version}
     now = engine.clock.now()
-    while (found := await row(connection, _Q.gathering, **who)) is None or found["created_at"] <= now - _DAY:
-        if found is not None:
-            await connection.execute(_Q.stop_gathering, {"id": found["id"]})
+    who: dict[str, Any] = {"customer": customer, "journey": journey, "version": version}
+    recent = {**who, "since": now - _DAY}
+    while (found := await row(connection, _Q.gathering, **recent)) is None:
+        await journeys.share(connection, customer, journey)  # before any batch, as who pauses a journey does
+        await connection.execute(_Q.stop_gathering, recent)
         await connection.execute(_Q.open_gathering, {**who, "id": batches.new_batch_id(), "now": now})
     return str(found["id"])
 
 
-async def gather(engine: Engine, batch_id: str) -> None:
-    """Make cohorts of the singles that have arrived. In a cancelled batch they leave as soon as they have entered."""
+async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None = None) -> None:
+    """Make cohorts of the singles that have arrived by now; whoever comes meanwhile has a job of its own. In a
+    cancelled batch they leave as soon as they have entered."""
     try:
-        while await _gather_some(engine, batch_id):
-            pass
+        async with engine.pool.connection() as connection:
+            found = await row(connection, _Q.last_arrival, id=batch_id)
+        last = found["id"] if found else None
+        while last is not None and await _gather_some(engine, batch_id, last):
+            if stopping is not None and stopping.is_set():
+                async with engine.pool.connection() as connection:
+                    await engine.jobs.gather(connection, batch_id)
+                return
     except Exception as error:
         async with engine.pool.connection() as connection:
             await batches.note_hindrance(connection, batch_id, trouble.describe(error))
         raise
 
 
-async def _gather_some(engine: Engine, batch_id: str) -> bool:
-    """Make one cohort; False if nobody waits. Its file is written before the batch is locked: while the store is slow
-    or away, others arrive, move and are recalled."""
+async def _gather_some(engine: Engine, batch_id: str, last: int) -> bool:
+    """Make one cohort of those up to the arrival `last`; False if none of them waits. Its file is written before the
+    batch is locked: while the store is slow or away, others arrive, move and are recalled."""
     async with engine.pool.connection() as connection:
         batch = await batches.get(connection, batch_id)
-        arrived = await rows(connection, _Q.arrivals, id=batch_id, limit=engine.settings.cohort_size)
+        arrived = await _arrivals(engine, connection, batch_id, last)
     if not arrived or batch.state not in (BatchState.RUNNING, BatchState.CANCELLED):
         return False
     part = await asyncio.to_thread(_store, engine, batch, arrived)
@@ -96,6 +105,12 @@ async def _gather_some(engine: Engine, batch_id: str) -> bool:
             return True
     await asyncio.to_thread(engine.files.delete, part.file)  # another gathering came first
     return True
+
+
+async def _arrivals(engine: Engine, connection: Connection, batch: str, last: int) -> list[DictRow]:
+    """Those who are gathered together: as many as a cohort takes, and as many as memory should."""
+    limits = {"limit": engine.settings.cohort_size, "bytes": _GATHERED_BYTES}
+    return await rows(connection, _Q.arrivals, id=batch, last=last, **limits)
 
 
 async def _take(connection: Connection, seen: Batch, arrived: Sequence[DictRow]) -> bool:
@@ -125,9 +140,10 @@ async def _enter(engine: Engine, connection: Connection, batch: Batch, part: Par
 async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) -> None:
     """Singles of a cancelled batch who are not gathered yet leave too. The caller has it locked, so where the store is
     slow or away they are left to a job."""
-    arrived = await rows(connection, _Q.arrivals, id=batch.id, limit=engine.settings.cohort_size)
-    if not arrived:
+    found = await row(connection, _Q.last_arrival, id=batch.id)
+    if found is None or found["id"] is None:
         return
+    arrived = await _arrivals(engine, connection, batch.id, found["id"])
     with suppress(Unavailable, OSError, TimeoutError):
         part = await asyncio.wait_for(asyncio.to_thread(_store, engine, batch, arrived), _HASTE)
         if await _take(connection, batch, arrived):

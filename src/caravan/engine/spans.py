@@ -117,7 +117,7 @@ async def _settle(job: FileJob, span: Span, state: SpanState, receipt: SpanRecei
         batch = await batches.lock(connection, job.batch.id)
         if batch.state != BatchState.READING or not await spans.settle(connection, batch.id, span, state, receipt):
             return
-        await batches.clear_hindrance(connection, batch.id)
+        await batches.come_on(connection, batch.id)
         if not await spans.any_under_way(connection, batch.id):
             await job.engine.jobs.join(connection, batch.id)
 

@@ -62,7 +62,7 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
 
     @app.task(name="gather", retry=patience)
     async def gather(batch: str) -> None:
-        await singles.gather(engine, batch)
+        await singles.gather(engine, batch, tools.stopping)
 
     @app.task(name="advance", retry=patience)
     async def advance_cohort(cohort: int) -> None:

@@ -12,11 +12,12 @@ import psycopg
 from procrastinate.exceptions import ConnectorException
 
 from caravan.errors import CaravanError, Unavailable
+from caravan.store.database import AWAY
 
 SAME_FAILURES = 5  # failing so often in the same way, work is given up until somebody looks at it
 # From the root on, in quotes (with spaces inside) or not; what follows a word, a colon or a slash is part of a URL.
 _PATH = re.compile(r"""(?<=')/[^']*(?=')|(?<=")/[^"]*(?=")|(?<![\w:/.%-])/[\w.~-][^\s'",;:)\]]*""")
-_AROUND = (OSError, psycopg.OperationalError, duckdb.IOException, TimeoutError, Unavailable)
+_AROUND = (OSError, *AWAY, duckdb.IOException, TimeoutError, Unavailable)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _SPILL = "max_temp_directory_size"  # DuckDB's limit for what it spills; it is what is free on the disk
 
@@ -72,7 +73,7 @@ def _sentence(error: BaseException) -> str:
             return error.message
         case psycopg.OperationalError(sqlstate=None):
             return "PostgreSQL does not answer."
-        case psycopg.OperationalError():
+        case psycopg.Error() if isinstance(error, AWAY):
             return f"PostgreSQL can't do it just now: {error.diag.message_primary}."
         case duckdb.IOException():
             return f"A file can't be read or written: {str(error).removeprefix('IO Error: ')}"

@@ -23,6 +23,7 @@ CONCURRENCY: Mapping[str, int] = {
     Lane.FETCH: 8,
     Lane.INTAKE: 1,
     Lane.SPANS: 1,
+    Lane.SINGLES: 2,
     Lane.ADVANCE: 2,
     Lane.DELIVER: 4,
     UPKEEP: 3,

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from psycopg import OperationalError
 
 from caravan.channels.channel import Channel
 from caravan.channels.result import Delivery, Result
@@ -30,6 +30,7 @@ from caravan.steps.share import share_out
 from caravan.steps.trace import Mark, Trace, drop_trace, read_trace
 from caravan.store.batches import clear_hindrance, note_hindrance
 from caravan.store.cohorts import Cohort, Part, read_contacts, slices
+from caravan.store.database import AWAY
 from caravan.store.files import Draft
 from caravan.store.ledger import Outcome, Record
 from caravan.store.windows import JOURNAL, RECORD, Verdict, Window, Windows
@@ -39,6 +40,7 @@ _LONGEST_DELAY = 6 * 3600.0
 _OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should not be left alone for hours
 _ASK_EVERY = 0.3  # seconds between two looks whether the batch was paused or cancelled; well within a lease
 _LONGEST_ASK = 8.0  # seconds between two tries to note what was sent, while the database does not take it
+_WARY_FROM = 2  # deaths; who killed is among the first that were to be sent to, and is to kill none of the others
 _NO_RESOURCES = "53"  # PostgreSQL's class of errors for a full disk and the like
 
 Message = TypeVar("Message")
@@ -139,7 +141,9 @@ async def _send_windows(errand: Errand[Message], contacts: pa.Table) -> tuple[Ve
     """Send window after window until all is done (GO) or something stops it; with the channel's trouble, if any."""
     settled: tuple[int, pa.Table] | None = None
     verdict, trouble = Verdict.GO, ""
-    for first, size in _gaps(await errand.windows.all(), contacts.num_rows, errand.tools.pacing.window_size):
+    most = errand.tools.pacing.window_size
+    singly = most if errand.cohort.deaths >= _WARY_FROM else 0
+    for first, size in _gaps(await errand.windows.all(), contacts.num_rows, most, singly):
         lease = Lease(errand.tools.pacing.lease)
         # Before the window is taken: a kill between the two would else leave all of it unknown.
         try:
@@ -185,7 +189,7 @@ async def _insist(errand: Errand[Message], ask: Callable[[], Awaitable[Answer]])
         try:
             answer = await ask()
             break
-        except OperationalError as error:
+        except AWAY as error:
             if errand.tools.stopping.is_set():
                 raise
             await _complain(errand, error)
@@ -197,7 +201,7 @@ async def _insist(errand: Errand[Message], ask: Callable[[], Awaitable[Answer]])
     return answer
 
 
-async def _complain(errand: Errand[Message], error: OperationalError) -> None:
+async def _complain(errand: Errand[Message], error: psycopg.Error) -> None:
     """Say why the sender waits: in the log, and on the batch if the database takes that little."""
     words = " ".join(str(error).split())
     _log.warning("A window of cohort %d waits for the database: %s", errand.cohort.id, words)
@@ -207,7 +211,7 @@ async def _complain(errand: Errand[Message], error: OperationalError) -> None:
 
 
 async def _note_hindrance(errand: Errand[Message], hindrance: str | None) -> None:
-    with suppress(OperationalError):
+    with suppress(*AWAY):
         async with errand.tools.pool.connection() as connection:
             if hindrance is None:
                 await clear_hindrance(connection, errand.cohort.batch)
@@ -215,12 +219,14 @@ async def _note_hindrance(errand: Errand[Message], hindrance: str | None) -> Non
                 await note_hindrance(connection, errand.cohort.batch, hindrance)
 
 
-def _gaps(windows: list[Window], total: int, size: int) -> Iterator[tuple[int, int]]:
-    """The stretches that no window covers yet, cut to windows: (first, size)."""
+def _gaps(windows: list[Window], total: int, size: int, singly: int = 0) -> Iterator[tuple[int, int]]:
+    """The stretches that no window covers yet, cut to windows: (first, size). The first contacts, as many as `singly`
+    says, have a window each."""
     edge = 0
     for start, length in [*((each.first, each.size) for each in windows), (total, 0)]:
         while edge < start:
-            step = min(size, start - edge)
+            step = min(size if singly <= 0 else 1, start - edge)
+            singly -= step
             yield edge, step
             edge += step
         edge = start + length
@@ -290,7 +296,7 @@ async def _watching(errand: Errand[Message], lease: Lease) -> AsyncIterator[None
 async def _renew(errand: Errand[Message], lease: Lease) -> bool:
     """Renew the lease; False if that is refused. While the database is away it runs out, and is renewed later."""
     asked = time.monotonic()
-    with suppress(OperationalError):
+    with suppress(*AWAY):
         if await errand.windows.verdict() is not Verdict.GO:
             return False
         lease.renew(asked)

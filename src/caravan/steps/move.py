@@ -25,6 +25,7 @@ class Lane(StrEnum):
     FETCH = "fetch"
     INTAKE = "intake"
     SPANS = "spans"
+    SINGLES = "singles"
     ADVANCE = "advance"
     DELIVER = "deliver"
 

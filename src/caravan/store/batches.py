@@ -188,6 +188,11 @@ async def note_hindrance(connection: Connection, batch: str, hindrance: str) -> 
     await connection.execute(_Q.set_hindrance, {"id": batch, "hindrance": hindrance, "around": True})
 
 
+async def come_on(connection: Connection, batch: str) -> None:
+    """A part of the work on the batch's file is done, whatever hindered it before."""
+    await connection.execute(_Q.come_on, {"id": batch})
+
+
 async def clear_hindrance(connection: Connection, batch: str) -> None:
     """What stood in the way of the work, from outside, does so no more."""
     await connection.execute(_Q.clear_hindrance, {"id": batch})

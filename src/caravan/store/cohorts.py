@@ -47,6 +47,7 @@ class Cohort:
     paused: bool
     stuck: bool
     doubt: bool  # an earlier try may have reached any of them
+    deaths: int  # of workers that had it in hand, in a row
 
     def held_by(self, holder: str) -> "Cohort":
         """The same, in these hands."""
@@ -65,6 +66,7 @@ class Opening:
     first_tried_at: datetime | None = None
     reason: str | None = None
     doubt: bool = False
+    deaths: int = 0
     arrives: bool = True  # its contacts have not stood at this step before
 
 
@@ -91,6 +93,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         paused=found["paused_at"] is not None,
         stuck=found["stuck_at"] is not None,
         doubt=found["doubt"],
+        deaths=found["deaths"],
     )
 
 
@@ -109,6 +112,7 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         due=opening.due_at,
         reason=opening.reason,
         doubt=opening.doubt,
+        deaths=opening.deaths,
         now=now,
     )
     assert made is not None

@@ -7,15 +7,31 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from caravan.errors import Unavailable
+from caravan.store import sql
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
+#: What is raised when the database, or the connection to it, went away; also because we were silent for too long.
+AWAY = (OperationalError, IdleInTransactionSessionTimeout)
 
+_Q = sql.load("caravan.store", "database.sql")
 _PATIENCE = 10.0  # seconds that a caller waits for a connection while the database is away
+_SILENCE = "20s"  # after which a transaction whose client has fallen silent is undone, and its locks are free
+_MANNERS: dict[str, Any] = {
+    # A statement that a connection keeps prepared fails on it for good once a migration has added a column to what it
+    # selects; and versions run side by side.
+    "prepare_threshold": None,
+    # A host that vanishes without a word is missed after some 25 seconds, not hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
 
 
 @asynccontextmanager
@@ -29,7 +45,8 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
         min_size=1,
         max_size=size,
         open=False,
-        kwargs={"row_factory": dict_row},
+        kwargs={"row_factory": dict_row, **_MANNERS},
+        configure=_configure,
         check=_check,
         timeout=_PATIENCE,
         # Its attempts grow apart; giving up soon lets the next caller begin anew, so a database is missed
@@ -45,6 +62,12 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
         yield pool
     finally:
         await pool.close()
+
+
+async def _configure(connection: Connection) -> None:
+    """The same from the server's side."""
+    await connection.execute(_Q.be_missed, {"silence": _SILENCE})
+    await connection.commit()
 
 
 async def _check(connection: Connection) -> None:

@@ -50,6 +50,11 @@ async def publish(
         return int(newest) + 1
 
 
+async def share(connection: Connection, customer: int, journey: int) -> None:
+    """Let nobody pause, resume or cancel the journey until the end of the transaction."""
+    await connection.execute(_Q.share, {"customer": customer, "journey": journey})
+
+
 async def latest(connection: Connection, customer: int, journey: int) -> Version:
     """The newest version. Raises `NotFound` that tells how to publish one."""
     found = await row(connection, _Q.latest, customer=customer, journey=journey)

@@ -1,16 +1,21 @@
 """Bring a database to the schema of this version: numbered files, forward only, one transaction each."""
 
+import asyncio
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import LiteralString
 
 from procrastinate import schema
+from psycopg.errors import LockNotAvailable
 
 from caravan.errors import Conflict
 from caravan.store import sql
 from caravan.store.database import Connection, row, rows
 
+_LOCK_TIME = "1s"
+_TRIES, _PAUSE = 60, 0.5  # seconds
 _LOCK = 0x0CA2A7A1  # one migration at a time on a database, whichever machine it runs on
 
 
@@ -80,9 +85,21 @@ async def _apply(connection: Connection, migration: Migration, known_digest: str
             )
         return False
     queries = sql.load("caravan.store", "migrate.sql")
+    for _ in range(_TRIES - 1):
+        with suppress(LockNotAvailable):
+            await _write(connection, queries, migration)
+            return True
+        await asyncio.sleep(_PAUSE)
+    await _write(connection, queries, migration)
+    return True
+
+
+async def _write(connection: Connection, queries: sql.Queries, migration: Migration) -> None:
+    """All of a migration or nothing. Whoever works with a table that it changes is waited for, but not for long: all
+    others would wait behind. Raises `LockNotAvailable`."""
     async with connection.transaction():
+        await connection.execute(queries.wait_for_locks, {"time": _LOCK_TIME})
         await connection.execute(migration.text)
         await connection.execute(
             queries.remember, {"number": migration.number, "name": migration.name, "digest": migration.digest}
         )
-    return True

@@ -82,6 +82,7 @@ class Windows:
         async with self._pool.connection() as connection:
             if settled is not None:
                 await self._settle(connection, *settled)
+                await connection.execute(_Q.survived, {"cohort": self._cohort})
             verdict = await self._ask(connection)
             if verdict is Verdict.GO:
                 values = {"cohort": self._cohort, "first": first, "size": size, "holder": self._holder}
@@ -93,6 +94,7 @@ class Windows:
         """Commit what happened to each contact of a window."""
         async with self._pool.connection() as connection:
             await self._settle(connection, first, record)
+            await connection.execute(_Q.survived, {"cohort": self._cohort})
 
     async def inherit(self, first: int, record: pa.Table) -> None:
         """Settle a window that another holder left in the air."""

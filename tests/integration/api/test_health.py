@@ -89,7 +89,7 @@ class TestAStoreThatSpeaksS3:
     ) -> None:
         monkeypatch.setattr(readiness, "PATIENCE", 0.2)
         with s3.in_mood(pause=1):
-            assert await _ready(idle_house) == (503, "The store of files does not answer.")
+            assert await _ready(idle_house, "?exclude=database") == (503, "The store of files does not answer.")
         monkeypatch.setattr(readiness, "PATIENCE", 5.0)
         await _until_ready(Readiness(idle_house.engine).look)
 
@@ -107,7 +107,7 @@ async def test_a_store_that_stands_still_is_asked_once_however_many_want_to_know
     monkeypatch.setattr(readiness, "PATIENCE", 0.05)
     looking = Readiness(idle_house.engine)
     for _ in range(3):
-        told = await asyncio.gather(*(looking.look() for _ in range(4)))
+        told = await asyncio.gather(*(looking.look([Part.DATABASE]) for _ in range(4)))
         assert told == [["The store of files does not answer."]] * 4
     assert len(asked) == 1
     goes_on.set()
@@ -149,11 +149,11 @@ async def _line_to(database: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
 async def test_a_postgres_that_stands_still_is_told_in_time(
     idle_house: House, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "PATIENCE", 0.2)
     async with _line_to(database) as (url, flowing), connect(url, size=3) as pool:
         object.__setattr__(idle_house.engine, "pool", pool)
         looking = Readiness(idle_house.engine)
         assert await looking.look() == []
+        monkeypatch.setattr(readiness, "PATIENCE", 0.2)
         flowing.clear()
         for _ in range(3):
             assert await asyncio.wait_for(looking.look(), 1) == ["PostgreSQL does not answer."]

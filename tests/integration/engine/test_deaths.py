@@ -2,13 +2,23 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from procrastinate import App
+from procrastinate.jobs import Status
 
 from caravan.engine import deaths, reading, recovery
+from caravan.engine import worker as workers
+from caravan.engine.advance import advance
 from caravan.engine.queue import queue_app
+from caravan.steps import deliver
+from caravan.store import cohorts, spans
+from caravan.store.spans import Span
+from caravan.store.windows import RECORD, Verdict, Windows
 from tests.integration.conftest import House, working
+from tests.integration.engine.fuse import Crash
 from tests.integration.journeys_for_tests import MAIL, contacts
 
 
@@ -18,27 +28,21 @@ def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deaths, "_LONGEST_REST", 0.0)
 
 
-async def _die(house: House, app: App, lane: str, *, settling: bool = False) -> bool:
-    """A worker takes the next job of a lane, may settle a window of its cohort, and dies; False if there is no job."""
+async def _die(house: House, app: App, lane: str) -> bool:
+    """A worker takes the next job of a lane and dies; False if there is no job."""
     worker = await app.job_manager.register_worker()
     job = await app.job_manager.fetch_job([lane], worker)
     if job is None:
         return False
     async with house.engine.pool.connection() as connection:
-        if settling:
-            await connection.execute(
-                "insert into windows (cohort_id, first, size, holder, taken_at, record)"
-                " select %(cohort)s, 10 * count(*), 10, 'dead', now(), '' from windows",
-                job.task_kwargs,
-            )
         assert await recovery.put_back(connection, [worker]) == 1
     return True
 
 
-async def _read(house: House) -> str:
+async def _read(house: House, rows: int = 10) -> str:
     """A batch that has been read, and stands at its mail."""
     await house.publish(MAIL)
-    batch = await house.start(contacts(10))
+    batch = await house.start(contacts(rows))
     await reading.read(house.engine, batch, asyncio.Event())
     return batch
 
@@ -59,13 +63,74 @@ async def test_a_cohort_that_kills_its_workers_is_stuck_says_why_and_can_be_retr
         assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 10}
 
 
-async def test_a_cohort_that_comes_on_between_deaths_is_never_stuck(idle_house: House) -> None:
+async def test_of_a_cohort_with_one_who_kills_all_others_are_sent_to_and_that_one_is_stuck(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each death leaves a window in the air, which the next sender settles: so it goes through many cohorts."""
+    house, prepare = idle_house, deliver._prepare
+
+    def killing(errand: Any, people: list[dict[str, Any]], lease: Any) -> Any:
+        if any(person["id"] == "25" for person in people):
+            raise Crash
+        return prepare(errand, people, lease)
+
+    monkeypatch.setattr(deliver, "_prepare", killing)
+    batch, died = await _read(house, 40), 0
+    async with queue_app().open_async(house.engine.pool) as app, workers.tools_of(house.engine) as tools:
+        quick = replace(tools, pacing=replace(tools.pacing, lease=0.2))
+        while "stuck" not in ((await house.batch(batch))["waitingFor"] or ""):
+            worker = await app.job_manager.register_worker()
+            job = await app.job_manager.fetch_job(["deliver"], worker)
+            assert job is not None
+            try:
+                await advance(house.engine, quick, job.task_kwargs["cohort"])
+                await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=True)
+            except Crash:
+                died += 1
+                async with house.engine.pool.connection() as connection:
+                    await recovery.put_back(connection, [worker])
+    assert deaths.COHORT_DEATHS <= died <= deaths.COHORT_DEATHS + 5
+    found = await house.batch(batch)
+    assert "1 contacts at mail are stuck" in found["waitingFor"]
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 39}
+    monkeypatch.setattr(deliver, "_prepare", prepare)
+    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
+    async with working(house):
+        assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 40}
+    assert Counter(mail.recipients[0] for mail in house.sandbox.mails).most_common(1)[0][1] == 1
+
+
+async def test_a_cohort_of_which_windows_are_sent_between_deaths_is_never_stuck(idle_house: House) -> None:
     house = idle_house
-    batch = await _read(house)
-    async with queue_app().open_async(house.engine.pool) as app:
-        for _ in range(2 * deaths.COHORT_DEATHS):
-            assert await _die(house, app, "deliver", settling=True)
-    assert "stuck" not in (await house.batch(batch))["waitingFor"]
+    batch = await _read(house, 100)
+    async with queue_app().open_async(house.engine.pool) as app, workers.tools_of(house.engine) as tools:
+        for number in range(2 * deaths.COHORT_DEATHS):
+            worker = await app.job_manager.register_worker()
+            job = await app.job_manager.fetch_job(["deliver"], worker)
+            assert job is not None
+            async with house.engine.pool.connection() as connection:
+                await cohorts.hold(connection, job.task_kwargs["cohort"], "one")
+            windows = Windows(tools.pool, job.task_kwargs["cohort"], "one")
+            assert await windows.take(5 * number, 5, house.clock.now()) is Verdict.GO
+            await windows.settle(5 * number, RECORD.empty_table())
+            async with house.engine.pool.connection() as connection:
+                assert await recovery.put_back(connection, [worker]) == 1
+    assert "stuck" not in ((await house.batch(batch))["waitingFor"] or "")
+
+
+async def test_of_a_file_in_spans_the_deaths_of_each_count_alone(idle_house: House) -> None:
+    house = idle_house
+    await house.publish(MAIL)
+    batch = await house.start(contacts(10))
+    async with house.engine.pool.connection() as connection:
+        await spans.add(connection, batch, [Span(number, 0, 1, 1) for number in range(deaths.FILE_DEATHS + 1)])
+        for number in range(deaths.FILE_DEATHS + 1):
+            await deaths.note_death(connection, "span", {"batch": batch, "number": number})
+    assert (await house.batch(batch))["state"] == "reading"
+    async with house.engine.pool.connection() as connection:
+        for _ in range(deaths.FILE_DEATHS - 1):
+            await deaths.note_death(connection, "span", {"batch": batch, "number": 0})
+    assert (await house.batch(batch))["state"] == "failed"
 
 
 async def test_after_some_deaths_work_rests_so_that_others_are_not_near_when_it_kills(
@@ -92,7 +157,7 @@ async def test_a_file_that_kills_its_readers_fails_its_batch(idle_house: House) 
             assert await _die(house, app, "intake")
     found = await house.batch(batch)
     assert (found["state"], found["errorCode"]) == ("failed", "unreadable")
-    assert found["error"] == "unreadable: Reading ended 30 times with the death of its worker."
+    assert found["error"] == "unreadable: Work on the file ended 30 times with the death of its worker."
     async with working(house):
         other = await house.start(contacts(10))
         assert (await house.ended(other))["ledger"]["steps"][0]["outcomes"] == {"sent": 10}

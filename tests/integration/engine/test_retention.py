@@ -1,12 +1,15 @@
 """Contacts go after their time; the ledger stays; nothing unnamed is left behind."""
 
 import asyncio
+import threading
 
 import pytest
 
 from caravan.engine import control, reading, retention, upkeep
+from caravan.errors import Unavailable
 from caravan.store import cohorts
 from caravan.store.customers import set_retention
+from caravan.store.files import LocalFiles
 from caravan.store.windows import Windows
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
@@ -134,6 +137,55 @@ async def test_a_chore_that_fails_does_not_keep_the_others_from_being_done(
     assert (await house.get(f"batches/{batch}/journal")).status_code == 410
 
 
+async def test_a_batch_that_cannot_be_deleted_keeps_no_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.publish(EXIT)
+    bad, good = await house.start(contacts(3)), await house.start(contacts(3))
+    for batch in (bad, good):
+        await house.ended(batch)
+    delete, delete_folder = LocalFiles.delete, LocalFiles.delete_folder
+
+    def refuse(self: LocalFiles, name: str) -> None:
+        if bad in name:
+            raise Unavailable("This one is held.")
+        (delete_folder if name.endswith(good) else delete)(self, name)
+
+    monkeypatch.setattr(LocalFiles, "delete_folder", refuse)
+    monkeypatch.setattr(LocalFiles, "delete", refuse)
+    for batch in (bad, good):
+        (house.engine.settings.folder / f"files/batches/{batch}/orphan").touch()
+    await house.turn(hours=2)
+    await retention.sweep(house.engine)
+    assert [f"batches/{batch}/orphan" in _files(house, batch) for batch in (bad, good)] == [True, False]
+    await house.turn(days=31)
+    await retention.forget_outlived(house.engine)
+    assert [_files(house, batch) == [] for batch in (bad, good)] == [False, True]
+    assert (await house.get(f"batches/{bad}/journal")).status_code == 200
+
+
+async def test_while_files_are_deleted_nothing_is_locked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be many, in a store that is far away."""
+    await house.publish(EXIT)
+    batch = await house.start(contacts(3))
+    await house.ended(batch)
+    asked, go = threading.Event(), threading.Event()
+    delete_folder = LocalFiles.delete_folder
+
+    def slowly(self: LocalFiles, name: str) -> None:
+        asked.set()
+        assert go.wait(10)
+        delete_folder(self, name)
+
+    monkeypatch.setattr(LocalFiles, "delete_folder", slowly)
+    forgetting = asyncio.create_task(house.post(f"batches/{batch}/forget", {}))
+    await asyncio.to_thread(asked.wait, 10)
+    async with house.engine.pool.connection() as connection:
+        await connection.execute("select from batches where id = %s for update nowait", (batch,))
+        held = await connection.execute("select from pg_stat_activity where state = 'idle in transaction'")
+        assert not await held.fetchall()
+    go.set()
+    assert (await forgetting).status_code == 200
+
+
 async def test_what_a_reader_writes_after_its_batch_was_forgotten_is_swept(
     idle_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,9 +200,9 @@ async def test_what_a_reader_writes_after_its_batch_was_forgotten_is_swept(
         return store(*arguments)  # type: ignore[arg-type]
 
     async def forget() -> None:
-        for change in (control.cancel, retention.forget):
-            async with house.engine.pool.connection() as connection:
-                await change(house.engine, connection, house.customer, batch)
+        async with house.engine.pool.connection() as connection:
+            await control.cancel(house.engine, connection, house.customer, batch)
+        await retention.forget(house.engine, house.customer, batch)
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(reading, "_store", late)

@@ -3,11 +3,16 @@
 import asyncio
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from psycopg.rows import DictRow
 
 from caravan.engine import singles
+from caravan.engine.engine import Engine
+from caravan.store.batches import Batch
+from caravan.store.cohorts import Part
 from caravan.store.files import LocalFiles
 from tests.integration.conftest import House, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT
@@ -139,6 +144,50 @@ async def test_while_the_store_stands_still_singles_are_taken_and_recalled_all_t
         assert found["ledger"]["steps"] == [{"step": "mail", "arrived": 2, "standing": 0, "outcomes": {"cancelled": 2}}]
         await house.until(batch, lambda b: len(house.sandbox.mails) == 1)
     assert [line["contact"] for line in await house.lines(f"batches/{batch}/journal")] == ["1", "2"]
+
+
+async def test_who_begins_another_batch_of_singles_waits_for_a_pause_of_the_journey_with_nothing_locked(
+    house: House,
+) -> None:
+    await house.publish(WAIT)
+    first = (await _commence(house, 1))["batchId"]
+    await house.until(first, lambda b: b["ledger"]["entered"] == 1)
+    await house.turn(hours=25)
+    async with house.engine.pool.connection() as connection:
+        await connection.execute("select from journeys for update")  # as who pauses it does, and then all its batches
+        commencing = asyncio.create_task(_commence(house, 2))
+        await asyncio.sleep(0.3)
+        await connection.execute("select from batches for update nowait")
+        assert not commencing.done()
+    assert (await commencing)["batchId"] != first
+
+
+async def test_a_gathering_ends_though_others_come_all_the_time(
+    idle_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, store, loop = idle_house, singles._store, asyncio.get_running_loop()
+    stored = list[int]()
+
+    def busily(engine: Engine, batch: Batch, arrived: Sequence[DictRow]) -> Part:
+        asyncio.run_coroutine_threadsafe(_commence(house, 100 + len(stored)), loop).result()
+        part = store(engine, batch, arrived)
+        stored.append(part.size)
+        return part
+
+    await house.publish(EXIT)
+    monkeypatch.setattr(singles, "_store", busily)
+    monkeypatch.setattr(singles, "_GATHERED_BYTES", 1)  # so that there is one cohort each
+    for number in range(3):
+        batch = (await _commence(house, number))["batchId"]
+    async with asyncio.timeout(5):
+        await singles.gather(house.engine, batch)
+    assert stored == [1, 1, 1]
+    stopping = asyncio.Event()
+    stopping.set()
+    await singles.gather(house.engine, batch, stopping)
+    assert stored == [1, 1, 1, 1]  # a worker that stops leaves the others to the next
+    async with working(house):
+        await house.until(batch, lambda b: b["ledger"]["entered"] >= 6)
 
 
 async def test_a_gathering_that_was_cut_off_overwrites_nothing_of_the_one_after_it(

@@ -7,11 +7,27 @@ import pytest
 from caravan.engine.tasks import Patience
 from caravan.errors import Unavailable
 from caravan.steps import deliver
+from caravan.steps.exit import Exit
 from caravan.steps.split import Split
 from caravan.store import ledger
 from caravan.store.files import LocalFiles
 from tests.integration.conftest import House
 from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, contacts
+
+SPLIT = """
+journey: 1
+name: Some out, some later
+steps:
+  - id: which
+    split:
+      - if: attributeName = 'yes'
+        to: out
+      - else: later
+  - id: out
+    exit: {}
+  - id: later
+    wait: 30 days
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +66,20 @@ async def test_poison_stops_after_some_tries_says_why_and_can_be_retried(
     monkeypatch.setattr(Split, "take", take)
     assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
     await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
+
+
+async def test_who_is_stuck_is_told_of_also_while_others_wait_for_their_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def poisoned(self: Exit, cohort, tools):  # type: ignore[no-untyped-def]
+        raise ValueError("this can't be")
+
+    monkeypatch.setattr(Exit, "take", poisoned)
+    await house.publish(SPLIT)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert "the time of 5 contacts at later" in found["waitingFor"]
+    assert "; a retry by command: 5 contacts at out are stuck" in found["waitingFor"]
 
 
 async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from caravan.store.database import Pool, row, single
+from caravan.store import database as module
+from caravan.store.database import AWAY, Pool, connect, row, single
 
 
 async def _idle(pool: Pool, connections: int) -> list[int]:
@@ -52,3 +53,29 @@ async def test_a_single_statement_is_committed_at_once_and_the_next_user_has_tra
     async with pool.connection() as connection:
         assert await row(connection, "select value from secrets where name = 'a'") == {"value": "b"}
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+
+async def test_a_column_that_is_added_meanwhile_disturbs_nobody(pool: Pool, database: str) -> None:
+    """An older version works on while a newer one migrates, also on statements that it has asked very often."""
+    async with pool.connection() as warm, await AsyncConnection.connect(database, autocommit=True) as newer:
+        await warm.set_autocommit(True)
+        for _ in range(20):
+            await row(warm, "select * from customers")
+        await newer.execute("alter table customers add column colour text")
+        assert await row(warm, "select * from customers") is None
+        await warm.set_autocommit(False)
+
+
+async def test_who_falls_silent_in_the_middle_of_a_transaction_loses_its_locks(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SILENCE", "200ms")
+    async with connect(database, size=2) as pool:
+        silent, other = await pool.getconn(), await pool.getconn()
+        await silent.execute("lock table customers")
+        async with asyncio.timeout(5):
+            await other.execute("lock table customers")
+        with pytest.raises(AWAY):
+            await silent.execute("select 1")
+        for each in (silent, other):
+            await pool.putconn(each)

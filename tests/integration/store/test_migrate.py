@@ -91,3 +91,26 @@ async def test_an_older_version_runs_on_a_database_that_a_newer_one_has_migrated
     async with connect(empty_database, size=1) as pool, pool.connection() as connection:
         assert await pending(connection) == []
     assert await _apply(empty_database) == []
+
+
+async def test_a_migration_that_has_to_wait_for_a_table_lets_others_work_with_it_meanwhile(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = module.Migration(9_999, "9999_later", "alter table customers add column colour text")
+    known = migrations()
+    monkeypatch.setattr(module, "migrations", lambda: [*known, later])
+    monkeypatch.setattr(module, "_LOCK_TIME", "300ms")
+    async with connect(database, size=3) as pool:
+        reader, other = await pool.getconn(), await pool.getconn()
+        await reader.execute("select from customers")  # and its transaction goes on
+        migrating = asyncio.create_task(_apply(database))
+        async with asyncio.timeout(5):
+            for _ in range(5):
+                await other.execute("select from customers")
+                await other.commit()
+                await asyncio.sleep(0.2)
+        assert not migrating.done()
+        await reader.commit()
+        assert await migrating == ["9999_later"]
+        for each in (reader, other):
+            await pool.putconn(each)

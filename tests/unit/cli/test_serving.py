@@ -26,5 +26,5 @@ def test_lanes_and_their_size_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("queues", ["foo", "", "deliver,", "Deliver"])
 def test_a_lane_that_there_is_not_is_wrong_usage_and_told_which_there_are(queues: str) -> None:
-    with pytest.raises(WrongUsage, match="there are fetch, intake, spans, advance, deliver, upkeep"):
+    with pytest.raises(WrongUsage, match="there are fetch, intake, spans, singles, advance, deliver, upkeep"):
         lanes_of(queues, None)

@@ -14,8 +14,10 @@ select * from batches where id = %(id)s and customer_id = %(customer)s
 
 -- name: shown
 -- All that is shown of some batches, in one statement: so it is of one moment, and a ledger that moves balances.
--- `next_…` is what a batch waits for: the cohort that is due next, and the contacts that stand with it.
-select b.*, n.*,
+-- `next_…` is what a batch waits for: the cohort that is due next, and the contacts that stand with it. `stuck_…` are
+-- those of the step at which most contacts are stuck.
+select b.*, n.*, k.*,
+    exists (select from arrivals a where a.batch_id = b.id) as arrivals,
     (select json_agg(s) from ledger_steps s where s.batch_id = b.id) as steps,
     (select json_agg(o) from ledger_outcomes o where o.batch_id = b.id) as outcomes,
     (select json_object_agg(r.code, r.contacts) from rejected r where r.batch_id = b.id) as rejected
@@ -25,6 +27,11 @@ from batches b left join lateral (
     from cohorts c where c.batch_id = b.id and c.closed_at is null
     order by c.stuck_at is not null, c.due_at limit 1
 ) n on b.state in ('running', 'cancelled')
+left join lateral (
+    select c.step as stuck_step, sum(c.size) as stuck_contacts, min(c.stuck_at) as stuck_at, min(c.reason) as stuck_reason
+    from cohorts c where c.batch_id = b.id and c.closed_at is null and c.stuck_at is not null
+    group by c.step order by sum(c.size) desc, c.step limit 1
+) k on b.state in ('running', 'cancelled')
 where b.id = any(%(ids)s) and b.customer_id = %(customer)s
 
 -- name: page
@@ -44,14 +51,14 @@ update batches set state = %(state)s where id = %(id)s and state = any(%(before)
 
 -- name: set_received
 update batches set state = 'reading', file = %(file)s, bytes = %(bytes)s, sha256 = %(sha256)s,
-    encoding = %(encoding)s, version = %(version)s, hindrance = null, download_url = null,
+    encoding = %(encoding)s, version = %(version)s, hindrance = null, failures = 0, deaths = 0, download_url = null,
     paused_at = (select case when j.paused_at is not null then %(now)s::timestamptz end from journeys j
                  where j.customer_id = batches.customer_id and j.id = batches.journey_id)
 where id = %(id)s returning *
 
 -- name: set_read
 update batches set lines = %(lines)s, blank = %(blank)s, entered = %(entered)s, rejects = %(rejects)s,
-    hindrance = null
+    hindrance = null, failures = 0, deaths = 0
 where id = %(id)s
 
 -- name: add_rejected
@@ -76,11 +83,12 @@ update batches set
 where id = %(id)s and finished_at is null returning failures
 
 -- name: note_death
--- The worker that had the batch's file in hand died: how often in a row, and when it is.
-update batches set
-    failures = case when hindrance = %(hindrance)s then failures + 1 else 1 end, hindrance = %(hindrance)s
-where id = %(id)s and state in ('receiving', 'reading')
-returning failures, now() as now
+-- A worker that worked on the whole batch died: how often in a row, and when it is.
+update batches set deaths = deaths + 1 where id = %(id)s and finished_at is null returning deaths, now() as now
+
+-- name: come_on
+-- A part of the work on its file is done: what hindered it does so no more.
+update batches set hindrance = null, failures = 0, deaths = 0 where id = %(id)s
 
 -- name: clear_hindrance
 -- The trouble around the work has passed.
@@ -88,19 +96,21 @@ update batches set hindrance = null where id = %(id)s and failures = 0
 
 -- name: add_single
 -- Gathered singles enter as lines that were all accepted.
-update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s, hindrance = null where id = %(id)s
-returning lines
+update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s, hindrance = null, deaths = 0
+where id = %(id)s
 
 -- name: gathering
 -- Shared, so that many calls add at once; a move or a gathering takes the row alone and shuts them out.
-select id, created_at from batches
+select id from batches
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
-  and starter = 'single' and state = 'running' and gathers
+  and starter = 'single' and state = 'running' and gathers and created_at > %(since)s
 for key share
 
 -- name: stop_gathering
--- Who comes from now on enters another batch.
-update batches set gathers = false where id = %(id)s
+-- Who comes from now on enters another batch than one of so long ago.
+update batches set gathers = false
+where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
+  and starter = 'single' and state = 'running' and gathers and created_at <= %(since)s
 
 -- name: open_gathering
 insert into batches (id, customer_id, journey_id, version, starter, state, created_at, started_at, paused_at)
@@ -113,9 +123,16 @@ on conflict do nothing
 -- name: add_arrival
 insert into arrivals (batch_id, contact, properties) values (%(id)s, %(contact)s, %(properties)s) returning id
 
+-- name: last_arrival
+select max(id) as id from arrivals where batch_id = %(id)s
+
 -- name: arrivals
--- The oldest `limit` that wait.
-select id, contact, properties from arrivals where batch_id = %(id)s order by id limit %(limit)s
+-- The oldest that wait, up to the arrival `last`: at most `limit`, and of some `bytes` together, but for the first.
+select id, contact, properties from (
+    select id, contact, properties, sum(octet_length(properties)) over (order by id) - octet_length(properties) as before
+    from arrivals where batch_id = %(id)s and id <= %(last)s order by id limit %(limit)s
+) oldest
+where before < %(bytes)s order by id
 
 -- name: take_arrivals
 delete from arrivals where id = any(%(ids)s) returning id
@@ -185,13 +202,14 @@ with gone as (delete from puts)
 update batches set state = 'awaiting_upload' where state = 'receiving' and source = 'upload'
 
 -- name: outlived
--- Ended batches whose contacts have been kept for long enough; not those of which a cancel is still carried out.
+-- Ended batches whose contacts have been kept for long enough; not those of which a cancel is still carried out. By
+-- chance, so that some that can't be deleted don't stand before all others.
 select b.id from batches b join customers c on c.id = b.customer_id
 where b.forgotten_at is null
   and b.finished_at <= %(now)s - make_interval(days => coalesce(c.retention_days, %(days)s))
   and not exists (select from cohorts where batch_id = b.id and closed_at is null)
   and not exists (select from arrivals where batch_id = b.id)
-order by b.finished_at limit 100
+order by random() limit 100
 
 -- name: set_forgotten
 -- To be swept once more: who did not know of its end yet may still write.
@@ -203,7 +221,7 @@ select id from batches b
 where swept_at is null and finished_at is not null and greatest(finished_at, forgotten_at) <= %(before)s
   and not exists (select from cohorts where batch_id = b.id and closed_at is null)
   and not exists (select from arrivals where batch_id = b.id)
-order by finished_at limit 100
+order by random() limit 100
 
 -- name: set_swept
 update batches set swept_at = %(now)s where id = %(id)s

@@ -1,7 +1,8 @@
 -- name: open
-insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, doubt, opened_at)
+insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, doubt, deaths,
+    opened_at)
 values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(doubt)s,
-    %(now)s)
+    %(deaths)s, %(now)s)
 returning id
 
 -- name: cohort
@@ -29,7 +30,7 @@ returning id, step, file, size, doubt
 
 -- name: release
 -- All others of a cancelled batch, whoever has them in hand, or had before dying: each is looked at once more.
-update cohorts set stuck_at = null, failures = 0
+update cohorts set stuck_at = null, failures = 0, deaths = 0
 where batch_id = %(batch)s and closed_at is null returning id, step, due_at
 
 -- name: has_windows
@@ -70,25 +71,25 @@ update cohorts c set
 where id = %(id)s and closed_at is null
 
 -- name: note_death
--- The worker that had it in hand died. Dying `limit` times with no window settled in between, it is stuck; where it is
--- not when it fails (set_failed), it is not here.
+-- The worker that had it in hand died. At the death `limit` in a row, between which nobody came on, it is stuck; where it
+-- is not when it fails (set_failed), it is not here.
 update cohorts c set
     holder = null,
-    failures = case when reason = said.words then failures + 1 else 1 end,
-    stuck_at = case when reason = said.words and failures + 1 >= %(limit)s
+    deaths = deaths + 1,
+    stuck_at = case when deaths + 1 >= %(limit)s
         and ('cancelled' <> (select state from batches where id = c.batch_id)
             or exists (select from windows where cohort_id = c.id)) then now() end,
-    reason = said.words
-from (
-    select %(reason)s || case when count(record) > 0 then ', with ' || count(record) || ' windows sent' else '' end as words
-    from windows where cohort_id = %(id)s
-) said
+    reason = %(reason)s
 where id = %(id)s and closed_at is null
-returning failures
+returning deaths
+
+-- name: survived
+-- Its worker lived through a window.
+update cohorts set deaths = 0 where id = %(cohort)s and deaths > 0
 
 -- name: unstick
 -- All stuck cohorts of a batch are free to be taken up again.
-update cohorts set stuck_at = null, failures = 0, reason = null
+update cohorts set stuck_at = null, failures = 0, deaths = 0, reason = null
 where batch_id = %(batch)s and closed_at is null and stuck_at is not null returning id, step, due_at
 
 -- name: windows

@@ -28,6 +28,10 @@ where customer_id = %(customer)s and journey_id = %(journey)s and version = %(ve
 -- name: set_paused
 update journeys set paused_at = %(now)s where customer_id = %(customer)s and id = %(journey)s returning id
 
+-- name: share
+-- Until the end nobody pauses, resumes or cancels the journey. Who does locks it first, and then its batches.
+select id from journeys where customer_id = %(customer)s and id = %(journey)s for share
+
 -- name: open_batches
 -- All of them locked until the end, also those that can't be changed so: they must not start before it is known that
 -- their journey is paused. In the order of their ids, so that two calls can't deadlock.

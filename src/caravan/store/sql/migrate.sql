@@ -4,6 +4,9 @@ select pg_advisory_lock(%(key)s)
 -- name: unlock
 select pg_advisory_unlock(%(key)s)
 
+-- name: wait_for_locks
+select set_config('lock_timeout', %(time)s, true)
+
 -- name: create_history
 create table if not exists migrations (
     number integer primary key,
