@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -11,11 +12,13 @@ import pytest
 
 from caravan.engine import trouble
 from caravan.errors import InvalidSetting, Unavailable
-from caravan.store import bucket
+from caravan.store import bucket, s3_session
 from caravan.store.files import Draft, Files, LocalFiles, RemoteFiles, open_files
 from caravan.store.inbox import Inbox
 from tests.disk import SmallDisk
-from tests.s3 import CREDENTIALS, S3
+from tests.s3 import CREDENTIALS, S3, Silent
+
+Standing = tuple[Silent, RemoteFiles]
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -301,6 +304,73 @@ class TestARemoteStore:
             other.close()
         assert not dead.exists()
         assert len(list((folder / "downloads").iterdir())) == 1
+
+
+class TestAStoreThatStandsStill:
+    @pytest.fixture
+    def silent(self, s3: S3, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Standing]]:
+        """Makes one that says so much to each request, and what asks it with no patience."""
+        impatient(monkeypatch)
+        monkeypatch.setattr(bucket, "_SILENCE", 0.2)
+        monkeypatch.setattr(s3_session, "_ANSWER", 0.4)
+        with ExitStack() as stack:
+
+            def make(word: bytes = b"") -> Standing:
+                server = Silent(word)
+                stack.callback(server.close)
+                files = RemoteFiles("s3://any", folder, server.endpoint)
+                stack.callback(files.close)
+                return server, files
+
+            yield make
+
+    def test_is_unavailable_after_as_many_tries_as_one_that_is_away(
+        self, silent: Callable[..., Standing], tmp_path: Path
+    ) -> None:
+        server, files = silent()
+        for ask in asking(files, tmp_path):
+            before = len(server.taken)
+            with pytest.raises(Unavailable):
+                ask()
+            assert len(server.taken) - before == bucket._TRIES
+
+    def test_is_given_up_where_it_takes_a_part_of_a_file(
+        self, silent: Callable[..., Standing], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(s3_session, "_SLOWEST", 1 << 30)
+        server, files = silent(b"HTTP/1.1 100 Continue\r\n\r\n")
+        local = tmp_path / "outgoing"
+        local.write_bytes(bytes(24 << 20))  # more than the system keeps for a receiver that is late
+        with pytest.raises(Unavailable, match="timeout"):
+            files.put(local, "batches/b_1/large")
+        assert len(server.taken) == bucket._TRIES
+        assert local.exists()
+
+    def test_in_the_middle_of_an_answer_is_asked_again(self, silent: Callable[..., Standing]) -> None:
+        server, files = silent(b"HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\n\r\nhalf")
+        with pytest.raises(Unavailable):
+            files.read("batches/b_1/a", 0, 10)
+        assert len(server.taken) == bucket._BROKEN_READS
+
+    def test_has_the_more_time_to_take_a_file_the_larger_it_is(
+        self, s3: S3, remote: RemoteFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        impatient(monkeypatch)
+        monkeypatch.setattr(s3_session, "_ANSWER", 0.1)
+        monkeypatch.setattr(s3_session, "_SLOWEST", 1_000)
+        with s3.in_mood(pause=0.4):
+            put(remote, "batches/b_1/large", bytes(10_000), tmp_path)
+            with pytest.raises(Unavailable):
+                put(remote, "batches/b_1/small", b"x", tmp_path)
+
+    def test_has_the_time_it_needs_to_copy_a_file(
+        self, s3: S3, remote: RemoteFiles, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_at(remote.inbox.url("b_1", 60), b"content")
+        (arrival,) = remote.inbox.arrivals()
+        monkeypatch.setattr(s3_session, "_ANSWER", 0.1)
+        with s3.in_mood(pause=0.4):
+            assert remote.inbox.take(arrival, "batches/b_1/upload")
 
 
 class TestAnInbox:
