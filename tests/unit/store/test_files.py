@@ -91,6 +91,20 @@ def test_of_a_file_that_a_full_disk_does_not_take_whole_nothing_is_left(
     assert local.stat().st_size == 200_000
 
 
+def test_a_draft_asks_a_store_that_is_away_for_nothing_more(
+    remote: RemoteFiles, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    with pytest.raises(InterruptedError), s3.in_mood(methods=("DELETE",)) as mood, Draft(remote) as draft:
+        for number in range(3):
+            _put_draft(draft, f"batches/b_1/{number}", tmp_path)
+        mood.errors = 1000
+        raise InterruptedError
+    asked = [each for each in mood.asked if each.startswith("DELETE")]
+    assert len(asked) == bucket._TRIES
+    assert len(set(asked)) == 1
+
+
 class TestEveryStore:
     def test_gives_back_what_was_put(self, files: Files, tmp_path: Path) -> None:
         put(files, "batches/b_1/ä file.parquet", b"content", tmp_path)
