@@ -1,11 +1,13 @@
 """What every store of files promises, held to each of them; and what only a remote one has to."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -103,6 +105,50 @@ def test_a_draft_asks_a_store_that_is_away_for_nothing_more(
     asked = [each for each in mood.asked if each.startswith("DELETE")]
     assert len(asked) == bucket._TRIES
     assert len(set(asked)) == 1
+
+
+def test_a_folder_on_a_disk_that_takes_no_change_is_not_said_to_be_deleted(
+    disk: Callable[[int], SmallDisk], tmp_path: Path
+) -> None:
+    frozen = disk(1)
+    files = LocalFiles(frozen.seen / "files")
+    put(files, "batches/b_1/a", b"x", tmp_path)
+    frozen.freeze()
+    with pytest.raises(OSError, match="Read-only file system"):
+        files.delete_folder("batches/b_1")
+    assert files.names("batches") == ["batches/b_1/a"]
+
+
+class TestAFolderThatOthersUseWhileItIsDeleted:
+    @pytest.fixture
+    def files(self, folder: Path, tmp_path: Path) -> LocalFiles:
+        files = LocalFiles(folder)
+        for name in ("a", "b", "deep/c"):
+            put(files, f"batches/b_1/{name}", b"x", tmp_path)
+        return files
+
+    def test_is_deleted_with_a_file_that_came_late(
+        self, files: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        late = iter([folder / "batches/b_1/late"])
+        before(monkeypatch, "rmdir", lambda: [each.touch() for each in late])
+        files.delete_folder("batches/b_1")
+        assert not (folder / "batches/b_1").exists()
+
+    def test_is_deleted_if_others_delete_it_too(
+        self, files: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs = iter([folder / "batches/b_1"])
+        before(monkeypatch, "unlink", lambda: [shutil.rmtree(each) for each in theirs])
+        files.delete_folder("batches/b_1")
+        assert not (folder / "batches/b_1").exists()
+
+    def test_is_not_said_to_be_deleted_if_files_never_cease_to_come(
+        self, files: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before(monkeypatch, "rmdir", lambda: (folder / "batches/b_1/again").touch())
+        with pytest.raises(OSError, match="Directory not empty"):
+            files.delete_folder("batches/b_1")
 
 
 class TestEveryStore:
@@ -449,6 +495,17 @@ class TestAnInbox:
 
 def put_at(url: str, content: bytes) -> None:
     assert httpx.put(url, content=content, headers={"Content-Type": "text/plain"}).status_code == 200
+
+
+def before(monkeypatch: pytest.MonkeyPatch, call: str, happens: Callable[[], object]) -> None:
+    """Let something happen before each such call to the system."""
+    real = getattr(os, call)
+
+    def late(*arguments: Any, **named: Any) -> None:
+        happens()
+        real(*arguments, **named)
+
+    monkeypatch.setattr(os, call, late)
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
