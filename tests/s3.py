@@ -7,11 +7,12 @@ with its input.
 import io
 import json
 import secrets
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +114,34 @@ class S3:
             mood.cuts -= 1
             return _first_half(answer)
         return answer
+
+
+class Silent:
+    """What stands still where an S3 should be: it takes connections, says `word` to whoever begins to ask, and reads
+    nothing more."""
+
+    def __init__(self, word: bytes = b"") -> None:
+        self._word = word
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.taken: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in (self._socket, *self.taken):
+            each.close()
+
+    def _take(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.taken.append(connection)
+                connection.settimeout(5)
+                connection.recv(1)
+                connection.sendall(self._word)
 
 
 def _has_all(environ: dict[str, Any]) -> bool:

@@ -23,7 +23,9 @@ _PAGE = 1_000  # objects in one page of a listing; S3 gives no more
 _MOST_PARTS = 10_000  # S3 takes no more
 _LARGEST_COPY = 5 << 30  # bytes; S3 copies no more in one request
 _COPIED_PART = 1 << 30  # bytes of a larger object that are copied in one request
+_TRIES = 4  # of a request
 _BROKEN_READS = 4  # times that an answer may break off in its middle
+_SILENCE = 20  # seconds without a byte, once a request is away
 _OURS = ("botocore", "aiobotocore", "aiohttp", "fsspec", "s3fs")
 
 
@@ -213,6 +215,8 @@ def _open(endpoint: str | None) -> Any:
     """s3fs without its caches, which other machines' writes would make wrong, and with bounded patience."""
     try:
         from s3fs import S3FileSystem
+
+        from caravan.store.s3_session import BoundedSession
     except ImportError:
         raise InvalidSetting("CARAVAN_FILES_URL names an S3 store; install caravan[s3] to use one.") from None
     fs = S3FileSystem(
@@ -221,8 +225,9 @@ def _open(endpoint: str | None) -> Any:
         skip_instance_cache=True,
         config_kwargs={
             "connect_timeout": 5,
-            "read_timeout": 20,
-            "retries": {"mode": "standard", "total_max_attempts": 4},
+            "read_timeout": _SILENCE,
+            "http_session_cls": BoundedSession,
+            "retries": {"mode": "standard", "total_max_attempts": _TRIES},
             "max_pool_connections": 50,
             "signature_version": "s3v4",  # the older one would bind an upload to a Content-Type
             # Other stores than AWS often refuse the checksums that are newly sent without need.
@@ -250,8 +255,13 @@ def _is_the_stores(error: Exception) -> bool:
 
 
 def _broke_off(error: BaseException | None) -> bool:
-    """Whether an answer began and did not come to its end: botocore tries only what comes before again."""
+    """Whether an answer began and did not come to its end: botocore tries only what comes before again. Not its
+    `ReadTimeoutError`, which is of an answer that never began and has been tried for often enough."""
+    from aiobotocore.response import AioReadTimeoutError
     from aiohttp import ClientPayloadError
-    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+    from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+    from fsspec.exceptions import FSTimeoutError
 
-    return isinstance(error, ClientPayloadError | IncompleteReadError | ReadTimeoutError | ResponseStreamingError)
+    if isinstance(error, FSTimeoutError):  # fsspec's word for what it then has as the cause
+        error = error.__cause__
+    return isinstance(error, ClientPayloadError | IncompleteReadError | AioReadTimeoutError | ResponseStreamingError)

@@ -82,8 +82,9 @@ class Draft:
     ) -> None:
         if kind is None:
             return
-        for name in self._names:
-            with suppress(Exception):  # a store that is away as well; the sweep of the ended batch finds it
+        # A store that is away as well would keep us for each name anew; the sweep of the ended batch finds the rest.
+        with suppress(Exception):
+            for name in self._names:
                 self._files.delete(name)
 
 

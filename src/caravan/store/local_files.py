@@ -4,11 +4,14 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from caravan.errors import Unavailable
 from caravan.store.section import Section, Tick, patient
+
+_TRIES = 5  # to delete a folder in which files appear meanwhile; a shared disk may show one for as long as it is open
 
 
 class LocalFiles:
@@ -48,12 +51,17 @@ class LocalFiles:
 
     def _there(self, name: str) -> Path:
         path = self.root / name
-        if not path.exists():
+        if not _exists(path):
             raise FileNotFoundError(name)
         return path
 
     def delete_folder(self, name: str) -> None:
-        shutil.rmtree(self.root / name, ignore_errors=True)
+        for tries in count(1):
+            try:
+                return _delete_tree(self.root / name)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or tries == _TRIES:
+                    raise
 
     def delete(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
@@ -68,6 +76,30 @@ class LocalFiles:
 
     def close(self) -> None:
         """There is nothing to let go of."""
+
+
+def _exists(path: Path) -> bool:
+    """What `Path.exists` says, but for a disk that is in trouble: Python 3.14 takes its errors for a no."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _delete_tree(folder: Path) -> None:
+    """What `shutil.rmtree` does, but that what is gone already is no error: before Python 3.13 it minds if others
+    delete the same. All other errors are raised."""
+
+    def broke(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for parent, _, names in os.walk(folder, topdown=False, onerror=broke):
+        for name in names:
+            Path(parent, name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            Path(parent).rmdir()
 
 
 def _copy(local: Path, target: Path) -> None:

@@ -1,21 +1,26 @@
 """What every store of files promises, held to each of them; and what only a remote one has to."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from caravan.engine import trouble
 from caravan.errors import InvalidSetting, Unavailable
-from caravan.store import bucket
+from caravan.store import bucket, s3_session
 from caravan.store.files import Draft, Files, LocalFiles, RemoteFiles, open_files
 from caravan.store.inbox import Inbox
 from tests.disk import SmallDisk
-from tests.s3 import CREDENTIALS, S3
+from tests.s3 import CREDENTIALS, S3, Silent
+
+Standing = tuple[Silent, RemoteFiles]
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -86,6 +91,64 @@ def test_of_a_file_that_a_full_disk_does_not_take_whole_nothing_is_left(
         files.put(local, "batches/b_1/large")
     assert not files.names("batches")
     assert local.stat().st_size == 200_000
+
+
+def test_a_draft_asks_a_store_that_is_away_for_nothing_more(
+    remote: RemoteFiles, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    with pytest.raises(InterruptedError), s3.in_mood(methods=("DELETE",)) as mood, Draft(remote) as draft:
+        for number in range(3):
+            _put_draft(draft, f"batches/b_1/{number}", tmp_path)
+        mood.errors = 1000
+        raise InterruptedError
+    asked = [each for each in mood.asked if each.startswith("DELETE")]
+    assert len(asked) == bucket._TRIES
+    assert len(set(asked)) == 1
+
+
+def test_a_folder_on_a_disk_that_takes_no_change_is_not_said_to_be_deleted(
+    disk: Callable[[int], SmallDisk], tmp_path: Path
+) -> None:
+    frozen = disk(1)
+    files = LocalFiles(frozen.seen / "files")
+    put(files, "batches/b_1/a", b"x", tmp_path)
+    frozen.freeze()
+    with pytest.raises(OSError, match="Read-only file system"):
+        files.delete_folder("batches/b_1")
+    assert files.names("batches") == ["batches/b_1/a"]
+
+
+class TestAFolderThatOthersUseWhileItIsDeleted:
+    @pytest.fixture
+    def files(self, folder: Path, tmp_path: Path) -> LocalFiles:
+        files = LocalFiles(folder)
+        for name in ("a", "b", "deep/c"):
+            put(files, f"batches/b_1/{name}", b"x", tmp_path)
+        return files
+
+    def test_is_deleted_with_a_file_that_came_late(
+        self, files: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        late = iter([folder / "batches/b_1/late"])
+        before(monkeypatch, "rmdir", lambda: [each.touch() for each in late])
+        files.delete_folder("batches/b_1")
+        assert not (folder / "batches/b_1").exists()
+
+    def test_is_deleted_if_others_delete_it_too(
+        self, files: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs = iter([folder / "batches/b_1"])
+        before(monkeypatch, "unlink", lambda: [shutil.rmtree(each) for each in theirs])
+        files.delete_folder("batches/b_1")
+        assert not (folder / "batches/b_1").exists()
+
+    def test_is_not_said_to_be_deleted_if_files_never_cease_to_come(
+        self, files: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before(monkeypatch, "rmdir", lambda: (folder / "batches/b_1/again").touch())
+        with pytest.raises(OSError, match="Directory not empty"):
+            files.delete_folder("batches/b_1")
 
 
 class TestEveryStore:
@@ -303,6 +366,73 @@ class TestARemoteStore:
         assert len(list((folder / "downloads").iterdir())) == 1
 
 
+class TestAStoreThatStandsStill:
+    @pytest.fixture
+    def silent(self, s3: S3, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Standing]]:
+        """Makes one that says so much to each request, and what asks it with no patience."""
+        impatient(monkeypatch)
+        monkeypatch.setattr(bucket, "_SILENCE", 0.2)
+        monkeypatch.setattr(s3_session, "_ANSWER", 0.4)
+        with ExitStack() as stack:
+
+            def make(word: bytes = b"") -> Standing:
+                server = Silent(word)
+                stack.callback(server.close)
+                files = RemoteFiles("s3://any", folder, server.endpoint)
+                stack.callback(files.close)
+                return server, files
+
+            yield make
+
+    def test_is_unavailable_after_as_many_tries_as_one_that_is_away(
+        self, silent: Callable[..., Standing], tmp_path: Path
+    ) -> None:
+        server, files = silent()
+        for ask in asking(files, tmp_path):
+            before = len(server.taken)
+            with pytest.raises(Unavailable):
+                ask()
+            assert len(server.taken) - before == bucket._TRIES
+
+    def test_is_given_up_where_it_takes_a_part_of_a_file(
+        self, silent: Callable[..., Standing], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(s3_session, "_SLOWEST", 1 << 30)
+        server, files = silent(b"HTTP/1.1 100 Continue\r\n\r\n")
+        local = tmp_path / "outgoing"
+        local.write_bytes(bytes(24 << 20))  # more than the system keeps for a receiver that is late
+        with pytest.raises(Unavailable, match="timeout"):
+            files.put(local, "batches/b_1/large")
+        assert len(server.taken) == bucket._TRIES
+        assert local.exists()
+
+    def test_in_the_middle_of_an_answer_is_asked_again(self, silent: Callable[..., Standing]) -> None:
+        server, files = silent(b"HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\n\r\nhalf")
+        with pytest.raises(Unavailable):
+            files.read("batches/b_1/a", 0, 10)
+        assert len(server.taken) == bucket._BROKEN_READS
+
+    def test_has_the_more_time_to_take_a_file_the_larger_it_is(
+        self, s3: S3, remote: RemoteFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        impatient(monkeypatch)
+        monkeypatch.setattr(s3_session, "_ANSWER", 0.1)
+        monkeypatch.setattr(s3_session, "_SLOWEST", 1_000)
+        with s3.in_mood(pause=0.4):
+            put(remote, "batches/b_1/large", bytes(10_000), tmp_path)
+            with pytest.raises(Unavailable):
+                put(remote, "batches/b_1/small", b"x", tmp_path)
+
+    def test_has_the_time_it_needs_to_copy_a_file(
+        self, s3: S3, remote: RemoteFiles, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_at(remote.inbox.url("b_1", 60), b"content")
+        (arrival,) = remote.inbox.arrivals()
+        monkeypatch.setattr(s3_session, "_ANSWER", 0.1)
+        with s3.in_mood(pause=0.4):
+            assert remote.inbox.take(arrival, "batches/b_1/upload")
+
+
 class TestAnInbox:
     @pytest.fixture
     def inbox(self, remote: RemoteFiles) -> Inbox:
@@ -365,6 +495,17 @@ class TestAnInbox:
 
 def put_at(url: str, content: bytes) -> None:
     assert httpx.put(url, content=content, headers={"Content-Type": "text/plain"}).status_code == 200
+
+
+def before(monkeypatch: pytest.MonkeyPatch, call: str, happens: Callable[[], object]) -> None:
+    """Let something happen before each such call to the system."""
+    real = getattr(os, call)
+
+    def late(*arguments: Any, **named: Any) -> None:
+        happens()
+        real(*arguments, **named)
+
+    monkeypatch.setattr(os, call, late)
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
