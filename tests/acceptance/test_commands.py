@@ -188,6 +188,25 @@ def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder:
         assert list((folder / "uploads").iterdir()) == []
 
 
+def test_a_client_that_vanishes_without_a_word_is_given_up_and_the_put_can_be_repeated(folder: Path) -> None:
+    """As when its power fails: the connection stays open, and nothing comes."""
+    with up(folder, UPLOAD_TIMEOUT="1") as running, running.client() as client:
+        client.publish(1, EXIT)
+        started = client.open_upload(1)
+        assert started.upload_url is not None
+        address = urlsplit(started.upload_url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as line:  # type: ignore[arg-type]
+            head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+            line.sendall(head.encode() + b"Content-Length: 90000000\r\n\r\n" + contacts(1_000))
+            answer = b"".join(iter(lambda: line.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"nothing came for 1 seconds" in answer
+        assert client.batch(started.batch)["state"] == "awaiting_upload"
+        assert list((folder / "uploads").iterdir()) == []
+        assert _put(started.upload_url, contacts(3)) == 200
+        assert _ended(running, started.batch)["ledger"]["entered"] == 3
+
+
 def test_a_put_that_broke_off_and_is_repeated_starts_one_batch(folder: Path) -> None:
     with up(folder) as running, running.client() as client:
         client.publish(1, EXIT)
