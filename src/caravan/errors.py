@@ -12,6 +12,7 @@ CaravanError
 ├── Gone
 ├── TooLarge
 ├── UnsupportedType
+├── TooSlow                 what was being sent to us stood still
 ├── FileFailed              a whole file of contacts can't be read; fails its batch
 ├── RenderFailed            a placeholder can't be filled for one contact
 ├── AddressRefused          an address that must not be connected to
@@ -95,6 +96,10 @@ class TooLarge(CaravanError):
 
 class UnsupportedType(CaravanError):
     """This type of content can't be read."""
+
+
+class TooSlow(CaravanError):
+    """This comes too slowly; send it again."""
 
 
 class FileFailure(StrEnum):

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     retry_hours: float = Field(
         72, gt=0, description="Hours after which a contact that still fails temporarily counts as failed."
     )
+    upload_timeout: float = Field(
+        60, gt=0, description="Seconds without a byte after which an upload is given up (408); it can be repeated."
+    )
     max_file_bytes: int = Field(
         20 * GIB, gt=0, description="The largest file that is taken, as sent (compressed or not)."
     )

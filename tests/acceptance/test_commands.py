@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from caravan.client import CallFailed
 from tests.acceptance.conftest import BackgroundSandbox, Up, caravan, environment, until, up
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
@@ -139,6 +140,70 @@ def test_batch_commands_start_watch_and_tell(folder: Path, tmp_path: Path) -> No
     assert caravan(folder, "batch", "list").returncode == 1
 
 
+def _kill_api(running: Up) -> None:
+    """`caravan up` keeps the socket, and starts another."""
+    for each in psutil.Process(running.process.pid).children(recursive=True):
+        if "serve" in each.cmdline():
+            each.kill()
+
+
+def test_batch_start_goes_on_over_an_api_that_is_killed_and_nothing_starts_twice(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "contacts.ndjson"
+    file.write_bytes(contacts(300_000))
+    with up(folder) as running, running.client() as client:
+        client.publish(1, WAIT)
+        settings = {"URL": running.url, "CUSTOMER": running.told["customer"], "TOKEN": running.told["token"]}
+        command = [sys.executable, "-m", "caravan", "batch", "start", str(file), "--journey", "1", "--watch"]
+        with subprocess.Popen(
+            command, env=environment(folder, **settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as starting:
+            assert starting.stdout is not None and starting.stderr is not None
+            batch = starting.stderr.readline().split()[0]
+            _kill_api(running)  # in the middle of the PUT, or before it
+            assert f"{batch}  " in starting.stdout.readline()
+            until(lambda: _state(running, batch) == "running")
+            _kill_api(running)  # while it is watched
+            until(lambda: _change(running, batch, "cancel"))
+            told, complaints = starting.communicate(timeout=60)
+        assert starting.returncode == 1  # it was cancelled
+        assert (f"{batch}  cancelled" in told, complaints) == (True, "")
+        assert [each["id"] for each in client.batches()] == [batch]
+        assert client.batch(batch)["ledger"]["entered"] == 300_000
+
+
+def _state(running: Up, batch: str) -> str:
+    with running.client() as client:
+        return str(client.batch(batch)["state"])
+
+
+def _change(running: Up, batch: str, change: str) -> bool:
+    try:
+        with running.client() as client:
+            client.change(batch, change)
+    except CallFailed:
+        return False
+    return True
+
+
+def test_batch_start_with_a_key_may_be_repeated_and_starts_one_batch(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "contacts.ndjson"
+    file.write_bytes(contacts(20))
+    with up(folder) as running, running.client() as client:
+        client.publish(1, EXIT)
+        settings = {"URL": running.url, "CUSTOMER": running.told["customer"], "TOKEN": running.told["token"]}
+        command = ["batch", "start", str(file), "--journey", "1", "--key", "night 1"]
+        started = [caravan(folder, *command, **settings) for _ in range(2)]
+        batch = client.batches()[0]["id"]
+        assert [(each.returncode, each.stdout) for each in started] == [(0, f"{batch}\n")] * 2
+        assert len(client.batches()) == 1
+        assert _ended(running, batch)["ledger"]["entered"] == 20
+        file.write_bytes(contacts(21))
+        other = caravan(folder, *command, **settings)
+        assert (other.returncode, "already has another file" in other.stderr) == (1, True)
+        none = caravan(folder, *command[:-1], "", **settings)
+        assert (none.returncode, "1 to 255 printable" in none.stderr) == (1, True)
+
+
 def test_wrong_usage_exits_with_2_and_wrong_settings_with_1(folder: Path) -> None:
     assert caravan(folder, "batch", "start", "--journey", "1").returncode == 2
     assert caravan(folder, "nonsense").returncode == 2
@@ -186,6 +251,25 @@ def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder:
             until(lambda: any((folder / "uploads").iterdir()))
         until(lambda: client.batch(started.batch)["state"] == "awaiting_upload")
         assert list((folder / "uploads").iterdir()) == []
+
+
+def test_a_client_that_vanishes_without_a_word_is_given_up_and_the_put_can_be_repeated(folder: Path) -> None:
+    """As when its power fails: the connection stays open, and nothing comes."""
+    with up(folder, UPLOAD_TIMEOUT="1") as running, running.client() as client:
+        client.publish(1, EXIT)
+        started = client.open_upload(1)
+        assert started.upload_url is not None
+        address = urlsplit(started.upload_url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as line:  # type: ignore[arg-type]
+            head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+            line.sendall(head.encode() + b"Content-Length: 90000000\r\n\r\n" + contacts(1_000))
+            answer = b"".join(iter(lambda: line.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"nothing came for 1 seconds" in answer
+        assert client.batch(started.batch)["state"] == "awaiting_upload"
+        assert list((folder / "uploads").iterdir()) == []
+        assert _put(started.upload_url, contacts(3)) == 200
+        assert _ended(running, started.batch)["ledger"]["entered"] == 3
 
 
 def test_a_put_that_broke_off_and_is_repeated_starts_one_batch(folder: Path) -> None:

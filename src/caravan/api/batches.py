@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,12 +13,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.calls import once, read_body
+from caravan.api.streams import Pieces, ndjson
 from caravan.engine import control, retention
 from caravan.engine.engine import Engine
 from caravan.engine.journal import Filter, Line, open_journal, read_journal
 from caravan.engine.report import Report, report, reports
 from caravan.errors import Gone
-from caravan.intake.rejects import read_rejects
+from caravan.intake.rejects import Reject, read_rejects
 from caravan.store import batches
 from caravan.store.batches import Batch
 from caravan.store.database import Connection, single, snapshot
@@ -25,7 +27,7 @@ from caravan.store.idempotency import Answer
 
 router = APIRouter(tags=["batches"])
 
-_NDJSON = "application/x-ndjson"
+_LINES = 4_096  # rejects that are sent at once
 _TICK = 0.5  # seconds between two looks for an event
 Control = Callable[[Engine, Connection, int, str], Awaitable[Batch]]
 
@@ -96,13 +98,18 @@ async def list_rejects(batchid: str, customer: ACustomer, engine: AnEngine) -> S
     """Every refused row, in order, one JSON object a line."""
     batch = await _kept(engine, customer, batchid)
 
-    def stream() -> Iterator[str]:
+    def stream() -> Pieces:
         if batch.rejects is not None:
             with engine.files.local(batch.rejects) as path:
-                for reject in read_rejects(path):
-                    yield json.dumps(asdict(reject), ensure_ascii=False) + "\n"
+                found = read_rejects(path)
+                while some := list(islice(found, _LINES)):
+                    yield "".join(map(_reject_line, some))
 
-    return StreamingResponse(stream(), media_type=_NDJSON)
+    return await ndjson(stream(), lambda: _kept(engine, customer, batchid))
+
+
+def _reject_line(reject: Reject) -> str:
+    return json.dumps(asdict(reject), ensure_ascii=False) + "\n"
 
 
 @router.get("/batches/{batchid}/journal")
@@ -118,11 +125,11 @@ async def list_journal(
     batch = await _kept(engine, customer, batchid)
     journal = await open_journal(engine, batch.id, Filter(step, outcome, contact))
 
-    def stream() -> Iterator[str]:
+    def stream() -> Pieces:
         for lines in read_journal(engine.files, journal):
             yield "".join(map(_journal_line, lines))
 
-    return StreamingResponse(stream(), media_type=_NDJSON)
+    return await ndjson(stream(), lambda: _kept(engine, customer, batchid))
 
 
 def _journal_line(line: Line) -> str:

@@ -27,15 +27,20 @@ _STATUS: dict[type[errors.CaravanError], HTTPStatus] = {
     errors.Gone: HTTPStatus.GONE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"},  # RFC 9110 §15.5.9; the rest of the body would follow
 }
 
 
 def problem(status: HTTPStatus, detail: str, **more: object) -> JSONResponse:
     """A problem+json answer."""
     content = {"title": status.phrase, "status": int(status), "detail": detail, "error": detail, **more}
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
-    return JSONResponse(content, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(content, status, headers=_HEADERS.get(status), media_type="application/problem+json")
 
 
 def status_of(error: errors.CaravanError) -> HTTPStatus:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from caravan.engine import direct
 from caravan.engine.engine import Engine
 from caravan.engine.receiving import receiving
 from caravan.engine.start import Received, receive, refuse_upload
-from caravan.errors import Forbidden, Gone, TooLarge, UnsupportedType
+from caravan.errors import Forbidden, Gone, TooLarge, TooSlow, UnsupportedType
 from caravan.intake.expand import Encoding
+from caravan.intake.pace import StoodStill, paced
 from caravan.settings import Settings
 from caravan.store import batches
 from caravan.store.batches import Batch, Source
@@ -29,6 +30,7 @@ from caravan.store.database import single
 router = APIRouter(tags=["batch starter"])
 
 _FLUSH = 1 << 20  # bytes gathered before they are hashed and written off the event loop
+_STRETCH = 5  # times the silence that is allowed; so long a PUT may come too slowly
 _ENCODINGS = {
     "": None,
     "identity": None,
@@ -71,7 +73,7 @@ async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse
     encoding = _check_headers(request, engine.settings)
     async with receiving(engine, batch):
         with _target(engine, batch) as target:
-            size, digest = await _stream(request, target, engine.settings.max_file_bytes)
+            size, digest = await _stream(request, target, engine.settings)
             await receive(engine, batch, Received(target, size, digest, encoding))
     return JSONResponse({"batchId": batch, "bytes": size, "sha256": digest})
 
@@ -123,7 +125,7 @@ def _target(engine: Engine, batch: str) -> Iterator[Path]:
         target.unlink(missing_ok=True)
 
 
-async def _stream(request: Request, target: Path, largest: int) -> tuple[int, str]:
+async def _stream(request: Request, target: Path, settings: Settings) -> tuple[int, str]:
     """Write the body to a file, never holding more than a piece of it; its size and SHA-256."""
     digest, size, piece = hashlib.sha256(), 0, bytearray()
     with target.open("wb", buffering=0) as file:
@@ -134,13 +136,22 @@ async def _stream(request: Request, target: Path, largest: int) -> tuple[int, st
             while left:  # a disk that is nearly full takes a part, and says so by nothing but the count
                 left = left[file.write(left) :]
 
-        async for chunk in request.stream():
+        async for chunk in _chunks(request, settings.upload_timeout):
             size += len(chunk)
-            if size > largest:
-                raise TooLarge(_too_large(largest))
+            if size > settings.max_file_bytes:
+                raise TooLarge(_too_large(settings.max_file_bytes))
             piece += chunk
             if len(piece) >= _FLUSH:
                 await asyncio.to_thread(flush, bytes(piece))
                 piece.clear()
         await asyncio.to_thread(flush, bytes(piece))
     return size, digest.hexdigest()
+
+
+async def _chunks(request: Request, silence: float) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises `TooSlow` where a client may have vanished, which nothing else would tell."""
+    try:
+        async for chunk in paced(request.stream(), silence, _STRETCH * silence):
+            yield chunk
+    except StoodStill as trouble:
+        raise TooSlow(f"The upload was given up because {trouble}; PUT the whole file again.") from None

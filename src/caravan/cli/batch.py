@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from caravan.errors import InvalidInput, InvalidSetting
 
 if TYPE_CHECKING:
-    from caravan.client import Client
+    from caravan.client import Client, Started
 
 BatchId = Annotated[str, typer.Argument(help="The batch's id.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
@@ -42,19 +43,22 @@ def start(
     journey: Annotated[int, typer.Option(help="The journey's number (entityId).")],
     file: Annotated[Path | None, typer.Argument(help="A file of contacts; .gz and .zst too.")] = None,
     url: Annotated[str | None, typer.Option(help="Let the server fetch the file from here instead.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="An Idempotency-Key: repeated with it and the same file, nothing starts twice.")
+    ] = None,
     watch: Annotated[bool, typer.Option(help="Follow the batch until it has ended.")] = False,
     as_json: Json = False,
 ) -> None:
     """Start a batch with a file, or with a URL that the server fetches.
 
-    Example: caravan batch start contacts.ndjson --journey 4711 --watch
+    Example: caravan batch start contacts.ndjson --journey 4711 --key "spring-$(date +%F)" --watch
     """
     if (file is None) == (url is None):
         raise typer.BadParameter("name a file or --url, one of them")
     if file is not None and not file.is_file():
         raise InvalidInput(f"{file} is no file.")
     with _client() as client:
-        started = client.start_url(journey, url) if url else client.start_file(journey, _there(file))
+        started = _start(client, journey, file, url, key)
         if not watch:
             _print({"batchId": started.batch}, as_json, started.batch)
             return
@@ -62,9 +66,25 @@ def start(
         raise typer.Exit(0 if found["state"] == "completed" else 1)
 
 
-def _there(file: Path | None) -> Path:
-    assert file is not None
-    return file
+def _start(client: "Client", journey: int, file: Path | None, url: str | None, key: str | None) -> "Started":
+    """Start it; what fails although it may have arrived says how it is repeated safely."""
+    from caravan.client import CallFailed, new_key
+
+    def opened(started: "Started") -> None:
+        typer.echo(f"{started.batch} awaits {file}, which is being sent.", err=True)
+
+    key = key if key is not None else new_key()
+    try:
+        if file is not None:
+            return client.start_file(journey, file, key=key, opened=opened)
+        return client.start_url(journey, str(url), key=key)
+    except CallFailed as failed:
+        if not failed.passes:
+            raise
+        again = (
+            f"{failed.message.rstrip('.')}; repeat the command with --key {shlex.quote(key)}, and nothing starts twice."
+        )
+        raise CallFailed(again, failed.status) from failed
 
 
 def _watch(client: "Client", batch: str, as_json: bool) -> dict[str, Any]:

@@ -1,25 +1,38 @@
 """The HTTP client."""
 
 import json
+import secrets
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
-from caravan.errors import CaravanError
+from caravan.client.patience import Patience, Sleep
+from caravan.errors import CaravanError, InvalidInput
 
 _PIECE = 1 << 20
+_SILENCE = 60.0  # seconds; while a batch is followed, Caravan says something every ten
+_PASSING = (0, 408, 502, 503, 504)  # no answer, and the answers of servers that are about to come back
+_LONGEST_KEY = 255
 Progress = Callable[[int, int], None]  # bytes sent, bytes in all
+Got = TypeVar("Got")
 
 
 class CallFailed(CaravanError):
-    """The server refused the call."""
+    """The server refused the call, or did not answer: then `status` is 0."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         self.status = status
         super().__init__(message)
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.status in _PASSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +44,26 @@ class Started:
 
 
 class Client:
-    """Calls of one customer. Raises `CallFailed` with the server's own sentence."""
+    """Calls of one customer. Raises `CallFailed` with the server's own sentence, or if it does not answer within
+    `timeout` seconds.
 
-    def __init__(self, url: str, customer: int, token: str, *, timeout: float = 60) -> None:
+    `start_file`, `start_url` and `events` try again while there is no answer, or one that says to come back, with
+    pauses that grow, of `patience` seconds in all. Everything else is tried once.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        customer: int,
+        token: str,
+        *,
+        timeout: float = 60,
+        patience: float = 60,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self._server = _origin(url)
         self._customer = f"{url.rstrip('/')}/{customer}"
+        self._timeout, self._patience, self._sleep = timeout, patience, sleep
         self._http = httpx.Client(timeout=timeout, headers={"X-Carma-Authentication-Token": token})
 
     def __enter__(self) -> Self:
@@ -46,12 +75,14 @@ class Client:
     def open_upload(self, journey: int, *, key: str | None = None) -> Started:
         """Start a batch whose file will be uploaded; `key` is an Idempotency-Key."""
         answer = self._post("batchtrigger/v2", {"entityId": journey}, key)
-        return Started(str(answer.get("batchId", "")), answer["uploadUrl"])
+        return Started(str(answer.get("batchId", "")), str(answer["uploadUrl"]))
 
     def start_url(self, journey: int, download_url: str, *, key: str | None = None) -> Started:
-        """Start a batch whose file the server fetches."""
-        body = {"entityId": journey, "downloadUrl": download_url}
-        return Started(str(self._post("batchtrigger/v2", body, key).get("batchId", "")))
+        """Start a batch whose file the server fetches. Nothing starts twice, also when this is called again with the
+        same `key` (an Idempotency-Key; made if there is none) within 24 hours."""
+        body, key = {"entityId": journey, "downloadUrl": download_url}, key if key is not None else new_key()
+        answer = self._patiently(lambda: self._post("batchtrigger/v2", body, key))
+        return Started(str(answer.get("batchId", "")))
 
     def upload(self, upload_url: str, file: Path, progress: Progress | None = None) -> dict[str, Any]:
         """PUT a file; .gz and .zst are sent as what they are. A store that takes it itself answers nothing: {}."""
@@ -60,16 +91,31 @@ class Client:
         if encoding:
             headers["Content-Encoding"] = encoding
         # No token: the URL is signed, and may belong to another house.
-        with httpx.Client(timeout=None) as plain:
+        timeout = httpx.Timeout(self._timeout, read=None)  # what is large takes long to be stored
+        with _answering(_origin(upload_url)), httpx.Client(timeout=timeout) as plain:
             answer = plain.put(upload_url, content=_pieces(file, progress), headers=headers)
         found: dict[str, Any] = _content(answer) if answer.content or not answer.is_success else {}
         return found
 
-    def start_file(self, journey: int, file: Path, progress: Progress | None = None) -> Started:
-        """Start a batch with a file of this machine."""
-        started = self.open_upload(journey)
-        assert started.upload_url is not None
-        self.upload(started.upload_url, file, progress)
+    def start_file(
+        self,
+        journey: int,
+        file: Path,
+        progress: Progress | None = None,
+        *,
+        key: str | None = None,
+        opened: Callable[[Started], None] | None = None,
+    ) -> Started:
+        """Start a batch with a file of this machine; `opened` is told the batch before the file is sent.
+
+        Nothing starts twice, also when this is called again with the same file and `key` (an Idempotency-Key; made if
+        there is none) while the `uploadUrl` is valid, which is 12 hours.
+        """
+        key = key if key is not None else new_key()
+        started = self._patiently(lambda: self.open_upload(journey, key=key))
+        if opened:
+            opened(started)
+        self._patiently(lambda: self.upload(str(started.upload_url), file, progress))
         return started
 
     def commence(self, journey: int, contact: str, properties: dict[str, Any]) -> dict[str, Any]:
@@ -104,29 +150,84 @@ class Client:
         return self._stream(f"batches/{batch}/journal", {k: v for k, v in wanted.items() if v is not None})
 
     def events(self, batch: str) -> Iterator[dict[str, Any]]:
-        """The batch each time it changes, until it has ended."""
-        with self._http.stream("GET", f"{self._customer}/batches/{batch}/events", timeout=None) as answer:
-            _check(answer)
-            for line in _lines(answer):
-                if line.startswith("data: "):
-                    yield json.loads(line[6:])
+        """The batch each time it changes, until it has ended. A connection that breaks off is made again."""
+        patience = Patience(self._patience, self._sleep)
+        while True:
+            failed = CallFailed(f"{self._server} ended the events of batch {batch} before the batch ended.")
+            try:
+                for found in self._events(batch):
+                    yield found
+                    if found["finishedAt"] is not None:
+                        return
+                    patience = Patience(self._patience, self._sleep)
+            except CallFailed as error:
+                failed = error
+            if not failed.passes or not patience.wait():
+                raise failed
+
+    def _events(self, batch: str) -> Iterator[dict[str, Any]]:
+        timeout = httpx.Timeout(self._timeout, read=_SILENCE)
+        for line in self._lines(f"batches/{batch}/events", timeout=timeout):
+            if line.startswith("data: "):
+                yield json.loads(line[6:])
 
     def _stream(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-        with self._http.stream("GET", f"{self._customer}/{path}", params=query) as answer:
+        return map(json.loads, self._lines(path, params=query))
+
+    def _lines(self, path: str, **options: Any) -> Iterator[str]:
+        with _answering(self._server), self._http.stream("GET", f"{self._customer}/{path}", **options) as answer:
             _check(answer)
-            for line in _lines(answer):
-                yield json.loads(line)
+            yield from _lines(answer)
 
     def _post(self, path: str, body: dict[str, Any], key: str | None) -> dict[str, Any]:
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {} if key is None else {"Idempotency-Key": _sound(key)}
         found: dict[str, Any] = _content(self._call("POST", path, json=body, headers=headers))
         return found
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
+        with _answering(self._server):
             return self._http.request(method, f"{self._customer}/{path}", **options)
-        except httpx.HTTPError as error:
-            raise CallFailed(f"{self._customer} does not answer: {error}.") from error
+
+    def _patiently(self, call: Callable[[], Got]) -> Got:
+        """For calls that may come twice."""
+        patience = Patience(self._patience, self._sleep)
+        while True:
+            try:
+                return call()
+            except CallFailed as failed:
+                if not failed.passes or not patience.wait():
+                    raise
+
+
+def new_key() -> str:
+    """An Idempotency-Key that nobody has used."""
+    return secrets.token_hex(16)
+
+
+def _sound(key: str) -> str:
+    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable() and key == key.strip()):
+        raise InvalidInput(f"An Idempotency-Key has 1 to {_LONGEST_KEY} printable ASCII characters.")
+    return key
+
+
+def _origin(url: str) -> str:
+    """Whose URL that is; the rest of it may be a credential. Raises `InvalidInput` if nobody can be asked there."""
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL:
+        found = httpx.URL()
+    if found.scheme not in ("http", "https") or not found.host:
+        raise InvalidInput("The server's address is no URL that begins with http:// or https:// and a host.")
+    return f"{found.scheme}://{found.netloc.decode()}"
+
+
+@contextmanager
+def _answering(server: str) -> Iterator[None]:
+    """What goes wrong on the way to the server and back, in one sentence."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise CallFailed(f"Caravan at {server} does not answer: {str(error) or type(error).__name__}.") from error
 
 
 def _pieces(file: Path, progress: Progress | None) -> Iterator[bytes]:
@@ -151,7 +252,10 @@ def _lines(answer: httpx.Response) -> Iterator[str]:
 
 def _content(answer: httpx.Response) -> Any:
     _check(answer)
-    return answer.json()
+    try:
+        return answer.json()
+    except ValueError:
+        raise CallFailed(f"The server answered {answer.status_code}, but not with JSON.", answer.status_code) from None
 
 
 def _check(answer: httpx.Response) -> None:

@@ -26,6 +26,7 @@ from yarl import URL
 
 from caravan.addresses import check_url, connector, redacted, was_refused
 from caravan.errors import AddressRefused, FileFailed, FileFailure, InvalidInput, Unavailable
+from caravan.intake.pace import StoodStill, paced
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,6 @@ Sleep = Callable[[float], Awaitable[None]]
 _MAX_REDIRECTS: Final = 5
 _CHUNK: Final = 1 << 18  # bytes; aiohttp drops up to twice as many when a transfer breaks
 _GAIN: Final = 1 << 20  # bytes after which a broken transfer counts as having got on, so attempts start anew
-_FLOOR: Final = 1024  # bytes a second below which a transfer counts as standing still
 _LONGEST_PAUSE: Final = 300.0  # seconds; a server may ask for more in Retry-After
 _TEMPORARY: Final = frozenset({408, 425, 429})
 _HINTS: Final = {
@@ -181,6 +181,8 @@ class _Fetch:
                 await self._receive(response, part)
         except (AddressRefused, InvalidInput, InvalidURL, ClientConnectorCertificateError) as error:
             raise self.failed(_sentence(error)) from None
+        except StoodStill as trouble:
+            raise _BrokenOff(str(trouble)) from None
         except (ClientError, OSError) as error:  # TimeoutError is an OSError
             if was_refused(error):
                 raise self.failed(_sentence(AddressRefused())) from None
@@ -230,17 +232,11 @@ class _Fetch:
     async def _receive(self, response: ClientResponse, part: _Part) -> None:
         if part.total is not None and part.total > self.max_bytes:
             raise self.too_large()
-        clock = asyncio.get_running_loop().time
-        mark, before = clock(), part.done
-        async for chunk in response.content.iter_chunked(_CHUNK):
+        async for chunk in paced(response.content.iter_chunked(_CHUNK), self.timeout, self.timeout):
             if part.done + len(chunk) > self.max_bytes:
                 raise self.too_large()
             await self._store(part, chunk)
             await self._tell(part.done)
-            if clock() - mark >= self.timeout:
-                if part.done - before < _FLOOR * self.timeout:
-                    raise _BrokenOff("it stood nearly still")
-                mark, before = clock(), part.done
         if part.total is not None and part.done != part.total:
             raise _BrokenOff(f"it ended after {part.done:,} of {part.total:,} bytes")
 

@@ -1,11 +1,198 @@
-"""The SDK's reading of streams."""
+"""The SDK before a server that says what the test wrote for it, over a real socket."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import httpx
+import pytest
 
+from caravan.client import CallFailed, Client
 from caravan.client.client import _lines
+from caravan.errors import InvalidInput
+
+#: What one call is answered: a status and a body, or None for a connection that is closed without an answer; with
+#: "cut", one that breaks off in the middle of the body.
+Answer = tuple[int, str] | tuple[int, str, str] | None
+
+
+class Server:
+    """Answers one call after the other, and keeps what it was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.asked: list[tuple[str, str, str | None, bytes]] = []  # method, path, key, body
+        left = list(answers)
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                asked.append((self.command, self.path, self.headers.get("Idempotency-Key"), body))
+                self.close_connection = True
+                if (answer := left.pop(0)) is None:
+                    return
+                status, content = answer[0], answer[1].replace("URL", url).encode()
+                self.send_response(status)
+                self.send_header("Connection", "close")
+                self.send_header("Content-Length", str(len(content) + (100 if len(answer) > 2 else 0)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = answer
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = url = f"http://127.0.0.1:{self.http.server_address[1]}"
+
+
+@contextmanager
+def _serving(*answers: Answer, patience: float = 60) -> Iterator[tuple[Server, Client, list[float]]]:
+    slept: list[float] = []
+    server = Server(*answers)
+    thread = Thread(target=server.http.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        with Client(server.url, 7, "t", patience=patience, sleep=slept.append) as client:
+            yield server, client, slept
+    finally:
+        server.http.shutdown()
+        server.http.server_close()
+        thread.join()
+
+
+OPENED = (200, '{"batchId": "b_1", "uploadUrl": "URL/uploads/secret"}')
+TAKEN = (200, '{"batchId": "b_1"}')
+AWAY = (503, '{"error": "Come back later."}')
+
+
+def _event(finished: str | None) -> str:
+    return f"event: batch\ndata: {json.dumps({'finishedAt': finished})}\n\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "contacts.ndjson"
+    path.write_bytes(b'{"id": "1"}\n')
+    return path
 
 
 def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
     rows = '{"row": "one\u2028two\x85three"}\n{"row": "fo'.encode(), b'ur"}\n\nlast'
     answer = httpx.Response(200, content=iter(rows))
     assert list(_lines(answer)) == ['{"row": "one\u2028two\x85three"}', '{"row": "four"}', "last"]
+
+
+def test_a_file_is_started_once_whatever_answers_are_lost(file: Path) -> None:
+    told: list[str] = []
+    with _serving(None, AWAY, OPENED, None, AWAY, (408, "{}"), TAKEN) as (server, client, slept):
+        started = client.start_file(1, file, opened=lambda started: told.append(started.batch))
+    assert (started.batch, told) == ("b_1", ["b_1"])
+    assert [method for method, *_ in server.asked] == ["POST"] * 3 + ["PUT"] * 4
+    assert len({(key, body) for method, _, key, body in server.asked if method == "POST"}) == 1
+    assert server.asked[0][2]
+    assert {(path, body) for method, path, _, body in server.asked if method == "PUT"} == {
+        ("/uploads/secret", file.read_bytes())
+    }
+    assert slept == [0.5, 1, 0.5, 1, 2]
+
+
+def test_a_url_is_started_once_whatever_answers_are_lost() -> None:
+    with _serving(None, AWAY, TAKEN) as (server, client, _):
+        assert client.start_url(1, "https://example.com/c").batch == "b_1"
+    assert len(set(server.asked)) == 1
+
+
+def test_the_key_is_the_callers_if_there_is_one_and_another_for_each_call_if_not(file: Path) -> None:
+    with _serving(TAKEN, OPENED, TAKEN, TAKEN, TAKEN) as (server, client, _):
+        client.start_url(1, "https://example.com/c", key="night-1")
+        client.start_file(1, file, key="night-2")
+        client.start_url(1, "https://example.com/c")
+        client.start_url(1, "https://example.com/c")
+    keys = [key for method, _, key, _ in server.asked if method == "POST"]
+    assert keys[:2] == ["night-1", "night-2"]
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize("key", ["", " ", "früh", "a\nb", "x" * 256])
+def test_a_key_that_no_server_takes_is_refused_before_anything_is_sent(key: str) -> None:
+    with _serving() as (server, client, _), pytest.raises(InvalidInput, match="1 to 255 printable"):
+        client.start_url(1, "https://example.com/c", key=key)
+    assert server.asked == []
+
+
+def test_patience_ends_with_one_sentence_and_no_credential(file: Path) -> None:
+    lost = _serving(OPENED, None, None, None, patience=1)
+    with lost as (server, client, slept), pytest.raises(CallFailed) as failed:
+        client.start_file(1, file)
+    assert re.fullmatch(rf"Caravan at {server.url} does not answer: .*\.", failed.value.message)
+    assert (failed.value.status, failed.value.passes, slept) == (0, True, [0.5, 0.5])
+    assert "secret" not in failed.value.message
+
+
+def test_what_will_not_pass_is_not_repeated(file: Path) -> None:
+    refused = _serving(OPENED, (409, '{"error": "It has another file."}'))
+    with refused as (_, client, slept), pytest.raises(CallFailed, match="It has another file") as failed:
+        client.start_file(1, file)
+    assert (failed.value.status, slept) == (409, [])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client, url: client.upload(f"{url}/uploads/secret", Path(__file__)),
+        lambda client, _: client.batch("b_1"),
+        lambda client, _: client.open_upload(1),
+        lambda client, _: client.commence(1, "c", {}),
+        lambda client, _: client.change("b_1", "pause"),
+        lambda client, _: list(client.journal("b_1")),
+        lambda client, _: list(client.rejects("b_1")),
+    ],
+)
+def test_every_other_call_is_tried_once_and_fails_with_a_sentence(
+    call: Callable[[Client, str], object],
+) -> None:
+    with _serving(None) as (server, client, slept), pytest.raises(CallFailed, match="does not answer"):
+        call(client, server.url)
+    assert (len(server.asked), slept) == (1, [])
+
+
+def test_a_journal_that_breaks_off_gives_its_whole_lines_and_fails() -> None:
+    came: list[object] = []
+    broken = (200, '{"line": 1}\n{"line": 2}\n{"li', "cut")
+    with _serving(broken) as (_, client, _), pytest.raises(CallFailed, match="does not answer"):
+        came.extend(client.journal("b_1"))
+    assert came == [{"line": 1}, {"line": 2}]
+
+
+def test_events_go_on_over_connections_that_break_and_servers_that_are_away() -> None:
+    begun, ended = _event(None), _event("2026-01-01")
+    answers = [(200, begun, "cut"), None, AWAY, (200, begun), (200, begun + ended)]
+    with _serving(*answers) as (_, client, slept):
+        found = [each["finishedAt"] for each in client.events("b_1")]
+    assert found == [None, None, None, "2026-01-01"]
+    assert slept == [0.5, 1, 2, 0.5]
+
+
+def test_events_of_a_batch_that_there_is_not_fail_at_once() -> None:
+    missing = (404, '{"error": "There is no batch b_1."}')
+    with _serving(missing) as (_, client, slept), pytest.raises(CallFailed, match="There is no batch"):
+        list(client.events("b_1"))
+    assert slept == []
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://example.com", "http://", "http://[::", ""])
+def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
+    with pytest.raises(InvalidInput, match="http:// or https://"):
+        Client(url, 7, "t")
+
+
+def test_an_answer_that_is_no_json_is_told() -> None:
+    with _serving((200, "<html>")) as (_, client, _), pytest.raises(CallFailed, match="not with JSON"):
+        client.batch("b_1")

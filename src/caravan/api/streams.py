@@ -1,0 +1,66 @@
+"""Long answers: begun only once there is something to send, and cut off where they can't be whole."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from threading import Lock
+
+from fastapi.responses import StreamingResponse
+
+from caravan.engine import trouble
+from caravan.errors import Unavailable
+
+Pieces = Generator[str, None, None]
+Check = Callable[[], Awaitable[object]]
+
+
+async def ndjson(pieces: Pieces, check: Check) -> StreamingResponse:
+    """The pieces, each of them some whole lines, made one after the other in a thread.
+
+    `check` is called after each of them, and raises if it must not be sent any more. The first one is made before the
+    answer begins, so what is wrong then has a status of its own. What goes wrong later cuts the connection: without its
+    last chunk a client knows the answer for incomplete (RFC 9112 §8).
+    """
+    checked = _checked(pieces, check)
+    first = await anext(checked, "")
+    return StreamingResponse(_all(first, checked), media_type="application/x-ndjson")
+
+
+async def _all(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def _checked(pieces: Pieces, check: Check) -> AsyncIterator[str]:
+    guard = Lock()  # a client that goes away does not stop the thread that makes its next piece
+
+    def make() -> str | None:
+        with guard:
+            return next(pieces, None)
+
+    def close() -> None:
+        with guard:
+            pieces.close()
+
+    try:
+        while True:
+            try:
+                piece = await asyncio.to_thread(make)
+            except Exception as error:
+                await check()  # says it better, if it is the cause
+                raise _told(error) from error
+            await check()
+            if piece is None:
+                return
+            yield piece
+    finally:  # what was fetched from the store must not lie here until somebody collects it
+        asyncio.get_running_loop().run_in_executor(None, close)
+
+
+def _told(error: Exception) -> Exception:
+    """What there is to say of a store that does not give a file."""
+    if isinstance(error, FileNotFoundError):
+        return Unavailable("A file of this batch is missing, as while the batch is being forgotten; try again.")
+    if trouble.is_around(error) and trouble.no_room(error) is None:
+        return Unavailable(f"The store of files can't be read; try again in some seconds: {trouble.describe(error)}")
+    return error

@@ -1,0 +1,164 @@
+"""Rejects and journal: what is wrong is told by a status, and what can't be whole does not look whole."""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from caravan.api import batches as module
+from caravan.api.app import create_app
+from caravan.engine.journal import Journal, open_journal
+from caravan.errors import Unavailable
+from caravan.store.files import Files
+from tests.integration.conftest import House
+from tests.integration.journeys_for_tests import EXIT, contacts
+
+COUNT = 300  # three cohorts, and so three files of the journal
+
+
+class Gated:
+    """A store far away: a file is fetched whole before it is read. From one file on it stands still, until it is let
+    go, or it is away."""
+
+    def __init__(self, files: Files, stands_at: int, away: bool = False) -> None:
+        self._files, self._stands_at, self._away = files, stands_at, away
+        self._fetched = 0
+        self.reached, self.free = threading.Event(), threading.Event()
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        self._fetched += 1
+        if self._away and self._fetched >= self._stands_at:
+            raise Unavailable("The store answers nothing.")
+        with tempfile.TemporaryDirectory() as folder, self._files.local(name) as path:
+            fetched = Path(shutil.copy(path, folder))
+            if self._fetched >= self._stands_at:
+                self.reached.set()
+                assert self.free.wait(20)
+            yield fetched
+
+
+@asynccontextmanager
+async def _served(house: House, files: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The same house behind a real socket, with another store."""
+    app = create_app(replace(house.engine, files=files))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells by nothing else
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    headers = {"Authorization": f"Bearer {house.token}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as http:
+        yield http
+    server.should_exit = True
+    await serving
+
+
+async def _ended(house: House) -> str:
+    await house.publish(EXIT)
+    batch = await house.start(contacts(COUNT) + b"nonsense\n")
+    await house.ended(batch)
+    return batch
+
+
+async def _forget(house: House, batch: str) -> None:
+    answer = await house.post(f"batches/{batch}/forget", {})
+    assert answer.status_code == 200, answer.text
+
+
+async def _cut(http: httpx.AsyncClient, path: str, meanwhile: Callable[[], Any]) -> int:
+    """Read an answer that begins well and must not end well; how many lines came."""
+    came = b""
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+        async with http.stream("GET", path) as answer:
+            assert answer.status_code == 200
+            await meanwhile()
+            async for chunk in answer.aiter_bytes():
+                came += chunk
+    return came.count(b"\n")
+
+
+@pytest.mark.parametrize("what", ["journal", "rejects"])
+async def test_a_store_that_is_away_is_503(house: House, what: str) -> None:
+    batch = await _ended(house)
+    async with _served(house, Gated(house.engine.files, 1, away=True)) as http:
+        answer = await http.get(house.path(f"batches/{batch}/{what}"))
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert "The store answers nothing." in answer.json()["error"]
+
+
+@pytest.mark.parametrize("what", ["journal", "rejects"])
+async def test_files_that_are_gone_are_503_until_the_batch_is_forgotten_and_410_then(house: House, what: str) -> None:
+    batch = await _ended(house)
+    house.engine.files.delete_folder(f"batches/{batch}")
+    assert (await house.get(f"batches/{batch}/{what}")).status_code == 503
+    await _forget(house, batch)
+    assert (await house.get(f"batches/{batch}/{what}")).status_code == 410
+
+
+@pytest.mark.parametrize("what", ["journal", "rejects"])
+async def test_a_batch_that_is_forgotten_before_the_first_line_is_410(house: House, what: str) -> None:
+    batch = await _ended(house)
+    gated = Gated(house.engine.files, 1)
+    async with _served(house, gated) as http:
+        asked = asyncio.create_task(http.get(house.path(f"batches/{batch}/{what}")))
+        await asyncio.to_thread(gated.reached.wait, 20)
+        await _forget(house, batch)
+        gated.free.set()
+        assert (await asked).status_code == 410
+
+
+async def test_a_batch_that_is_forgotten_before_its_journal_is_looked_up_is_410(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = await _ended(house)
+
+    async def late(*arguments: Any) -> Journal:
+        await _forget(house, batch)
+        return await open_journal(*arguments)
+
+    monkeypatch.setattr(module, "open_journal", late)
+    assert (await house.get(f"batches/{batch}/journal")).status_code == 410
+
+
+async def test_a_store_that_goes_away_in_the_middle_cuts_the_connection(house: House) -> None:
+    batch = await _ended(house)
+
+    async def nothing() -> None: ...
+
+    async with _served(house, Gated(house.engine.files, 3, away=True)) as http:
+        assert await _cut(http, house.path(f"batches/{batch}/journal"), nothing) <= 200
+
+
+@pytest.mark.parametrize("stands_at", [2, 3])
+async def test_a_batch_that_is_forgotten_in_the_middle_cuts_the_connection_also_at_the_last_file(
+    house: House, stands_at: int
+) -> None:
+    batch = await _ended(house)
+    gated = Gated(house.engine.files, stands_at)
+
+    async def forget() -> None:
+        await asyncio.to_thread(gated.reached.wait, 20)
+        await _forget(house, batch)
+        gated.free.set()
+
+    async with _served(house, gated) as http:
+        assert await _cut(http, house.path(f"batches/{batch}/journal"), forget) < COUNT
+
+
+async def test_what_is_whole_ends_well(house: House) -> None:
+    batch = await _ended(house)
+    async with _served(house, house.engine.files) as http:
+        journal = await http.get(house.path(f"batches/{batch}/journal"))
+        rejects = await http.get(house.path(f"batches/{batch}/rejects"))
+    assert (journal.text.count("\n"), rejects.text.count("\n")) == (COUNT, 1)
+    assert journal.headers["content-type"] == "application/x-ndjson"
