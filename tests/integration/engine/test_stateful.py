@@ -98,7 +98,9 @@ class Process:
         pacing = Pacing(given.window_size, given.retry_delay, given.retry_hours, lease=0.01, share_windows=1)
         self.tools = Tools(self.pool, files, given.folder, world.clock, self.duck, world.mails, world.calls, pacing)
         self.worker = await self.app.job_manager.register_worker()
-        await Watch(self.pool, silence=0).look()
+        watch = Watch(self.pool, silence=0, confirm=0)
+        for _ in range(2):
+            await watch.look()
 
     async def end(self) -> None:
         await self.pool.close()
