@@ -1,6 +1,7 @@
 """What the engine works with: composed once by bootstrap.py, passed to every function of this folder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from caravan.clock import Clock
 from caravan.engine.jobs import Jobs
@@ -34,7 +35,7 @@ class Journeys:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The database, the files, the clock, the queue and the journeys of one process."""
+    """The database, the files, the clock, the queue, the journeys and the folders of one process."""
 
     settings: Settings
     pool: Pool
@@ -42,3 +43,5 @@ class Engine:
     clock: Clock
     jobs: Jobs
     journeys: Journeys
+    scratch: Path  # of this process, for files half-written; whoever writes there makes it
+    uploads: Path  # the same for files that clients are sending

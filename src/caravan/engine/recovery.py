@@ -21,6 +21,7 @@ from caravan.engine.presence import Presence, departed
 from caravan.store import sql
 from caravan.store.customers import shared_secret
 from caravan.store.database import Connection, Pool, row, rows
+from caravan.store.living import clear_dead, has_owner, take_dead
 
 LOOK_EVERY = 2.5  # seconds between two signs of life of a process, and between its looks at the others
 _SILENCE = 15.0  # seconds without a sign of life after which a worker is suspected to be gone
@@ -113,6 +114,7 @@ async def on_watch(pool: Pool, folder: Path) -> AsyncIterator[Presence]:
     looks: Mapping[str, Callable[[], Awaitable[object]]] = {
         "put back the jobs of dead processes of this machine": lambda: put_back_of_departed(pool, folder, database),
         "look for workers that are gone": watch.look,
+        "remove what dead processes left": lambda: asyncio.to_thread(clear_left, folder),
     }
     watchers = [asyncio.create_task(_keep_looking(what, look)) for what, look in looks.items()]
     try:
@@ -190,13 +192,24 @@ class Hands:
         return count
 
 
+def clear_left(folder: Path) -> None:
+    """Remove what processes of this data folder that are dead left half-written. Safe at any time."""
+    for name in ("scratch", "uploads", "downloads"):
+        clear_dead(folder / name)
+    clear_old(folder)
+
+
 def clear_old(folder: Path, seconds: float = _OLD) -> None:
-    """Remove what a process that was killed left half-written, once it is older than any work. Safe at any time."""
+    """The same for what older versions left, which lies in no process's own folder: once it is older than any work, but
+    for downloads, which had locks already."""
     before = time.time() - seconds
     for name in ("scratch", "uploads"):
         for left in (folder / name).glob("*"):
-            if max(_changed(each) for each in (left, *left.rglob("*"))) < before:
+            if not has_owner(left) and max(_changed(each) for each in (left, *left.rglob("*"))) < before:
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    for lock, file in take_dead(folder / "downloads", "files-*/.in-use"):
+        shutil.rmtree(lock.parent, ignore_errors=True)
+        file.close()
 
 
 def _changed(path: Path) -> float:
@@ -205,9 +218,3 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return time.time()
-
-
-def clear_folder(folder: Path) -> None:
-    """Remove files half-written by a killed process. Only while no other process works on this data folder."""
-    for name in ("scratch", "uploads"):
-        shutil.rmtree(folder / name, ignore_errors=True)

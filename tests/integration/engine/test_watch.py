@@ -1,7 +1,7 @@
 """Workers that are gone: their jobs go on elsewhere, once, and without any job that looks for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from caravan.engine.presence import Presence
 from caravan.engine.queue import queue_app
 from caravan.engine.recovery import Watch
 from caravan.store.database import Pool, row
+from caravan.store.living import OwnFolder
 
 _OFTEN = 2.5  # seconds between two looks
 
@@ -65,6 +66,9 @@ class Queue:
                 connection, "select status::text, worker_id from procrastinate_jobs where id = %(id)s", id=job.id
             )
         return (found["status"], found["worker_id"]) if found else ("gone", None)
+
+    async def is_todo(self, job: Job) -> bool:
+        return (await self.status(job))[0] == "todo"
 
     async def look_twice(self) -> int:
         """A process sees who is silent, and sees them still silent at another look, as if that was much later."""
@@ -257,8 +261,46 @@ async def test_a_process_looks_as_soon_as_it_is_on_watch(queue: Queue, folder: P
     job = await queue.fetch()
     assert job.worker_id is not None
     await queue.app.job_manager.unregister_worker(job.worker_id)
-    deadline = asyncio.get_running_loop().time() + 5
     async with recovery.on_watch(queue.pool, folder):
-        while (await queue.status(job))[0] != "todo":
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.01)
+        await _until(lambda: queue.is_todo(job))
+
+
+@pytest.mark.parametrize("broken", ["put_back_of_departed", "clear_left"])
+async def test_a_look_that_fails_keeps_no_other_from_being_made(
+    queue: Queue, folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("what nobody thought of")
+
+    monkeypatch.setattr(recovery, broken, fail)
+    await queue.add()
+    job = await queue.fetch()
+    assert job.worker_id is not None
+    await queue.app.job_manager.unregister_worker(job.worker_id)
+    async with recovery.on_watch(queue.pool, folder):
+        await _until(lambda: queue.is_todo(job))
+
+
+async def test_what_a_process_left_on_this_machine_is_removed_while_others_work(
+    queue: Queue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "LOOK_EVERY", 0.05)
+    own = OwnFolder(folder / "scratch")
+    own.path.mkdir()
+    (own.path / "expanded").write_bytes(b"half a fi")
+
+    async def is_removed() -> bool:
+        return not own.path.exists()
+
+    async with recovery.on_watch(queue.pool, folder):
+        await asyncio.sleep(0.2)
+        assert not await is_removed()
+        own._file.close()  # what the kernel does when a process ends
+        await _until(is_removed)
+
+
+async def _until(reached: Callable[[], Awaitable[bool]]) -> None:
+    deadline = asyncio.get_running_loop().time() + 5
+    while not await reached():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
