@@ -9,11 +9,12 @@ from caravan.clock import Clock
 from caravan.engine.engine import Engine, Journeys
 from caravan.engine.jobs import Jobs
 from caravan.engine.queue import queue_app
-from caravan.engine.recovery import clear_old
+from caravan.engine.recovery import clear_left
 from caravan.errors import InvalidSetting
 from caravan.settings import Settings, Uploads
 from caravan.store.database import connect
 from caravan.store.files import Files, open_files
+from caravan.store.living import OwnFolder
 
 
 @asynccontextmanager
@@ -25,9 +26,14 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
     async with connect(settings.database_url, size=settings.database_connections) as pool:
         app = queue_app()
         async with app.open_async(pool):
-            clear_old(settings.folder)
-            with closing(_open_files(settings)) as files:
-                yield Engine(settings, pool, files, clock, Jobs(app, clock), Journeys()), app
+            clear_left(settings.folder)
+            with (
+                closing(OwnFolder(settings.folder / "scratch")) as scratch,
+                closing(OwnFolder(settings.folder / "uploads")) as uploads,
+                closing(_open_files(settings)) as files,
+            ):
+                jobs = Jobs(app, clock)
+                yield Engine(settings, pool, files, clock, jobs, Journeys(), scratch.path, uploads.path), app
 
 
 def _open_files(settings: Settings) -> Files:

@@ -61,7 +61,8 @@ def _ends_well(client: Client, batch: str, audience: Audience, sinks: Sinks) -> 
 
 
 def _files(*folders: Path) -> list[str]:
-    return [str(path) for each in folders for path in each.rglob("*") if path.is_file()]
+    """All but those, empty, by which a process says that a folder is its own."""
+    return [str(path) for each in folders for path in each.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 def _put(url: str, content: bytes) -> httpx.Response:

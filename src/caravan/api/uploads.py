@@ -116,7 +116,7 @@ def _too_large(largest: int) -> str:
 @contextmanager
 def _target(engine: Engine, batch: str) -> Iterator[Path]:
     """A file to stream into; what is left of it is removed."""
-    folder = engine.settings.folder / "uploads"
+    folder = engine.uploads
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{batch}-{secrets.token_hex(4)}"
     try:

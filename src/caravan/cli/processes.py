@@ -19,8 +19,6 @@ from types import FrameType
 from caravan.cli.leash import Leash
 from caravan.cli.session import database
 from caravan.clock import Clock
-from caravan.engine.presence import anyone
-from caravan.engine.recovery import clear_folder
 from caravan.errors import Conflict, Unavailable
 from caravan.settings import Settings
 from caravan.store import sql
@@ -94,8 +92,6 @@ async def _prepare(settings: Settings) -> str:
         async with pool.connection() as connection:
             greeting = await _greet(connection)
             await connection.execute(sql.load("caravan.store", "batches.sql").receiving_uploads)
-    if not anyone(settings.folder):
-        clear_folder(settings.folder)
     return greeting
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from caravan.clock import Clock
 from caravan.engine.jobs import Jobs
@@ -38,7 +39,7 @@ class Journeys:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The database, the files, the clock, the queue and the journeys of one process."""
+    """The database, the files, the clock, the queue, the journeys and the folders of one process."""
 
     settings: Settings
     pool: Pool
@@ -46,3 +47,5 @@ class Engine:
     clock: Clock
     jobs: Jobs
     journeys: Journeys
+    scratch: Path  # of this process, for files half-written; whoever writes there makes it
+    uploads: Path  # the same for files that clients are sending

@@ -73,7 +73,7 @@ async def _begin_again_later(engine: Engine, batch_id: str) -> None:
 
 @contextmanager
 def _scratch(engine: Engine) -> Iterator[Path]:
-    path = engine.settings.folder / "scratch" / secrets.token_hex(8)
+    path = engine.scratch / secrets.token_hex(8)
     path.mkdir(parents=True)
     try:
         yield path

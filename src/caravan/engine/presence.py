@@ -1,30 +1,23 @@
-"""Who works on this machine: each process holds a lock on a file of its own in the data folder as long as it lives.
+"""Who works on this machine: each process holds a file of its own in the data folder as long as it lives, which tells
+whoever comes once it is dead which jobs it had in hand."""
 
-The kernel lets the lock go however the process ends, and only then. So whoever can take it knows for certain that
-the process is dead, and need not wait until it has been silent for long. One that stands still keeps its lock.
-"""
-
-import fcntl
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-_HIDDEN = "making-"
+from caravan.store.living import hold, take_dead
 
 
 class Presence:
     """This process's own file, which names its workers in the queue of one database."""
 
     def __init__(self, folder: Path, database: str) -> None:
-        home = _home(folder) / database
+        home = _home(folder, database)
         home.mkdir(parents=True, exist_ok=True)
-        name = secrets.token_hex(8)
-        making = home / f"{_HIDDEN}{name}"
-        self._file = making.open("wb", buffering=0)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._path = making.rename(home / name)  # locked before others see it
+        self._path = home / secrets.token_hex(8)
+        self._file = hold(self._path)
         self._noted: set[int] = set()
 
     def note(self, worker: int) -> None:
@@ -44,9 +37,9 @@ class Presence:
 def departed(folder: Path, database: str) -> Iterator[list[int]]:
     """The workers of processes that worked on this database and are dead; they are forgotten at the end of the
     block, unless it fails. Of several that look at once each gets others."""
-    left = [(path, file) for path in _files(_home(folder) / database) if (file := _take(path)) is not None]
+    left = take_dead(_home(folder, database))
     try:
-        yield [int(line) for _, file in left for line in file]
+        yield [worker for _, file in left for worker in _noted(file)]
         for path, _ in left:
             path.unlink(missing_ok=True)
     finally:
@@ -54,31 +47,13 @@ def departed(folder: Path, database: str) -> Iterator[list[int]]:
             file.close()
 
 
-def anyone(folder: Path) -> bool:
-    """Whether any process works on this data folder, on whichever database."""
-    for path in _files(_home(folder)):
-        if (file := _take(path)) is None:
-            return True
-        file.close()
-    return False
+def _noted(file: IO[bytes]) -> Iterator[int]:
+    """The workers that a file names. After a power cut some of it may be missing, and their silence tells instead."""
+    with suppress(OSError):
+        for line in file:
+            if line.endswith(b"\n") and line.strip().isdigit():
+                yield int(line)
 
 
-def _home(folder: Path) -> Path:
-    return folder / "present"
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_HIDDEN)]
-
-
-def _take(path: Path) -> IO[str] | None:
-    """The file, locked; None if its process lives, or another has just taken it."""
-    with suppress(FileNotFoundError):
-        file = path.open("r+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-        else:
-            return file
-    return None
+def _home(folder: Path, database: str) -> Path:
+    return folder / "present" / database

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import math
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,11 +21,12 @@ from caravan.engine.presence import Presence, departed
 from caravan.store import sql
 from caravan.store.customers import shared_secret
 from caravan.store.database import Connection, Pool, row, rows
+from caravan.store.living import clear_dead, has_owner, take_dead
 
 LOOK_EVERY = 2.5  # seconds between two signs of life of a process, and between its looks at the others
-_SILENCE = 20.0  # seconds without a sign of life after which a worker's jobs go to others
-_SUSPECT = 15.0  # the same, while it is not sure that it could have given one
-_CONFIRM = 5.0  # seconds after which one that is suspected and still silent is gone
+_SILENCE = 15.0  # seconds without a sign of life after which a worker is suspected to be gone
+_CONFIRM = 5.0  # seconds after which one that is suspected and still silent is gone; the living give two signs in them
+_GAP = 2 * LOOK_EVERY  # seconds without the database after which nothing follows from what was seen before
 _OLD = 24 * 3600.0  # seconds after which nobody works on a file of this machine any more
 _Q = sql.load("caravan.store", "queue.sql")
 _log = logging.getLogger(__name__)
@@ -33,44 +35,64 @@ _log = logging.getLogger(__name__)
 class Watch:
     """Looks for workers that are gone, and puts their jobs back into the queue.
 
-    Each process looks for itself, by no job: such a job could be in the hands of one that is gone. Silent for
-    `silence` seconds is gone. But if the database was away meanwhile nobody could give a sign of life, and the living
-    need a moment to do so: then a worker is gone if it is still silent at a second look.
+    Each process looks for itself, by no job: such a job could be in the hands of one that is gone. One look decides
+    nothing: while the database was away or stood still nobody could give a sign of life, and who comes first afterwards
+    finds all silent. So a worker is gone if it is still silent at another look, `confirm` seconds later, and this
+    process itself reached the database all the time between them.
     """
 
-    def __init__(self, pool: Pool, silence: float = _SILENCE) -> None:
-        self._pool = pool
-        self._silence = silence
+    def __init__(
+        self,
+        pool: Pool,
+        silence: float = _SILENCE,
+        confirm: float = _CONFIRM,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool, self._silence, self._confirm, self._monotonic = pool, silence, confirm, monotonic
+        self._reached = -math.inf  # when this process last reached the database
         self._suspects: dict[int, tuple[datetime, float]] = {}  # last heard, and when that was first seen
 
     async def look(self) -> int:
         """Put back the jobs of workers that have been silent for too long; how many."""
-        now = time.monotonic()
         async with self._pool.connection() as connection:
-            values = {"silence": self._silence, "suspect": min(_SUSPECT, self._silence)}
-            silent = await rows(connection, _Q.silent, **values)
-            seen = {each["id"]: self._since(each["id"], each["heard"], now) for each in silent}
-            gone = [each["id"] for each in silent if each["sure"] or now - seen[each["id"]][1] >= _CONFIRM]
-            self._suspects = seen
-            return await put_back(connection, gone)
+            asked = self._monotonic()
+            silent = await _found(connection, _Q.silent, silence=self._silence)
+            suspects = self._suspects if asked - self._reached <= _GAP else {}
+            self._reached = self._monotonic()
+            new = {each["id"]: (each["heard"], self._reached) for each in silent}
+            self._suspects = {worker: _earlier(suspects.get(worker), seen) for worker, seen in new.items()}
+            gone = [worker for worker, (_, since) in self._suspects.items() if asked - since >= self._confirm]
+            count = await put_back(connection, gone)
+            self._reached = self._monotonic()
+            return count
 
-    def _since(self, worker: int, heard: datetime, now: float) -> tuple[datetime, float]:
-        known = self._suspects.get(worker)
-        return known if known is not None and known[0] == heard else (heard, now)
+
+def _earlier(before: tuple[datetime, float] | None, now: tuple[datetime, float]) -> tuple[datetime, float]:
+    """What was seen before of a worker that was not heard of since."""
+    return before if before is not None and before[0] == now[0] else now
 
 
 async def put_back(connection: Connection, workers: Collection[int]) -> int:
     """Put back the jobs of these workers, and those that are in nobody's hands; how many."""
     count = 0
-    for each in await rows(connection, _Q.jobs_of_gone, workers=list(workers)):
+    for each in await _found(connection, _Q.jobs_of_gone, workers=list(workers)):
         if await _put_back(connection, each, died=True):
             count += 1
             _log.warning("The worker of %s(%s) is gone; the job goes on elsewhere", each["task"], each["args"])
     return count
 
 
+async def _found(connection: Connection, query: str, **values: Any) -> list[DictRow]:
+    """What a query finds, with nothing left open: else all that follows were one transaction, which would keep the
+    batches of all the jobs that it puts back locked, in no order."""
+    found = await rows(connection, query, **values)
+    await connection.commit()
+    return found
+
+
 async def _put_back(connection: Connection, job: DictRow, *, died: bool) -> bool:
-    """Put a job back, if it is still in the hands of its worker, or of nobody. `died`: the worker did."""
+    """Put a job back, if it is still in the hands of its worker, or of nobody, in a transaction of its own. `died`: the
+    worker did."""
     async with connection.transaction():
         if await row(connection, _Q.lock_job, job=job["id"], worker=job["worker"]) is None:
             return False
@@ -88,23 +110,28 @@ async def on_watch(pool: Pool, folder: Path) -> AsyncIterator[Presence]:
     """Be seen on this data folder, and look at once and then every few seconds for workers that are gone."""
     async with pool.connection() as connection:
         database = (await shared_secret(connection, "database"))[:16]
-    presence = Presence(folder, database)
-    watcher = asyncio.create_task(_keep_looking(pool, folder, database))
+    presence, watch = Presence(folder, database), Watch(pool)
+    looks: Mapping[str, Callable[[], Awaitable[object]]] = {
+        "put back the jobs of dead processes of this machine": lambda: put_back_of_departed(pool, folder, database),
+        "look for workers that are gone": watch.look,
+        "remove what dead processes left": lambda: asyncio.to_thread(clear_left, folder),
+    }
+    watchers = [asyncio.create_task(_keep_looking(what, look)) for what, look in looks.items()]
     try:
         yield presence
     finally:
-        watcher.cancel()
+        for each in watchers:
+            each.cancel()
         presence.close()
 
 
-async def _keep_looking(pool: Pool, folder: Path, database: str) -> None:
-    watch = Watch(pool)
+async def _keep_looking(what: str, look: Callable[[], Awaitable[object]]) -> None:
+    """Each look by itself: none waits for another's trouble."""
     while True:
         try:
-            await put_back_of_departed(pool, folder, database)
-            await watch.look()
+            await look()
         except Exception as error:
-            _log.warning("Can't look for workers that are gone just now: %s", error)
+            _log.warning("Can't %s just now: %s", what, error)
         await asyncio.sleep(LOOK_EVERY)
 
 
@@ -153,7 +180,7 @@ class Hands:
         """Put back the jobs of these workers that nobody ran at two looks; how many."""
         idle, count = set[int](), 0
         async with pool.connection() as connection:
-            for job in await rows(connection, _Q.jobs_of, workers=list(workers)):
+            for job in await _found(connection, _Q.jobs_of, workers=list(workers)):
                 if job["id"] in self._running:
                     continue
                 if job["id"] not in self._idle:
@@ -165,13 +192,24 @@ class Hands:
         return count
 
 
+def clear_left(folder: Path) -> None:
+    """Remove what processes of this data folder that are dead left half-written. Safe at any time."""
+    for name in ("scratch", "uploads", "downloads"):
+        clear_dead(folder / name)
+    clear_old(folder)
+
+
 def clear_old(folder: Path, seconds: float = _OLD) -> None:
-    """Remove what a process that was killed left half-written, once it is older than any work. Safe at any time."""
+    """The same for what older versions left, which lies in no process's own folder: once it is older than any work, but
+    for downloads, which had locks already."""
     before = time.time() - seconds
     for name in ("scratch", "uploads"):
         for left in (folder / name).glob("*"):
-            if max(_changed(each) for each in (left, *left.rglob("*"))) < before:
+            if not has_owner(left) and max(_changed(each) for each in (left, *left.rglob("*"))) < before:
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    for lock, file in take_dead(folder / "downloads", "files-*/.in-use"):
+        shutil.rmtree(lock.parent, ignore_errors=True)
+        file.close()
 
 
 def _changed(path: Path) -> float:
@@ -180,9 +218,3 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return time.time()
-
-
-def clear_folder(folder: Path) -> None:
-    """Remove files half-written by a killed process. Only while no other process works on this data folder."""
-    for name in ("scratch", "uploads"):
-        shutil.rmtree(folder / name, ignore_errors=True)

@@ -161,7 +161,7 @@ def _store(engine: Engine, batch: Batch, arrived: Sequence[DictRow]) -> Part:
     ]
     # No two share a file, also where the first is cut off and goes on all the same.
     name = f"{batch.folder}/singles-{line}-{secrets.token_hex(4)}.parquet"
-    with scratch_file(engine.settings.folder / "scratch") as local:
+    with scratch_file(engine.scratch) as local:
         write_contacts(pa.table([pa.array(each) for each in columns], schema=CONTACTS), local)
         engine.files.put(local, name)
     return Part(name, len(arrived))

@@ -49,7 +49,8 @@ async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
             yield Tools(
                 pool=engine.pool,
                 files=engine.files,
-                folder=settings.folder,
+                scratch=engine.scratch,
+                traces=settings.folder / "traces",
                 clock=engine.clock,
                 duck=duck,
                 email=email,

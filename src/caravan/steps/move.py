@@ -76,20 +76,11 @@ class Tools:
 
     pool: Pool
     files: Files
-    folder: Path  # of this machine: scratch files and traces of sends under way
+    scratch: Path  # of this process: files that are about to go into the store
+    traces: Path  # of this machine: traces of sends under way
     clock: Clock
     duck: duckdb.DuckDBPyConnection
     email: Channel[Mail]
     webhook: Channel[Call]
     pacing: Pacing
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def scratch(self) -> Path:
-        """A folder for files that are about to go into the store."""
-        return self.folder / "scratch"
-
-    @property
-    def traces(self) -> Path:
-        """A folder for traces of sends under way."""
-        return self.folder / "traces"

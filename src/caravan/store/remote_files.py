@@ -1,18 +1,14 @@
 """Files of contacts in an S3 bucket. Reading one means downloading it; nothing of that outlives its process."""
 
-import fcntl
-import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from caravan.store.bucket import Bucket
 from caravan.store.inbox import Inbox
+from caravan.store.living import OwnFolder
 from caravan.store.section import Section, Tick, patient
-
-_LOCK = ".in-use"
 
 
 class RemoteFiles:
@@ -23,7 +19,7 @@ class RemoteFiles:
         self._bucket = Bucket(url, endpoint)
         self._public = Bucket(url, public) if public else self._bucket
         self.inbox = Inbox(self._bucket, self._public)
-        self._downloads = _Downloads(downloads)
+        self._downloads = OwnFolder(downloads)
 
     def put(self, local: Path, name: str) -> None:
         self._bucket.upload(local, name)
@@ -46,7 +42,8 @@ class RemoteFiles:
 
     @contextmanager
     def _temporary(self, name: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(dir=self._downloads.folder) as folder:
+        self._downloads.path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._downloads.path) as folder:
             yield Path(folder) / Path(name).name
 
     def delete_folder(self, name: str) -> None:
@@ -67,28 +64,3 @@ class RemoteFiles:
         if self._public is not self._bucket:
             self._public.close()
         self._downloads.close()
-
-
-class _Downloads:
-    """A folder that this process alone uses. The kernel lets its lock go however the process ends, and the next
-    one that comes removes the folder."""
-
-    def __init__(self, root: Path) -> None:
-        name = secrets.token_hex(8)
-        making = root / f"making-{name}"
-        making.mkdir(parents=True)
-        self._lock = (making / _LOCK).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.folder = making.rename(root / f"files-{name}")  # locked before others see it
-        for other in root.glob("files-*"):
-            _remove_if_left(other)
-
-    def close(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.close()
-
-
-def _remove_if_left(folder: Path) -> None:
-    with suppress(OSError), (folder / _LOCK).open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)

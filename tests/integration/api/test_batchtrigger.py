@@ -109,7 +109,7 @@ async def test_a_file_over_the_limit_is_refused_and_leaves_nothing(idle_house: H
 
     answer = await house.http.put(opened["uploadUrl"], content=pieces(), headers=NDJSON)
     assert answer.status_code == 413
-    assert list((small.folder / "uploads").iterdir()) == []
+    assert list(house.engine.uploads.iterdir()) == []
     assert (await house.batch(opened["batchId"]))["state"] == "awaiting_upload"
     assert await _put(house, opened["uploadUrl"], contacts(1)) == 200
 

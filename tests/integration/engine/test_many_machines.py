@@ -52,7 +52,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def left_on_disk(house: House) -> list[Path]:
     """Files on this machine, but for those that say who is at work and which folder is in use."""
-    found = [path for path in house.engine.settings.folder.rglob("*") if path.is_file() and path.name != ".in-use"]
+    found = [path for path in house.engine.settings.folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
     return [path for path in found if "present" not in path.parts]
 
 

@@ -93,12 +93,16 @@ class Process:
         self.app = queue_app()
         await self.app.connector.open_async(self.pool)
         files = open_files(None, given.folder)
-        self.engine = Engine(given, self.pool, files, world.clock, Jobs(self.app, world.clock), Journeys())
+        scratch, uploads, traces = (given.folder / name for name in ("scratch", "uploads", "traces"))
+        jobs = Jobs(self.app, world.clock)
+        self.engine = Engine(given, self.pool, files, world.clock, jobs, Journeys(), scratch, uploads)
         self.duck = open_duckdb(given)
         pacing = Pacing(given.window_size, given.retry_delay, given.retry_hours, lease=0.01, share_windows=1)
-        self.tools = Tools(self.pool, files, given.folder, world.clock, self.duck, world.mails, world.calls, pacing)
+        self.tools = Tools(self.pool, files, scratch, traces, world.clock, self.duck, world.mails, world.calls, pacing)
         self.worker = await self.app.job_manager.register_worker()
-        await Watch(self.pool, silence=0).look()
+        watch = Watch(self.pool, silence=0, confirm=0)
+        for _ in range(2):
+            await watch.look()
 
     async def end(self) -> None:
         await self.pool.close()

@@ -1,13 +1,15 @@
 """Telling the dead of a machine from those who only stand still."""
 
+import errno
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from caravan.engine.presence import Presence, anyone, departed
+from caravan.engine.presence import Presence, departed
 
 _AT_WORK = """
 import sys, time
@@ -65,12 +67,47 @@ def test_the_dead_of_another_database_are_not_told(folder: Path) -> None:
         assert workers == []
 
 
-def test_whether_anyone_works_on_a_folder(folder: Path) -> None:
-    assert not anyone(folder)
+@pytest.mark.parametrize("left", [bytes(4096), b"\xff\xfe\n", b"seven\n", b""])
+def test_of_a_file_that_a_power_cut_spoilt_nothing_is_told_and_the_others_are(folder: Path, left: bytes) -> None:
+    spoilt, whole = Presence(folder, "db"), Presence(folder, "db")
+    spoilt._file.write(left)
+    whole.note(7)
+    for each in (spoilt, whole):
+        _die(each)
+    with departed(folder, "db") as workers:
+        assert workers == [7]
+    assert list((folder / "present" / "db").iterdir()) == []
+
+
+def test_half_a_number_is_nobodys(folder: Path) -> None:
     presence = Presence(folder, "db")
-    assert anyone(folder)
+    presence._file.write(b"41\n7")  # of 78, which lives
     _die(presence)
-    assert not anyone(folder)
+    with departed(folder, "db") as workers:
+        assert workers == [41]
+
+
+def test_a_file_of_another_user_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others, ours = Presence(folder, "db"), Presence(folder, "db")
+    ours.note(7)
+    for each in (others, ours):
+        _die(each)
+    _forbid(others._path, monkeypatch)
+    with departed(folder, "db") as workers:
+        assert workers == [7]
+    assert list((folder / "present" / "db").iterdir()) == [others._path]
+
+
+def _forbid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tests may be root, from whom no file is kept."""
+    opened = Path.open
+
+    def refuse(self: Path, *arguments: Any, **more: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(self, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
 
 
 def test_a_process_that_stands_still_is_not_dead_until_it_is_killed(folder: Path) -> None:

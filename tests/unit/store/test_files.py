@@ -17,6 +17,7 @@ from caravan.errors import InvalidSetting, Unavailable
 from caravan.store import bucket, s3_session
 from caravan.store.files import Draft, Files, LocalFiles, RemoteFiles, open_files
 from caravan.store.inbox import Inbox
+from caravan.store.living import OwnFolder, clear_dead
 from tests.disk import SmallDisk
 from tests.s3 import CREDENTIALS, S3, Silent
 
@@ -353,17 +354,20 @@ class TestARemoteStore:
     def test_removes_what_a_killed_process_left_and_nothing_of_one_that_lives(
         self, remote: RemoteFiles, s3: S3, folder: Path, tmp_path: Path
     ) -> None:
-        dead = folder / "downloads" / "files-dead"
-        dead.mkdir()
-        (dead / ".in-use").touch()
-        (dead / "download").write_bytes(b"left")
+        downloads = folder / "downloads"
+        other = RemoteFiles("s3://any", downloads, s3.endpoint)
         put(remote, "batches/b_1/a", b"x", tmp_path)
         with remote.local("batches/b_1/a") as path:
-            other = RemoteFiles("s3://any", folder / "downloads", s3.endpoint)
+            dead = OwnFolder(downloads)
+            dead.path.mkdir()
+            (dead.path / "download").write_bytes(b"left")
+            dead._file.close()  # what the kernel does when a process ends
+            clear_dead(downloads)
             assert path.exists()
-            other.close()
-        assert not dead.exists()
-        assert len(list((folder / "downloads").iterdir())) == 1
+            assert not dead.path.exists()
+        other.close()
+        remote.close()
+        assert list(downloads.iterdir()) == []
 
 
 class TestAStoreThatStandsStill:

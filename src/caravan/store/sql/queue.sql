@@ -7,12 +7,10 @@ from procrastinate_jobs where status in ('todo', 'doing') group by 1, 2 order by
 update procrastinate_workers set last_heartbeat = now() where id = any(%(workers)s)
 
 -- name: silent
--- Workers that have jobs in hand and gave no sign of life for `suspect` seconds. It is sure that they could have
--- given one if the database was there for all of `silence` seconds.
-select w.id, w.last_heartbeat as heard,
-    greatest(w.last_heartbeat, pg_postmaster_start_time()) < now() - make_interval(secs => %(silence)s) as sure
+-- Workers that have jobs in hand and gave no sign of life for `silence` seconds.
+select w.id, w.last_heartbeat as heard
 from procrastinate_workers w
-where w.last_heartbeat < now() - make_interval(secs => %(suspect)s)
+where w.last_heartbeat < now() - make_interval(secs => %(silence)s)
   and exists (select from procrastinate_jobs j where j.worker_id = w.id and j.status = 'doing')
 
 -- name: jobs_of_gone
