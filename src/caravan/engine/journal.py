@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from psycopg.rows import DictRow
 
 from caravan.engine.engine import Engine
-from caravan.steps.deliver import AGAIN
+from caravan.steps.errand import AGAIN
 from caravan.store import sql
 from caravan.store.database import rows, snapshot
 from caravan.store.files import Files

@@ -13,7 +13,8 @@ from caravan.channels.identity import delivery_key
 from caravan.channels.mail import Envelope, Mail, compose
 from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, OnUnknown, TemplateText
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.steps.deliver import Errand, deliver, view
+from caravan.steps.deliver import deliver
+from caravan.steps.errand import Errand, view
 from caravan.steps.move import Lane, Move, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort

@@ -4,6 +4,7 @@ A window's row is committed before anything of it is sent, and gets its record o
 A row without a record whose holder is gone is what may or may not have been sent.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,6 +51,19 @@ class Window:
     size: int
     holder: str  # who took it, or settled it for one who is gone
     record: pa.Table | None
+
+
+def gaps(windows: list[Window], total: int, size: int, singly: int = 0) -> Iterator[tuple[int, int]]:
+    """The stretches that no window covers yet, cut to windows: (first, size). The first contacts, as many as `singly`
+    says, have a window each."""
+    edge = 0
+    for start, length in [*((each.first, each.size) for each in windows), (total, 0)]:
+        while edge < start:
+            step = min(size if singly <= 0 else 1, start - edge)
+            singly -= step
+            yield edge, step
+            edge += step
+        edge = start + length
 
 
 class Windows:

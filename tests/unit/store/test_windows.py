@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caravan.steps.deliver import _gaps
-from caravan.store.windows import Window
+from caravan.store.windows import Window, gaps
 
 
 @given(st.integers(1, 300), st.integers(1, 50), st.lists(st.integers(1, 40), max_size=8), st.data())
@@ -19,7 +18,7 @@ def test_windows_and_gaps_cover_everyone_exactly_once(
         windows.append(Window(start, length, "us", None))
         edge = start + length
     covered = [place for window in windows for place in range(window.first, window.first + window.size)]
-    gaps = list(_gaps(windows, total, size))
-    covered += [place for first, length in gaps for place in range(first, first + length)]
+    found = list(gaps(windows, total, size))
+    covered += [place for first, length in found for place in range(first, first + length)]
     assert sorted(covered) == list(range(total))
-    assert all(0 < length <= size for _, length in gaps)
+    assert all(0 < length <= size for _, length in found)

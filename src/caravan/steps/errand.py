@@ -1,0 +1,57 @@
+"""One cohort's delivery, and what comes of each of its contacts."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from caravan.channels.channel import Channel
+from caravan.journeys.fields import OnUnknown
+from caravan.journeys.placeholders import ContactView
+from caravan.steps.move import Tools
+from caravan.store.cohorts import Cohort
+from caravan.store.windows import Windows
+
+AGAIN = "again"  # in a window's record: this contact is to be tried once more
+Message = TypeVar("Message")
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What came of one contact of a window."""
+
+    outcome: str
+    detail: str
+    at: datetime
+    after: float | None = None  # with `again`: seconds that the other side asked for
+    outage: bool = False  # with `again`: not this contact, but the channel is in trouble
+    doubt: bool = False  # with `again`: this try, or an earlier one, may have arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Errand(Generic[Message]):
+    """One cohort's delivery: how to make a contact's message, and what sends it."""
+
+    cohort: Cohort
+    tools: Tools
+    channel: Channel[Message]
+    prepare: Callable[[dict[str, Any]], Message]  # a row of CONTACTS; may raise RenderFailed
+    on_unknown: OnUnknown
+    to: str | None
+    one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them
+
+    @property
+    def holder(self) -> str:
+        """Whose hands the cohort is in: ours."""
+        assert self.cohort.holder is not None
+        return self.cohort.holder
+
+    @property
+    def windows(self) -> Windows:
+        return Windows(self.tools.pool, self.cohort.id, self.holder)
+
+
+def view(person: dict[str, Any]) -> ContactView:
+    """A row of CONTACTS as templates see it."""
+    return ContactView(person["id"], json.loads(person["properties"]))
