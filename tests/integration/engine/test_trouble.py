@@ -80,6 +80,7 @@ async def test_who_is_stuck_is_told_of_also_while_others_wait_for_their_time(
     found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
     assert "the time of 5 contacts at later" in found["waitingFor"]
     assert "; a retry by command: 5 contacts at out are stuck" in found["waitingFor"]
+    assert "\ncaravan_contacts_stuck 5\n" in (await house.http.get("/metrics")).text
 
 
 async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(

@@ -130,4 +130,6 @@ where c.closed_at is null and b.state in ('running', 'cancelled') and b.paused_a
   and not exists (select from procrastinate_jobs where queueing_lock = 'cohort:' || c.id and status = 'todo')
 
 -- name: totals
-select coalesce(sum(size), 0) as contacts, count(*) as cohorts from cohorts where closed_at is null
+select coalesce(sum(size), 0) as contacts, count(*) as cohorts,
+    coalesce(sum(size) filter (where stuck_at is not null), 0) as stuck
+from cohorts where closed_at is null
