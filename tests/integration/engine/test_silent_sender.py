@@ -105,7 +105,7 @@ async def test_a_trace_of_one_who_died_before_it_took_the_window_says_nothing_of
         with monkeypatch.context() as patched, pytest.raises(Crash):
             patched.setattr(Windows, "take", die)
             await advance(house.engine, _with(tools, Standing(got)), await _standing(house))
-        elsewhere = replace(_with(tools, Deadly(got, 4)), folder=tmp_path / "elsewhere")
+        elsewhere = replace(_with(tools, Deadly(got, 4)), traces=tmp_path / "elsewhere")
         with pytest.raises(Crash):
             await advance(house.engine, elsewhere, await _standing(house))
     assert got.total() == 4
