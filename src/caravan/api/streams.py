@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from threading import Lock
+from threading import Event, Lock
 
 from fastapi.responses import StreamingResponse
 
@@ -32,15 +32,23 @@ async def _all(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
 
 
 async def _checked(pieces: Pieces, check: Check) -> AsyncIterator[str]:
-    guard = Lock()  # a client that goes away does not stop the thread that makes its next piece
+    guard, over = Lock(), Event()  # a client that goes away does not stop the thread that makes its next piece
 
     def make() -> str | None:
-        with guard:
-            return next(pieces, None)
+        try:
+            with guard:
+                return next(pieces, None)
+        finally:
+            if over.is_set():
+                close()
 
     def close() -> None:
-        with guard:
-            pieces.close()
+        over.set()  # whoever makes a piece just now closes then, and no second thread waits for the store
+        if guard.acquire(blocking=False):
+            try:
+                pieces.close()
+            finally:
+                guard.release()
 
     try:
         while True:

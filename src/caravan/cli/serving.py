@@ -16,6 +16,7 @@ from caravan.engine.engine import Engine
 from caravan.engine.recovery import on_watch
 from caravan.errors import Unavailable, WrongUsage
 from caravan.settings import Settings
+from caravan.steps.move import Lane
 from caravan.store.migrate import pending
 
 _THREADS = 64
@@ -90,9 +91,11 @@ async def check_schema(engine: Engine) -> None:
 
 def lanes_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
     """What the options of `caravan worker` mean, {lane: jobs at once}. Raises `WrongUsage` for a lane that there is
-    not."""
+    not. Whoever has the lane `advance` gathers singles too, as before these had a lane of their own."""
     known = workers.CONCURRENCY
     names = list(known) if queues is None else [name.strip() for name in queues.split(",")]
+    if Lane.ADVANCE in names and Lane.SINGLES not in names:
+        names.append(Lane.SINGLES)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise WrongUsage(f"--queues: there is no lane {unknown[0]!r}; there are {', '.join(known)}.")

@@ -16,7 +16,8 @@ from caravan.errors import CaravanError, InvalidInput
 
 _PIECE = 1 << 20
 _SILENCE = 60.0  # seconds; while a batch is followed, Caravan says something every ten
-_PASSING = (0, 408, 502, 503, 504)  # no answer, and the answers of servers that are about to come back
+_AWAY = 503
+_PASSING = (0, 408, 502, _AWAY, 504)  # no answer, and the answers of servers that are about to come back
 _LONGEST_KEY = 255
 Progress = Callable[[int, int], None]  # bytes sent, bytes in all
 Got = TypeVar("Got")
@@ -25,8 +26,9 @@ Got = TypeVar("Got")
 class CallFailed(CaravanError):
     """The server refused the call, or did not answer: then `status` is 0."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, arrived: bool = True) -> None:
         self.status = status
+        self.arrived = arrived and status != _AWAY  # the call may have; else it certainly has not
         super().__init__(message)
 
     @property
@@ -78,10 +80,12 @@ class Client:
         return Started(str(answer.get("batchId", "")), str(answer["uploadUrl"]))
 
     def start_url(self, journey: int, download_url: str, *, key: str | None = None) -> Started:
-        """Start a batch whose file the server fetches. Nothing starts twice, also when this is called again with the
-        same `key` (an Idempotency-Key; made if there is none) within 24 hours."""
-        body, key = {"entityId": journey, "downloadUrl": download_url}, key if key is not None else new_key()
-        answer = self._patiently(lambda: self._post("batchtrigger/v2", body, key))
+        """Start a batch whose file the server fetches. With a `key` (an Idempotency-Key) nothing starts twice within 24
+        hours, also when this is called again, on a server that knows such keys; without one, a call that may have
+        arrived is not repeated."""
+        body = {"entityId": journey, "downloadUrl": download_url}
+        sent = key if key is not None else new_key()
+        answer = self._patiently(lambda: self._post("batchtrigger/v2", body, sent), again=key is not None)
         return Started(str(answer.get("batchId", "")))
 
     def upload(self, upload_url: str, file: Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -188,14 +192,14 @@ class Client:
         with _answering(self._server):
             return self._http.request(method, f"{self._customer}/{path}", **options)
 
-    def _patiently(self, call: Callable[[], Got]) -> Got:
-        """For calls that may come twice."""
+    def _patiently(self, call: Callable[[], Got], *, again: bool = True) -> Got:
+        """Until it succeeds. `again`: it may come twice; else it is repeated only if it certainly has not arrived."""
         patience = Patience(self._patience, self._sleep)
         while True:
             try:
                 return call()
             except CallFailed as failed:
-                if not failed.passes or not patience.wait():
+                if not failed.passes or (failed.arrived and not again) or not patience.wait():
                     raise
 
 
@@ -227,7 +231,8 @@ def _answering(server: str) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise CallFailed(f"Caravan at {server} does not answer: {str(error) or type(error).__name__}.") from error
+        sentence = f"Caravan at {server} does not answer: {str(error) or type(error).__name__}."
+        raise CallFailed(sentence, arrived=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)) from error
 
 
 def _pieces(file: Path, progress: Progress | None) -> Iterator[bytes]:

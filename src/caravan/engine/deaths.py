@@ -33,9 +33,11 @@ async def note_death(connection: Connection, task: str, arguments: Mapping[str, 
         case "advance", {"cohort": int(cohort)}:
             noted = await row(connection, _COHORTS.note_death, id=cohort, reason=_REASON, limit=COHORT_DEATHS)
         case "span", {"batch": str(batch), "number": int(number)}:
+            await batches.lock(connection, batch)  # first, as everybody does
             noted = await row(connection, _SPANS.note_death, batch=batch, number=number)
             await _judge_file(connection, batch, noted)
         case "fetch" | "collect" | "read" | "join", {"batch": str(batch)}:
+            await batches.lock(connection, batch)
             noted = await row(connection, _BATCHES.note_death, id=batch)
             await _judge_file(connection, batch, noted)
         case "gather", {"batch": str(batch)}:  # its singles were promised to be kept: it rests, but is never given up

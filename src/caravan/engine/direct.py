@@ -30,7 +30,9 @@ async def upload_url(engine: Engine, batch: str) -> str:
     """The store's own URL to PUT the batch's file to, good for 12 hours. Raises `Unavailable` without credentials."""
     inbox = engine.files.inbox
     assert inbox is not None  # bootstrap.py sees to it
-    return await asyncio.to_thread(inbox.url, batch, int(UPLOAD_TIME.total_seconds()))
+    # Not in a thread that all share: who asks has a transaction open, and those may be waiting for a slow store.
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(inbox.signing, inbox.url, batch, int(UPLOAD_TIME.total_seconds()))
 
 
 async def look(engine: Engine) -> None:

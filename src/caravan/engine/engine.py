@@ -1,6 +1,7 @@
 """What the engine works with: composed once by bootstrap.py, passed to every function of this folder."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Journeys:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int, int], Journey] = {}
+        self._thread = ThreadPoolExecutor(1, "journeys")
 
     async def get(self, connection: Connection, customer: int, journey: int, version: int) -> Journey:
         """One version of a customer's journey. Raises `NotFound`."""
@@ -29,8 +31,10 @@ class Journeys:
         known = self._known.pop(key, None)
         if known is None:
             found = await journeys.get_version(connection, customer, journey, version)
-            # In a thread: a large one takes seconds, in which nothing else would be answered.
-            known = await asyncio.to_thread(load_journey, found.definition, STEP_TYPES)
+            # In a thread: a large one takes seconds, in which nothing else would be answered. Of its own: those that
+            # all share may be waiting for a slow store, and who asks has a batch locked.
+            loop = asyncio.get_running_loop()
+            known = await loop.run_in_executor(self._thread, load_journey, found.definition, STEP_TYPES)
         self._known[key] = known  # the last one is the one that was asked for last
         while len(self._known) > _KEPT:
             self._known.pop(next(iter(self._known)))

@@ -42,7 +42,7 @@ class Jobs:
 
     async def gather(self, connection: Connection, batch: str) -> None:
         """Gather the singles that wait into a cohort."""
-        await self._defer(connection, _job("gather", Lane.SINGLES, f"gather:{batch}", batch=batch))
+        await self._defer(connection, _job("gather", Lane.SINGLES, f"singles:{batch}", batch=batch))
 
     async def advance(self, connection: Connection, cohort: int, lane: Lane, due: datetime) -> None:
         """Advance a cohort once it is due."""

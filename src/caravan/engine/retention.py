@@ -5,7 +5,7 @@ import logging
 from datetime import timedelta
 
 from caravan.engine.engine import Engine
-from caravan.errors import Conflict
+from caravan.errors import Conflict, Unavailable
 from caravan.store import batches, spans, sql
 from caravan.store.batches import Batch
 from caravan.store.database import Connection, row, rows
@@ -62,6 +62,8 @@ async def forget_outlived(engine: Engine) -> None:
     for each in found:
         try:
             await _forget(engine, each["id"])
+        except Unavailable:
+            raise  # it would be so for all
         except Exception as error:  # one that can't be deleted keeps no other
             _log.warning("Can't forget batch %s just now: %s", each["id"], error)
 
@@ -74,6 +76,8 @@ async def sweep(engine: Engine) -> None:
     for each in found:
         try:
             await _sweep(engine, each["id"])
+        except Unavailable:
+            raise
         except Exception as error:
             _log.warning("Can't sweep batch %s just now: %s", each["id"], error)
 

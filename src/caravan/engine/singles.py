@@ -76,9 +76,7 @@ async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None =
     """Make cohorts of the singles that have arrived by now; whoever comes meanwhile has a job of its own. In a
     cancelled batch they leave as soon as they have entered."""
     try:
-        async with engine.pool.connection() as connection:
-            found = await row(connection, _Q.last_arrival, id=batch_id)
-        last = found["id"] if found else None
+        last = await _last_arrival(engine, batch_id)
         while last is not None and await _gather_some(engine, batch_id, last):
             if stopping is not None and stopping.is_set():
                 async with engine.pool.connection() as connection:
@@ -88,6 +86,15 @@ async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None =
         async with engine.pool.connection() as connection:
             await batches.note_hindrance(connection, batch_id, trouble.describe(error))
         raise
+
+
+async def _last_arrival(engine: Engine, batch_id: str) -> int | None:
+    """The last one who is there by now. It waits for those who are about to come: they have found this job in the queue
+    and brought none of their own, as later ones do."""
+    async with engine.pool.connection() as connection, connection.transaction():
+        await batches.lock(connection, batch_id)
+        found = await row(connection, _Q.last_arrival, id=batch_id)
+    return found["id"] if found else None
 
 
 async def _gather_some(engine: Engine, batch_id: str, last: int) -> bool:

@@ -71,7 +71,7 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.periodic(cron="* * * * * */30")
     @app.task(name="tidy", queue=UPKEEP, lock="tidy", queueing_lock="tidy")
     async def tidy(timestamp: int) -> None:
-        await upkeep.tidy(engine)
+        await upkeep.tidy(engine, tools.stopping)
 
 
 def _register_direct(app: App, engine: Engine, patience: Patience) -> None:

@@ -1,6 +1,7 @@
 """Chores that nobody waits for: PUTs whose process died and old keys are forgotten, overdue uploads expire, cohorts
 without a job get one."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -20,15 +21,13 @@ _KEYS = sql.load("caravan.store", "idempotency.sql")
 _log = logging.getLogger(__name__)
 
 
-async def tidy(engine: Engine) -> None:
+async def tidy(engine: Engine, stopping: asyncio.Event | None = None) -> None:
     """All chores that nobody waits for. One that fails is done again at the next round, and holds up no other."""
-    await _attempt(engine, receiving.forget_silent)
-    await _attempt(engine, expire_uploads)
-    await _attempt(engine, set_going)
-    await _attempt(engine, forget_keys)
-    await _attempt(engine, retention.forget_outlived)
-    await _attempt(engine, retention.sweep)
-    await _attempt(engine, direct.sweep)
+    local = (receiving.forget_silent, expire_uploads, set_going, forget_keys)
+    for chore in (*local, retention.forget_outlived, retention.sweep, direct.sweep):  # these ask the store
+        if stopping is not None and stopping.is_set():
+            return
+        await _attempt(engine, chore)
 
 
 async def _attempt(engine: Engine, chore: Callable[[Engine], Awaitable[None]]) -> None:

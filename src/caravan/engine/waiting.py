@@ -23,7 +23,7 @@ def waiting_for(batch: Batch, found: DictRow, now: datetime) -> str | None:
     if batch.state == BatchState.RECEIVING:
         return "the rest of the download" if batch.source == Source.DOWNLOAD else "the rest of the upload"
     if batch.state == BatchState.RUNNING:
-        return _all([_cohort(found, now), _stuck(found)])
+        return _all([_cohort(found, now), _stuck(found)]) or _to_gather(found)
     return None
 
 
@@ -52,6 +52,10 @@ def _stuck(found: DictRow) -> str | None:
 
 def _singles(found: DictRow) -> str | None:
     return "singles that are still to be noted as cancelled" if found["arrivals"] else None
+
+
+def _to_gather(found: DictRow) -> str | None:
+    return "a worker that gathers its singles" if found["arrivals"] and found["next_step"] is None else None
 
 
 def _time(moment: datetime) -> str:

@@ -1,5 +1,6 @@
 """Where clients put their files themselves, by the store's own pre-signed URLs (UPLOADS=direct)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from caravan.store.bucket import Bucket, Object
@@ -27,6 +28,7 @@ class Inbox:
     def __init__(self, bucket: Bucket, public: Bucket) -> None:
         self._bucket = bucket
         self._public = public  # the same bucket at the address by which clients reach it
+        self.signing = ThreadPoolExecutor(1, "signing")  # for `url`, which may have to ask for credentials
 
     def url(self, batch: str, seconds: int) -> str:
         """The URL to PUT the batch's file to, good for so long. Raises `Unavailable` without credentials."""

@@ -1,6 +1,7 @@
 """How many connections to PostgreSQL a process takes."""
 
 from caravan.channels.sandbox import Sandbox
+from caravan.engine.worker import CONCURRENCY
 from caravan.settings import Settings
 from caravan.store.database import row
 from tests.integration.conftest import House, open_house, working
@@ -26,7 +27,7 @@ async def test_one_connection_is_enough_and_no_more_are_taken_but_one_a_lane(
         await house.publish(SPRING)
         batch = await house.start(contacts(450))
         await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 450)
-        assert await _connections(house) <= 1 + 6
+        assert await _connections(house) <= 1 + len(CONCURRENCY)
         await house.turn(days=3)
         found = await house.ended(batch)
     assert sum(found["ledger"]["steps"][4]["outcomes"].values()) == 450

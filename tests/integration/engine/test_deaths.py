@@ -146,6 +146,18 @@ async def test_after_some_deaths_work_rests_so_that_others_are_not_near_when_it_
     assert rests == {True: 3, False: deaths.COHORT_DEATHS - 4}
 
 
+async def test_a_gathering_of_singles_that_kills_rests_but_is_never_given_up(idle_house: House) -> None:
+    house = idle_house
+    await house.publish(MAIL)
+    answer = await house.post("journeys/1/commence", {"id": "1", "properties": {"emailAddress": "c1@example.com"}})
+    batch = answer.json()["batchId"]
+    async with house.engine.pool.connection() as connection:
+        rests = [await deaths.note_death(connection, "gather", {"batch": batch}) for _ in range(50)]
+    assert rests[:2] == [0, 0]
+    async with working(house):
+        assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 1}
+
+
 async def test_a_file_that_kills_its_readers_fails_its_batch(idle_house: House) -> None:
     house = idle_house
     await house.publish(MAIL)

@@ -6,7 +6,6 @@ import threading
 import pytest
 
 from caravan.engine import control, reading, retention, upkeep
-from caravan.errors import Unavailable
 from caravan.store import cohorts
 from caravan.store.customers import set_retention
 from caravan.store.files import LocalFiles
@@ -146,7 +145,7 @@ async def test_a_batch_that_cannot_be_deleted_keeps_no_other(house: House, monke
 
     def refuse(self: LocalFiles, name: str) -> None:
         if bad in name:
-            raise Unavailable("This one is held.")
+            raise PermissionError("This one is held.")
         (delete_folder if name.endswith(good) else delete)(self, name)
 
     monkeypatch.setattr(LocalFiles, "delete_folder", refuse)

@@ -11,6 +11,7 @@ from psycopg.rows import DictRow
 
 from caravan.engine import singles
 from caravan.engine.engine import Engine
+from caravan.engine.queue import queue_app
 from caravan.store.batches import Batch
 from caravan.store.cohorts import Part
 from caravan.store.files import LocalFiles
@@ -160,6 +161,23 @@ async def test_who_begins_another_batch_of_singles_waits_for_a_pause_of_the_jour
         await connection.execute("select from batches for update nowait")
         assert not commencing.done()
     assert (await commencing)["batchId"] != first
+
+
+async def test_who_comes_while_a_gathering_begins_is_not_left_without_a_job(idle_house: House) -> None:
+    """Who finds the job in the queue brings none. If it begins before they are there for others to see, it waits."""
+    house = idle_house
+    await house.publish(EXIT)
+    batch = (await _commence(house, 1))["batchId"]
+    async with queue_app().open_async(house.engine.pool) as app:
+        async with house.engine.pool.connection() as connection:
+            body = b'{"id": "2"}'
+            await singles.commence(house.engine, connection, house.customer, 1, body)
+            job = await app.job_manager.fetch_job(["singles"], await app.job_manager.register_worker())
+            assert job is not None
+            gathering = asyncio.create_task(singles.gather(house.engine, batch))
+            await asyncio.sleep(0.2)
+        await gathering
+    assert (await house.batch(batch))["ledger"]["entered"] == 2
 
 
 async def test_a_gathering_ends_though_others_come_all_the_time(

@@ -24,6 +24,10 @@ def test_lanes_and_their_size_can_be_chosen() -> None:
     assert lanes_of("deliver, fetch", 7) == {"deliver": 7, "fetch": 7}
 
 
+def test_who_moves_cohorts_gathers_singles_too() -> None:
+    assert lanes_of("advance", None) == {"advance": CONCURRENCY["advance"], "singles": CONCURRENCY["singles"]}
+
+
 @pytest.mark.parametrize("queues", ["foo", "", "deliver,", "Deliver"])
 def test_a_lane_that_there_is_not_is_wrong_usage_and_told_which_there_are(queues: str) -> None:
     with pytest.raises(WrongUsage, match="there are fetch, intake, spans, singles, advance, deliver, upkeep"):

@@ -105,8 +105,16 @@ def test_a_file_is_started_once_whatever_answers_are_lost(file: Path) -> None:
 
 def test_a_url_is_started_once_whatever_answers_are_lost() -> None:
     with _serving(None, AWAY, TAKEN) as (server, client, _):
-        assert client.start_url(1, "https://example.com/c").batch == "b_1"
+        assert client.start_url(1, "https://example.com/c", key="night-1").batch == "b_1"
     assert len(set(server.asked)) == 1
+
+
+def test_a_url_without_a_key_of_the_caller_is_not_asked_for_again_if_it_may_have_arrived() -> None:
+    """A server that knows no such keys would start twice."""
+    with _serving(AWAY, None, TAKEN) as (server, client, _):
+        with pytest.raises(CallFailed):
+            client.start_url(1, "https://example.com/c")
+        assert len(server.asked) == 2  # the first one certainly was not taken
 
 
 def test_the_key_is_the_callers_if_there_is_one_and_another_for_each_call_if_not(file: Path) -> None:
