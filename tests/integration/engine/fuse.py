@@ -81,6 +81,7 @@ class FusedPool:
     def __init__(self, url: str, fuse: Fuse) -> None:
         self._url, self._class = url, fused(fuse)
         self._idle: list[AsyncConnection[DictRow]] = []
+        self._closed = False
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[DictRow]]:
@@ -97,11 +98,14 @@ class FusedPool:
                 await connection.rollback()
             raise
         finally:
-            if not connection.closed:
+            if self._closed:  # of a part of the process that ended after the others
+                await connection.close()
+            elif not connection.closed:
                 self._idle.append(connection)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close what is open, also what is given back later."""
+        self._closed = True
         while self._idle:
             await self._idle.pop().close()
 
