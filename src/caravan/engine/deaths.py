@@ -14,7 +14,7 @@ from psycopg.rows import DictRow
 
 from caravan.errors import FileFailure
 from caravan.store import batches, sql
-from caravan.store.batches import BatchState
+from caravan.store.batches import Batch, BatchState
 from caravan.store.database import Connection, row
 
 COHORT_DEATHS = 10  # and a cohort is stuck
@@ -33,13 +33,13 @@ async def note_death(connection: Connection, task: str, arguments: Mapping[str, 
         case "advance", {"cohort": int(cohort)}:
             noted = await row(connection, _COHORTS.note_death, id=cohort, reason=_REASON, limit=COHORT_DEATHS)
         case "span", {"batch": str(batch), "number": int(number)}:
-            await batches.lock(connection, batch)  # first, as everybody does
+            locked = await batches.lock(connection, batch)  # first, as everybody does
             noted = await row(connection, _SPANS.note_death, batch=batch, number=number)
-            await _judge_file(connection, batch, noted)
+            await _judge_file(connection, locked, noted)
         case "fetch" | "collect" | "read" | "join", {"batch": str(batch)}:
-            await batches.lock(connection, batch)
+            locked = await batches.lock(connection, batch)
             noted = await row(connection, _BATCHES.note_death, id=batch)
-            await _judge_file(connection, batch, noted)
+            await _judge_file(connection, locked, noted)
         case "gather", {"batch": str(batch)}:  # its singles were promised to be kept: it rests, but is never given up
             noted = await row(connection, _BATCHES.note_death, id=batch)
         case _:
@@ -48,17 +48,16 @@ async def note_death(connection: Connection, task: str, arguments: Mapping[str, 
     return 0.0 if deaths <= _AT_ONCE else random.uniform(0, min(2.0 ** min(deaths, 10), _LONGEST_REST))
 
 
-async def _judge_file(connection: Connection, batch: str, noted: DictRow | None) -> None:
+async def _judge_file(connection: Connection, batch: Batch, noted: DictRow | None) -> None:
     """Say on the batch what hinders the work on its file, and in the end give it up."""
     if noted is None or noted["deaths"] <= _AT_ONCE:
         return
-    found = await batches.lock(connection, batch)
-    if found.state not in (BatchState.RECEIVING, BatchState.READING):
+    if batch.state not in (BatchState.RECEIVING, BatchState.READING):
         return
     if noted["deaths"] < FILE_DEATHS:
         sentence = f"Work on the file ended {noted['deaths']} times with the death of its worker; it is tried again."
-        await batches.note_hindrance(connection, batch, sentence)
+        await batches.note_hindrance(connection, batch.id, sentence)
     else:
         sentence = f"Work on the file ended {noted['deaths']} times with the death of its worker."
         code = FileFailure.UNREADABLE
-        await batches.end(connection, batch, BatchState.FAILED, noted["now"], code=code, error=sentence)
+        await batches.end(connection, batch.id, BatchState.FAILED, noted["now"], code=code, error=sentence)

@@ -32,12 +32,10 @@ def _all(sentences: list[str | None]) -> str | None:
 
 
 def _cohort(found: DictRow, now: datetime) -> str | None:
-    if found["next_step"] is None or found["next_holder"] is not None:
+    if found["next_step"] is None or found["next_holder"] is not None or found["next_stuck_at"] is not None:
         return None
     who = f"{found['next_contacts']:,} contacts at {found['next_step']}"
     due, reason = found["next_due_at"], found["next_reason"]
-    if found["next_stuck_at"] is not None:
-        return None
     if reason is not None:
         return f"the next attempt for {who}{f', {_time(due)}' if due > now else ''}: {reason}"
     return f"the time of {who}, {_time(due)}" if due > now else None
