@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
+from io import StringIO
 from time import thread_time
 from typing import Any, TextIO
 
 from liquid import Environment, Mode, RenderContext
 from liquid.builtin.output import Output, OutputNode
 from liquid.exceptions import FilterArgumentError, LiquidError
+from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 from liquid.token import Token
@@ -147,6 +149,9 @@ class Context(RenderContext):
                 raise
         return super().get_item(obj, key)
 
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return make_buffer(buf.size if isinstance(buf, LimitedStringIO) else 0)
+
     def loop(self, namespace: Mapping[str, object], forloop: Any) -> Any:
         forloop.it = self._watched(forloop.it)
         return super().loop(namespace, forloop)
@@ -174,6 +179,11 @@ class Context(RenderContext):
         for each in items:
             self.check_time()
             yield each
+
+
+def make_buffer(taken: int = 0) -> LimitedStringIO:
+    """For what a template prints, of which `taken` bytes are used up. Liquid's own would make \\n of each \\r."""
+    return LimitedStringIO(limit=MAX_OUTPUT - taken, newline="")
 
 
 def to_text(value: object, autoescape: bool) -> str:

@@ -6,7 +6,6 @@ from difflib import get_close_matches
 
 from liquid import Environment
 from liquid.exceptions import LiquidError
-from liquid.output import LimitedStringIO
 from liquid.template import BoundTemplate
 
 from caravan.errors import InvalidInput, RenderFailed
@@ -16,6 +15,7 @@ from caravan.journeys.placeholder_engine import (
     TAGS,
     ContactView,
     Context,
+    make_buffer,
     make_environment,
 )
 from caravan.journeys.placeholder_parts import Block
@@ -52,7 +52,7 @@ class Template:
     def _render(self, liquid: BoundTemplate, contact: ContactView) -> str:
         context = Context(liquid, contact)
         if self._quick is None:
-            buffer = LimitedStringIO(limit=MAX_OUTPUT)
+            buffer = make_buffer()
             liquid.render_with_context(context, buffer)
             return buffer.getvalue()
         result = self._quick.fill(context)

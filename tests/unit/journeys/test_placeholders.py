@@ -6,7 +6,7 @@ from time import thread_time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from caravan.errors import CaravanError, InvalidInput, RenderFailed
@@ -214,7 +214,16 @@ def written(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.lists(inner | ifs, max_size=3).map("".join)
 
 
+@pytest.mark.parametrize(
+    "template", ["{{ a }}", "{{ a }}{% comment %}{% endcomment %}", "{% capture b %}{{ a }}{% endcapture %}{{ b }}"]
+)
+def test_line_ends_of_values_stay_as_they_are(template: str) -> None:
+    ends = "1\r2\r\n3\n4"
+    assert compile_template(template + "\r\n").render(ContactView("1", {"a": ends})) == ends + "\r\n"
+
+
 @settings(deadline=None, max_examples=1000)
+@example(template="{{ a }}", html=False, a="\r", b=None)
 @given(template=st.recursive(st.sampled_from(BITS), written, max_leaves=12), html=st.booleans(), a=values, b=values)
 def test_the_quick_way_through_a_template_gives_what_liquid_gives(template: str, html: bool, a: Any, b: Any) -> None:
     quick = compile_template(template, html=html)
