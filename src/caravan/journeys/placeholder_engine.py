@@ -150,7 +150,9 @@ class Context(RenderContext):
         return super().get_item(obj, key)
 
     def get_buffer(self, buf: TextIO | None = None) -> StringIO:
-        return make_buffer(buf.size if isinstance(buf, LimitedStringIO) else 0)
+        """For what is printed, within what `buf` has left. Liquid's own would make \\n of each \\r."""
+        taken = buf.size if isinstance(buf, LimitedStringIO) else 0
+        return LimitedStringIO(limit=MAX_OUTPUT - taken, newline="")
 
     def loop(self, namespace: Mapping[str, object], forloop: Any) -> Any:
         forloop.it = self._watched(forloop.it)
@@ -181,11 +183,6 @@ class Context(RenderContext):
             yield each
 
 
-def make_buffer(taken: int = 0) -> LimitedStringIO:
-    """For what a template prints, of which `taken` bytes are used up. Liquid's own would make \\n of each \\r."""
-    return LimitedStringIO(limit=MAX_OUTPUT - taken, newline="")
-
-
 def to_text(value: object, autoescape: bool) -> str:
     """A value as it is printed: JSON for an object, and what Liquid does for the rest."""
     if isinstance(value, ContactNames | dict):
@@ -213,7 +210,6 @@ class _Environment(Environment):
     block_nesting_limit = 20
     loop_iteration_limit = MAX_LOOPS
     local_namespace_limit = 4 * MAX_OUTPUT
-    output_stream_limit = MAX_OUTPUT
 
 
 def make_environment(html: bool) -> Environment:

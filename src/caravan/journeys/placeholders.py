@@ -15,7 +15,6 @@ from caravan.journeys.placeholder_engine import (
     TAGS,
     ContactView,
     Context,
-    make_buffer,
     make_environment,
 )
 from caravan.journeys.placeholder_parts import Block
@@ -52,7 +51,7 @@ class Template:
     def _render(self, liquid: BoundTemplate, contact: ContactView) -> str:
         context = Context(liquid, contact)
         if self._quick is None:
-            buffer = make_buffer()
+            buffer = context.get_buffer()
             liquid.render_with_context(context, buffer)
             return buffer.getvalue()
         result = self._quick.fill(context)
