@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from caravan.server.embedded import embedded
 from caravan.store.database import Pool, connect
-from caravan.store.embedded import embedded
 from caravan.store.migrate import migrate
 from tests.disk import NoDisk, SmallDisk
 from tests.s3 import CREDENTIALS, S3

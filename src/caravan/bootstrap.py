@@ -7,14 +7,14 @@ from procrastinate import App
 
 from caravan.clock import Clock
 from caravan.engine.engine import Engine, Journeys
-from caravan.engine.jobs import Jobs
-from caravan.engine.queue import queue_app
-from caravan.engine.recovery import clear_left
 from caravan.errors import InvalidSetting
+from caravan.queue.job_manager import queue_app
+from caravan.queue.jobs import Jobs
+from caravan.queue.recovery import clear_left
 from caravan.settings import Settings, Uploads
 from caravan.store.database import connect
 from caravan.store.files import Files, open_files
-from caravan.store.living import OwnFolder
+from caravan.store.process_locks import OwnFolder
 
 
 @asynccontextmanager

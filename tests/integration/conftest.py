@@ -16,7 +16,7 @@ from caravan.channels.sandbox import Sandbox
 from caravan.clock import TurnedClock
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
-from caravan.engine.queue import queue_app
+from caravan.queue.job_manager import queue_app
 from caravan.settings import Settings
 from caravan.store.customers import add_customer, create_token
 

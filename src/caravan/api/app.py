@@ -6,7 +6,7 @@ from caravan import __version__
 from caravan.api import batches, batchtrigger, health, journeys, problems, uploads
 from caravan.api.access import RecentTokens
 from caravan.engine.engine import Engine
-from caravan.engine.readiness import Readiness
+from caravan.queries.readiness import Readiness
 
 
 def create_app(engine: Engine) -> FastAPI:

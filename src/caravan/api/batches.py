@@ -16,10 +16,10 @@ from caravan.api.calls import once, read_body
 from caravan.api.streams import Pieces, ndjson
 from caravan.engine import control, retention
 from caravan.engine.engine import Engine
-from caravan.engine.journal import Filter, Line, open_journal, read_journal
-from caravan.engine.report import Report, report, reports
 from caravan.errors import Gone
 from caravan.intake.rejects import Reject, read_rejects
+from caravan.queries.batch import Report, report, reports
+from caravan.queries.journal import Filter, Line, open_journal, read_journal
 from caravan.store import batches
 from caravan.store.batches import Batch
 from caravan.store.database import Connection, single, snapshot

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from caravan.api.access import AnEngine
-from caravan.engine.readiness import Part, Readiness
 from caravan.errors import Unavailable
+from caravan.queries.readiness import Part, Readiness
 from caravan.store import sql
 from caravan.store.database import row, rows
 

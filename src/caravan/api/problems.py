@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from caravan import errors
-from caravan.engine import trouble
+from caravan.queue import transient
 from caravan.store.database import AWAY
 
 _log = logging.getLogger(__name__)
@@ -97,14 +97,14 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
     around = error if isinstance(error, AWAY) else error.__cause__
     if not isinstance(around, AWAY):
         return await _unexpected(request, error)
-    if trouble.no_room(around) is not None:
+    if transient.no_room(around) is not None:
         return await _no_room(request, around)
     _log.warning("%s %s: %s", request.method, _shown(request), " ".join(str(around).split()))
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "PostgreSQL does not answer; try again in some seconds.")
 
 
 async def _no_room(request: Request, error: Exception) -> JSONResponse:
-    full = trouble.no_room(error)
+    full = transient.no_room(error)
     if full is None:
         return await _unexpected(request, error)
     _log.warning("%s %s: %s", request.method, _shown(request), " ".join(str(error).split()))

@@ -6,8 +6,8 @@ from threading import Event, Lock
 
 from fastapi.responses import StreamingResponse
 
-from caravan.engine import trouble
 from caravan.errors import Unavailable
+from caravan.queue import transient
 
 Pieces = Generator[str, None, None]
 Check = Callable[[], Awaitable[object]]
@@ -69,6 +69,6 @@ def _told(error: Exception) -> Exception:
     """What there is to say of a store that does not give a file."""
     if isinstance(error, FileNotFoundError):
         return Unavailable("A file of this batch is missing, as while the batch is being forgotten; try again.")
-    if trouble.is_around(error) and trouble.no_room(error) is None:
-        return Unavailable(f"The store of files can't be read; try again in some seconds: {trouble.describe(error)}")
+    if transient.is_around(error) and transient.no_room(error) is None:
+        return Unavailable(f"The store of files can't be read; try again in some seconds: {transient.describe(error)}")
     return error

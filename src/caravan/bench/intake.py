@@ -23,12 +23,12 @@ from caravan.bootstrap import open_engine
 from caravan.clock import Clock
 from caravan.engine import reading, start
 from caravan.engine.publish import publish
-from caravan.engine.report import report
 from caravan.intake.expand import Encoding
+from caravan.queries.batch import report
+from caravan.server.embedded import embedded
 from caravan.settings import Settings, read_settings
 from caravan.store.customers import add_customer
 from caravan.store.database import single
-from caravan.store.embedded import embedded
 from caravan.store.migrate import migrate
 
 _JOURNEY = f"journey: {JOURNEY}\nname: Bench\nsteps:\n  - id: rest\n    wait: 1 day\n"

@@ -20,8 +20,8 @@ from caravan.bench.measure import Meter, Run, Shared, Timed
 from caravan.client import Client
 from caravan.client.client import Started
 from caravan.errors import CaravanError, Unavailable
+from caravan.server.embedded import embedded
 from caravan.store import sql
-from caravan.store.embedded import embedded
 
 JOURNEY = 4711
 _PATIENCE = 3600.0  # seconds

@@ -12,8 +12,8 @@ from caravan.bench.inputs import Made, write_file
 from caravan.bench.measure import Run, Timed, in_child, in_turn, now
 from caravan.bench.report import Finding, Report
 from caravan.bench.system import JOURNEY, System, check_ledger, follow, send, up, workspace
+from caravan.server.embedded import embedded
 from caravan.store import sql
-from caravan.store.embedded import embedded
 
 _WAIT = timedelta(seconds=5)
 _JOURNEY = f"""

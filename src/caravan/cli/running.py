@@ -26,7 +26,7 @@ def up(data: Data = None, host: Host = None, port: Port = None) -> None:
 
     Example: caravan up --data ./caravan-data --port 8080
     """
-    from caravan.cli.processes import run_up
+    from caravan.server.up import run_up
 
     settings = read_settings(data=data, host=host, port=port)
     start_logging(settings)
@@ -42,7 +42,7 @@ def serve(
 
     Example: CARAVAN_DATABASE_URL=postgresql://db/caravan caravan serve --host 0.0.0.0
     """
-    from caravan.cli.serving import run_serve
+    from caravan.server.serving import run_serve
 
     settings = read_settings(host=host, port=port)
     start_logging(settings)
@@ -63,7 +63,7 @@ def worker(
 
     Example: caravan worker --queues deliver --concurrency 8
     """
-    from caravan.cli.serving import lanes_of, run_worker
+    from caravan.server.serving import lanes_of, run_worker
 
     lanes = lanes_of(queues, concurrency)
     settings = read_settings()

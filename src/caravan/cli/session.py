@@ -21,7 +21,7 @@ def database(settings: Settings, *, wait: bool = False) -> Iterator[Settings]:
     if settings.database_url is not None:
         yield settings
         return
-    from caravan.store.embedded import embedded
+    from caravan.server.embedded import embedded
 
     with embedded(settings.folder, wait=wait) as url:
         yield settings.model_copy(update={"database_url": url})

@@ -5,9 +5,9 @@ import secrets
 from collections import Counter
 from datetime import datetime
 
-from caravan.engine import trouble
 from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
+from caravan.queue import transient
 from caravan.steps.move import Lane, Move, Passage, Stay, Tools
 from caravan.steps.step import CohortStep
 from caravan.store import batches, cohorts, ledger, sql
@@ -98,11 +98,11 @@ async def _note_failure(engine: Engine, cohort: Cohort, error: Exception) -> Non
     """Leave the cohort standing with the reason; if it is the work itself that fails, it is stuck in the end."""
     async with engine.pool.connection() as connection:
         await connection.execute(_COHORTS.let_go, {"id": cohort.id, "holder": cohort.holder})
-        noted = {"id": cohort.id, "reason": trouble.describe(error)}
-        if trouble.is_around(error):
+        noted = {"id": cohort.id, "reason": transient.describe(error)}
+        if transient.is_around(error):
             await connection.execute(_COHORTS.set_reason, noted)
         else:
-            limits = {"limit": trouble.SAME_FAILURES, "now": engine.clock.now()}
+            limits = {"limit": transient.SAME_FAILURES, "now": engine.clock.now()}
             await connection.execute(_COHORTS.set_failed, {**noted, **limits})
 
 

@@ -9,11 +9,11 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from caravan.engine import trouble
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import fail
 from caravan.engine.start import UPLOAD_TIME, Upload, start_reading
 from caravan.errors import FileFailed, FileFailure, Unavailable
+from caravan.queue import transient
 from caravan.store import batches, sql
 from caravan.store.batches import Batch, BatchState, Source
 from caravan.store.database import Connection, row, rows
@@ -46,7 +46,7 @@ async def look(engine: Engine) -> None:
         arrived = {each.batch for each in await asyncio.to_thread(inbox.arrivals)}
     except Unavailable as error:
         _log.warning("Can't look for uploads: %s", error)
-        await _note(engine, trouble.describe(error))
+        await _note(engine, transient.describe(error))
         return
     await _note(engine, None)
     now = engine.clock.now()

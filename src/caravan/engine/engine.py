@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caravan.clock import Clock
-from caravan.engine.jobs import Jobs
 from caravan.journeys.definition import load_journey
 from caravan.journeys.model import Journey
+from caravan.queue.jobs import Jobs
 from caravan.settings import Settings
 from caravan.steps.registry import STEP_TYPES
 from caravan.store import journeys

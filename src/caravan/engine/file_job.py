@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from caravan.engine import trouble
 from caravan.engine.engine import Engine
 from caravan.errors import CaravanError, FileFailed, FileFailure
+from caravan.queue import transient
 from caravan.store import batches, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.database import AWAY, row
@@ -124,11 +124,11 @@ async def hindrances_noted(engine: Engine, batch: str) -> AsyncIterator[None]:
     try:
         yield
     except Exception as error:
-        reason = trouble.describe(error)
-        around = trouble.is_around(error)
+        reason = transient.describe(error)
+        around = transient.is_around(error)
         async with engine.pool.connection() as connection:
             noted = await row(connection, _Q.set_hindrance, id=batch, hindrance=reason, around=around)
-        if around or noted is None or noted["failures"] < trouble.SAME_FAILURES:
+        if around or noted is None or noted["failures"] < transient.SAME_FAILURES:
             raise
         sentence = f"Reading failed {noted['failures']} times in the same way: {reason}"
         await fail(engine, batch, FileFailed(FileFailure.UNREADABLE, sentence))

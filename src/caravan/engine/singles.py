@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 from psycopg.rows import DictRow
 
-from caravan.engine import trouble
 from caravan.engine.advance import arrive_and_leave, open_cohorts, step_of
 from caravan.engine.engine import Engine
 from caravan.errors import Conflict, InvalidInput, Unavailable
 from caravan.intake.strict import Accepted, classify
-from caravan.steps.parts import scratch_file
+from caravan.queue import transient
+from caravan.steps.cohort_files import scratch_file
 from caravan.store import batches, journeys, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import CONTACTS, Opening, Part, write_contacts
@@ -84,7 +84,7 @@ async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None =
                 return
     except Exception as error:
         async with engine.pool.connection() as connection:
-            await batches.note_hindrance(connection, batch_id, trouble.describe(error))
+            await batches.note_hindrance(connection, batch_id, transient.describe(error))
         raise
 
 

@@ -7,10 +7,11 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
-from caravan.engine import direct, reading, singles, spans, start, trouble, upkeep
+from caravan.engine import direct, reading, singles, spans, start, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
+from caravan.queue import transient
 from caravan.steps.move import Tools
 
 UPKEEP = "upkeep"  # the lane of chores
@@ -23,11 +24,11 @@ class Patience(BaseRetryStrategy):
     work that itself fails is tried some more times than it takes to be noted as stuck."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        around = trouble.is_around(exception)
-        if not around and job.attempts > 2 * trouble.SAME_FAILURES:
+        around = transient.is_around(exception)
+        if not around and job.attempts > 2 * transient.SAME_FAILURES:
             return None
         delay = min(2.0 ** min(job.attempts, 10), _LONGEST_WAIT)
-        # All of it: the people who wait are told less (trouble.py: describe).
+        # All of it: the people who wait are told less (transient.py: describe).
         what = job.call_string, delay, type(exception).__name__, " ".join(str(exception).split())
         _log.warning("%s is tried again in %.0f s: %s: %s", *what, exc_info=None if around else exception)
         return RetryDecision(retry_at=utcnow() + timedelta(seconds=delay))

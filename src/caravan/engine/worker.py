@@ -12,8 +12,8 @@ from procrastinate.worker import Worker
 from caravan.channels.email import EmailChannel
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
-from caravan.engine.recovery import LOOK_EVERY, Hands, on_watch
 from caravan.engine.tasks import UPKEEP, register
+from caravan.queue.recovery import LOOK_EVERY, Hands, on_watch
 from caravan.settings import Settings
 from caravan.steps.move import Lane, Pacing, Tools
 from caravan.store.database import Pool

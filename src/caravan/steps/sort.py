@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from caravan.steps.cohort_files import write_part
 from caravan.steps.move import Move, Passage, Tools
-from caravan.steps.parts import write_part
 from caravan.store.cohorts import Cohort, Part, read_contacts
 from caravan.store.files import Draft
 from caravan.store.ledger import Outcome, Record

@@ -13,10 +13,10 @@ from pydantic import AfterValidator, Field
 
 from caravan.channels.identity import delivery_key
 from caravan.channels.webhook import Call
+from caravan.delivery.cohort_delivery import Errand, view
+from caravan.delivery.deliver import deliver
 from caravan.journeys.fields import LineTemplate, OnUnknown, check_template
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.steps.deliver import deliver
-from caravan.steps.errand import Errand, view
 from caravan.steps.move import Lane, Move, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort

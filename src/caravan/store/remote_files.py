@@ -7,7 +7,7 @@ from pathlib import Path
 
 from caravan.store.bucket import Bucket
 from caravan.store.inbox import Inbox
-from caravan.store.living import OwnFolder
+from caravan.store.process_locks import OwnFolder
 from caravan.store.section import Section, Tick, patient
 
 

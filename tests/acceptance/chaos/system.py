@@ -13,7 +13,7 @@ from typing import Self
 import psutil
 
 from caravan.errors import Unavailable
-from caravan.store.embedded import embedded, lives, revive
+from caravan.server.embedded import embedded, lives, revive
 from tests.acceptance.conftest import caravan, environment
 from tests.s3 import CREDENTIALS
 

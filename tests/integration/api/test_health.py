@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from caravan.engine import readiness
-from caravan.engine.readiness import Part, Readiness
+from caravan.queries import readiness
+from caravan.queries.readiness import Part, Readiness
 from caravan.settings import Settings
 from caravan.store.database import connect
 from caravan.store.files import LocalFiles, open_files

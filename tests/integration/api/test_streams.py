@@ -16,8 +16,8 @@ import uvicorn
 
 from caravan.api import batches as module
 from caravan.api.app import create_app
-from caravan.engine.journal import Journal, open_journal
 from caravan.errors import Unavailable
+from caravan.queries.journal import Journal, open_journal
 from caravan.store.files import Files
 from tests.integration.conftest import House
 from tests.integration.journeys_for_tests import EXIT, contacts

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from caravan.bootstrap import open_engine
+from caravan.delivery.trace import Mark, Trace
 from caravan.engine import direct, reading
-from caravan.engine.journal import Filter, open_journal, read_journal
 from caravan.errors import InvalidSetting
+from caravan.queries.journal import Filter, open_journal, read_journal
 from caravan.settings import Settings, Uploads
-from caravan.steps.trace import Mark, Trace
 from caravan.store import cohorts
 from caravan.store.database import row
 from caravan.store.windows import Windows

@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 
 from caravan.engine import singles
 from caravan.engine.engine import Engine
-from caravan.engine.queue import queue_app
+from caravan.queue.job_manager import queue_app
 from caravan.store.batches import Batch
 from caravan.store.cohorts import Part
 from caravan.store.files import LocalFiles

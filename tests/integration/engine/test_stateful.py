@@ -27,13 +27,13 @@ from caravan.clock import TurnedClock
 from caravan.engine import control, reading, singles, spans, start
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine, Journeys
-from caravan.engine.jobs import Jobs
-from caravan.engine.journal import Filter, open_journal, read_journal
 from caravan.engine.publish import publish
-from caravan.engine.queue import queue_app
-from caravan.engine.recovery import Watch
 from caravan.engine.worker import open_duckdb
 from caravan.errors import Conflict
+from caravan.queries.journal import Filter, open_journal, read_journal
+from caravan.queue.job_manager import queue_app
+from caravan.queue.jobs import Jobs
+from caravan.queue.recovery import Watch
 from caravan.settings import Settings
 from caravan.steps.move import Lane, Pacing, Tools
 from caravan.store.customers import add_customer

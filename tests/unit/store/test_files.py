@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from caravan.engine import trouble
 from caravan.errors import InvalidSetting, Unavailable
+from caravan.queue import transient
 from caravan.store import bucket, s3_session
 from caravan.store.files import Draft, Files, LocalFiles, RemoteFiles, open_files
 from caravan.store.inbox import Inbox
-from caravan.store.living import OwnFolder, clear_dead
+from caravan.store.process_locks import OwnFolder, clear_dead
 from tests.disk import SmallDisk
 from tests.s3 import CREDENTIALS, S3, Silent
 
@@ -275,7 +275,7 @@ class TestARemoteStore:
                 before = len(mood.asked)
                 with pytest.raises(Unavailable, match="we are in trouble") as raised:
                     ask()
-                assert trouble.is_around(raised.value)
+                assert transient.is_around(raised.value)
                 assert 2 <= len(mood.asked) - before <= 5
 
     def test_that_nobody_answers_for_is_unavailable(

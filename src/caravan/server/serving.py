@@ -1,0 +1,102 @@
+"""One process of an installation: the API or a worker."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import uvloop
+
+from caravan.bootstrap import open_engine
+from caravan.engine import worker as workers
+from caravan.engine.engine import Engine
+from caravan.errors import Unavailable, WrongUsage
+from caravan.queue.recovery import on_watch
+from caravan.server.leash import obey
+from caravan.settings import Settings
+from caravan.steps.move import Lane
+from caravan.store.migrate import pending
+
+_THREADS = 64
+_NICENESS = 10  # where both share a machine, reading and sending must not starve the doors
+
+
+def run_serve(settings: Settings, fd: int | None) -> None:
+    """Run the API until a signal."""
+    import uvicorn
+
+    from caravan.api.app import create_app
+
+    obey()
+
+    async def serve() -> None:
+        _make_threads()
+        async with open_engine(settings) as (engine, _):
+            await check_schema(engine)
+            config = uvicorn.Config(
+                create_app(engine),
+                host=settings.host,
+                port=settings.port,
+                log_level="warning",
+                access_log=False,  # it would hold the signatures of upload URLs
+                timeout_graceful_shutdown=5,
+            )
+            server = uvicorn.Server(config)
+            if fd is None:
+                print(f"Caravan's API listens at http://{settings.host}:{settings.port}", flush=True)
+            async with on_watch(engine.pool, settings.folder):
+                await server.serve(None if fd is None else [door(fd)])
+
+    uvloop.run(serve())
+
+
+def door(fd: int) -> socket.socket:
+    """The socket that was handed down. Given only its number, uvicorn takes it for a Unix socket, without
+    TCP_NODELAY, and many an answer then waits 40 ms for the acknowledgement of its own first half.
+    """
+    return socket.socket(fileno=fd)
+
+
+def run_worker(settings: Settings, lanes: Mapping[str, int]) -> None:
+    """Run a worker of these lanes, {lane: jobs at once}, until a signal."""
+    obey()
+    os.nice(_NICENESS)
+
+    async def work() -> None:
+        _make_threads()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with open_engine(settings) as (engine, app):
+            await check_schema(engine)
+            await workers.work(app, engine, lanes, stop)
+
+    uvloop.run(work())
+
+
+def _make_threads() -> None:
+    """Threads for all that blocks. Most wait for a store; of as few as there are by default, a slow one takes all."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "caravan"))
+
+
+async def check_schema(engine: Engine) -> None:
+    """Raise `Unavailable` if the database lacks what this version needs."""
+    async with engine.pool.connection() as connection:
+        missing = await pending(connection)
+    if missing:
+        raise Unavailable(f"The database lacks {', '.join(missing)}; run `caravan migrate` first.")
+
+
+def lanes_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
+    """What the options of `caravan worker` mean, {lane: jobs at once}. Raises `WrongUsage` for a lane that there is
+    not. Whoever has the lane `advance` gathers singles too, as before these had a lane of their own."""
+    known = workers.CONCURRENCY
+    names = list(known) if queues is None else [name.strip() for name in queues.split(",")]
+    if Lane.ADVANCE in names and Lane.SINGLES not in names:
+        names.append(Lane.SINGLES)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise WrongUsage(f"--queues: there is no lane {unknown[0]!r}; there are {', '.join(known)}.")
+    return {name: concurrency or known[name] for name in names}

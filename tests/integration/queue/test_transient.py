@@ -1,0 +1,210 @@
+"""Work that can't go on: it waits and says why, and poison stops."""
+
+import asyncio
+
+import pytest
+
+from caravan.delivery import deliver
+from caravan.engine.tasks import Patience
+from caravan.errors import Unavailable
+from caravan.steps.exit import Exit
+from caravan.steps.split import Split
+from caravan.store import ledger
+from caravan.store.files import LocalFiles
+from tests.integration.conftest import House
+from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, contacts
+
+SPLIT = """
+journey: 1
+name: Some out, some later
+steps:
+  - id: which
+    split:
+      - if: attributeName = 'yes'
+        to: out
+      - else: later
+  - id: out
+    exit: {}
+  - id: later
+    wait: 30 days
+"""
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once: what is tested is what comes of the tries."""
+    from procrastinate import RetryDecision
+    from procrastinate.utils import utcnow
+
+    original = Patience.get_retry_decision
+
+    def soon(self: Patience, **arguments: object) -> RetryDecision | None:
+        decision = original(self, **arguments)  # type: ignore[arg-type]
+        return decision and RetryDecision(retry_at=utcnow())
+
+    monkeypatch.setattr(Patience, "get_retry_decision", soon)
+
+
+async def test_poison_stops_after_some_tries_says_why_and_can_be_retried(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+    take = Split.take
+
+    async def poisoned(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
+        nonlocal tries
+        tries += 1
+        raise ValueError("this can't be")
+
+    monkeypatch.setattr(Split, "take", poisoned)
+    await house.publish(SPRING)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert "10 contacts at vip_or_not" in found["waitingFor"]
+    assert "this can't be" in found["waitingFor"]
+    assert tries == 5
+    monkeypatch.setattr(Split, "take", take)
+    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
+    await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
+
+
+async def test_who_is_stuck_is_told_of_also_while_others_wait_for_their_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def poisoned(self: Exit, cohort, tools):  # type: ignore[no-untyped-def]
+        raise ValueError("this can't be")
+
+    monkeypatch.setattr(Exit, "take", poisoned)
+    await house.publish(SPLIT)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert "the time of 5 contacts at later" in found["waitingFor"]
+    assert "; a retry by command: 5 contacts at out are stuck" in found["waitingFor"]
+    assert "\ncaravan_contacts_stuck 5\n" in (await house.http.get("/metrics")).text
+
+
+async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_left = ledger.add_left
+
+    async def poisoned(*_: object) -> None:
+        raise ValueError("this can't be counted")
+
+    await house.publish(EXIT)
+    monkeypatch.setattr(ledger, "add_left", poisoned)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert "this can't be counted" in found["waitingFor"]
+    monkeypatch.setattr(ledger, "add_left", add_left)
+    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
+    assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"passed": 10}
+
+
+async def test_a_cancel_recalls_also_whom_poison_keeps_from_moving(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were in hand when the cancel came, and that try is the one after which they would be stuck."""
+    tries, last, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def poisoned(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
+        nonlocal tries
+        tries += 1
+        if tries == 5:
+            last.set()
+            await go_on.wait()
+        raise ValueError("this can't be")
+
+    monkeypatch.setattr(Split, "take", poisoned)
+    await house.publish(SPRING)
+    batch = await house.start(contacts(10))
+    await last.wait()
+    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    go_on.set()
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"cancelled": 10}
+    assert tries == 5
+
+
+async def test_who_is_stuck_in_a_cancelled_batch_can_be_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of them has been sent to; as long as nobody can tell which, nobody is called cancelled."""
+    reached = asyncio.Event()
+    read = deliver._read
+
+    def script(*_: object) -> None:
+        if len(house.sandbox.mails) >= 25:
+            reached.set()
+
+    def poisoned(*_: object) -> None:
+        raise ValueError("this can't be read")
+
+    monkeypatch.setattr(house.sandbox, "_script", script)
+    await house.publish(MAIL)
+    batch = await house.start(contacts(100))
+    await reached.wait()
+    assert (await house.post(f"batches/{batch}/pause", {})).status_code == 200
+    async with house.engine.pool.connection() as connection:
+        for _ in range(100):
+            found = await (await connection.execute("select from cohorts where holder is not null")).fetchall()
+            if not found:
+                break
+            await asyncio.sleep(0.05)
+    monkeypatch.setattr(deliver, "_read", poisoned)
+    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert (found["state"], found["ledger"]["steps"][0]["standing"]) == ("cancelled", 100)
+    refused = await house.post(f"batches/{batch}/forget", {})
+    assert (refused.status_code, "retry" in refused.json()["error"]) == (409, True)
+    monkeypatch.setattr(deliver, "_read", read)
+    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
+    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    sent = len(house.sandbox.mails)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": sent, "cancelled": 100 - sent}
+
+
+async def test_a_store_that_is_away_is_waited_for_however_often_it_fails(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, put = 0, LocalFiles.put
+
+    def away(self: LocalFiles, local, name):  # type: ignore[no-untyped-def]
+        nonlocal tries
+        if "cohort" in name and tries < 12:
+            tries += 1
+            raise OSError(28, "No space left on device")
+        put(self, local, name)
+
+    monkeypatch.setattr(LocalFiles, "put", away)
+    await house.publish(EXIT)
+    batch = await house.start(contacts(10))
+    found = await house.until(batch, lambda b: b["waitingFor"] is not None and "space" in b["waitingFor"])
+    assert found["state"] == "reading"
+    found = await house.ended(batch)
+    assert found["state"] == "completed"
+    assert tries == 12
+
+
+async def test_a_file_on_which_reading_itself_fails_again_and_again_fails_the_batch(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from caravan.engine import reading
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a bug in reading")
+
+    monkeypatch.setattr(reading, "read_contacts", broken)
+    await house.publish(EXIT)
+    found = await house.ended(await house.start(contacts(10)))
+    assert (found["state"], found["errorCode"]) == ("failed", "unreadable")
+    assert "a bug in reading" in found["error"]
+
+
+def test_trouble_around_is_told_from_failing_work() -> None:
+    import psycopg
+
+    from caravan.queue.transient import is_around
+
+    for error in (OSError(28, "full"), psycopg.OperationalError("gone"), ConnectionResetError(), Unavailable()):
+        assert is_around(error)
+    for other in (ValueError(), FileNotFoundError("cohort"), KeyError("x"), psycopg.errors.UndefinedColumn()):
+        assert not is_around(other)
