@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(None, description="A PostgreSQL (15 or newer) to use instead of the embedded one.")
     database_connections: int = Field(
-        20, ge=1, description="Connections to PostgreSQL that one process keeps at most; a worker has one more a lane."
+        20, ge=1, description="Connections to PostgreSQL that one process keeps at most; a worker has one more a queue."
     )
     files_url: str | None = Field(
         None,

@@ -209,9 +209,9 @@ def test_wrong_usage_exits_with_2_and_wrong_settings_with_1(folder: Path) -> Non
     assert caravan(folder, "nonsense").returncode == 2
     wrong = caravan(folder, "up", PORT="many")
     assert (wrong.returncode, "CARAVAN_PORT" in wrong.stderr) == (1, True)
-    lane = caravan(folder, "worker", "--queues", "deliver,nonsense")
-    assert (lane.returncode, len(lane.stderr.splitlines())) == (2, 1)
-    assert "'nonsense'; there are fetch, intake, spans, singles, advance, deliver, upkeep." in lane.stderr
+    queue = caravan(folder, "worker", "--queues", "deliver,nonsense")
+    assert (queue.returncode, len(queue.stderr.splitlines())) == (2, 1)
+    assert "'nonsense'; there are fetch, intake, spans, singles, advance, deliver, upkeep." in queue.stderr
     none = caravan(folder, "worker", "--concurrency", "0")
     assert (none.returncode, "--concurrency" in none.stderr) == (2, True)
     assert not folder.exists()  # nor was a database started for it

@@ -24,7 +24,7 @@ NDJSON = {"Content-Type": "text/plain"}
 
 
 @dataclass(slots=True)
-class House:
+class System:
     """An engine, a customer of it, and a client that knows its token."""
 
     engine: Engine
@@ -101,8 +101,8 @@ def check_ledger(ledger: dict) -> None:  # type: ignore[type-arg]
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, sandbox: Sandbox) -> AsyncIterator[House]:
-    """A house without a worker."""
+async def open_house(settings: Settings, sandbox: Sandbox) -> AsyncIterator[System]:
+    """A system without a worker."""
     clock = TurnedClock()
     async with open_engine(settings, clock) as (engine, app):
         async with engine.pool.connection() as connection:
@@ -111,15 +111,15 @@ async def open_house(settings: Settings, sandbox: Sandbox) -> AsyncIterator[Hous
         transport = httpx.ASGITransport(app=create_app(engine), raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://caravan.test", headers=headers) as http:
-            yield House(engine, app, clock, customer, token, http, sandbox)
+            yield System(engine, app, clock, customer, token, http, sandbox)
 
 
 @asynccontextmanager
-async def working(house: House) -> AsyncIterator[None]:
-    """A worker on all lanes, as long as the block lasts."""
+async def working(system: System) -> AsyncIterator[None]:
+    """A worker on all queues, as long as the block lasts."""
     stop = asyncio.Event()
-    async with queue_app().open_async(house.engine.pool) as app:
-        task = asyncio.create_task(workers.work(app, house.engine, workers.CONCURRENCY, stop))
+    async with queue_app().open_async(system.engine.pool) as app:
+        task = asyncio.create_task(workers.work(app, system.engine, workers.CONCURRENCY, stop))
         try:
             yield
         finally:
@@ -148,14 +148,14 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def idle_house(settings: Settings, sandbox: Sandbox) -> AsyncIterator[House]:
-    """A house in which nothing works yet: for tests that look between two steps."""
-    async with open_house(settings.model_copy(update={"smtp_url": sandbox.url}), sandbox) as house:
-        yield house
+async def idle_system(settings: Settings, sandbox: Sandbox) -> AsyncIterator[System]:
+    """A system in which nothing works yet: for tests that look between two steps."""
+    async with open_house(settings.model_copy(update={"smtp_url": sandbox.url}), sandbox) as system:
+        yield system
 
 
 @pytest.fixture
-async def house(idle_house: House) -> AsyncIterator[House]:
-    """A house with a worker."""
-    async with working(idle_house):
-        yield idle_house
+async def system(idle_system: System) -> AsyncIterator[System]:
+    """A system with a worker."""
+    async with working(idle_system):
+        yield idle_system

@@ -42,7 +42,7 @@ async def metrics(engine: AnEngine) -> Response:
     async with engine.pool.connection() as connection:
         by_state = await rows(connection, _BATCHES.by_state)
         standing = await row(connection, _COHORTS.totals)
-        jobs = await rows(connection, _QUEUE.jobs_by_lane)
+        jobs = await rows(connection, _QUEUE.jobs_by_queue)
     assert standing is not None
     lines = [
         "# HELP caravan_batches Batches by state.",
@@ -57,8 +57,8 @@ async def metrics(engine: AnEngine) -> Response:
         "# HELP caravan_cohorts_standing Cohorts that stand at a step.",
         "# TYPE caravan_cohorts_standing gauge",
         f"caravan_cohorts_standing {standing['cohorts']}",
-        "# HELP caravan_jobs Jobs that wait or run, by lane.",
+        "# HELP caravan_jobs Jobs that wait or run, by queue.",
         "# TYPE caravan_jobs gauge",
-        *(f'caravan_jobs{{lane="{each["lane"]}",status="{each["status"]}"}} {each["jobs"]}' for each in jobs),
+        *(f'caravan_jobs{{queue="{each["queue"]}",status="{each["status"]}"}} {each["jobs"]}' for each in jobs),
     ]
     return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

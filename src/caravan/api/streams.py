@@ -69,6 +69,6 @@ def _told(error: Exception) -> Exception:
     """What there is to say of a store that does not give a file."""
     if isinstance(error, FileNotFoundError):
         return Unavailable("A file of this batch is missing, as while the batch is being forgotten; try again.")
-    if transient.is_around(error) and transient.no_room(error) is None:
+    if transient.is_transient(error) and transient.no_room(error) is None:
         return Unavailable(f"The store of files can't be read; try again in some seconds: {transient.describe(error)}")
     return error

@@ -129,11 +129,11 @@ def more_workers(system: System, count: int) -> Iterator[System]:
     PostgreSQL and its files. All of them look for work when the block begins. Raises `Unavailable`."""
     command = [sys.executable, "-m", "caravan", "worker"]
     with embedded(system.folder) as url, ExitStack() as stack:
-        lanes = _lanes(url)
+        queues = _lanes(url)
         workers = [stack.enter_context(_running(command, system.environment)) for _ in range(count)]
         deadline = time.monotonic() + _START_SECONDS
-        # Each process has as many lanes as that of `up`.
-        while _lanes(url) < lanes * (1 + count):
+        # Each process has as many queues as that of `up`.
+        while _lanes(url) < queues * (1 + count):
             if time.monotonic() > deadline or any(each.poll() is not None for each in workers):
                 raise Unavailable("A worker did not start; what it said stands above.")
             time.sleep(0.05)
@@ -150,9 +150,9 @@ def _running(command: list[str], environment: Mapping[str, str]) -> Iterator["su
 
 
 def _lanes(url: str) -> int:
-    """How many lanes have a worker; one that ended in good order is not among them."""
+    """How many queues have a worker; one that ended in good order is not among them."""
     with psycopg.connect(url) as connection:
-        found = connection.execute(_Q.lanes).fetchone()
+        found = connection.execute(_Q.queues).fetchone()
     assert found is not None
     return int(found[0])
 

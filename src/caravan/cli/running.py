@@ -56,20 +56,20 @@ def worker(
         typer.Option(help="Lanes to work on: fetch,intake,spans,singles,advance,deliver,upkeep.", show_default="all"),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Jobs of each lane at once.", show_default="by lane")
+        int | None, typer.Option(min=1, help="Jobs of each queue at once.", show_default="by queue")
     ] = None,
 ) -> None:
     """Run a worker only, on CARAVAN_DATABASE_URL or the data folder. Start as many as you like.
 
     Example: caravan worker --queues deliver --concurrency 8
     """
-    from caravan.server.serving import lanes_of, run_worker
+    from caravan.server.serving import queues_of, run_worker
 
-    lanes = lanes_of(queues, concurrency)
+    served = queues_of(queues, concurrency)
     settings = read_settings()
     start_logging(settings)
     with database(settings) as running:
-        run_worker(running, lanes)
+        run_worker(running, served)
 
 
 def migrate() -> None:

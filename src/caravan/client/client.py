@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from caravan.client.patience import Patience, Sleep
+from caravan.client.patience import RetryPolicy, Sleep
 from caravan.errors import CaravanError, InvalidInput
 
 _PIECE = 1 << 20
@@ -155,7 +155,7 @@ class Client:
 
     def events(self, batch: str) -> Iterator[dict[str, Any]]:
         """The batch each time it changes, until it has ended. A connection that breaks off is made again."""
-        patience = Patience(self._patience, self._sleep)
+        patience = RetryPolicy(self._patience, self._sleep)
         while True:
             failed = CallFailed(f"{self._server} ended the events of batch {batch} before the batch ended.")
             try:
@@ -163,7 +163,7 @@ class Client:
                     yield found
                     if found["finishedAt"] is not None:
                         return
-                    patience = Patience(self._patience, self._sleep)
+                    patience = RetryPolicy(self._patience, self._sleep)
             except CallFailed as error:
                 failed = error
             if not failed.passes or not patience.wait():
@@ -194,7 +194,7 @@ class Client:
 
     def _patiently(self, call: Callable[[], Got], *, again: bool = True) -> Got:
         """Until it succeeds. `again`: it may come twice; else it is repeated only if it certainly has not arrived."""
-        patience = Patience(self._patience, self._sleep)
+        patience = RetryPolicy(self._patience, self._sleep)
         while True:
             try:
                 return call()

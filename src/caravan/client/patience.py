@@ -6,7 +6,7 @@ _FIRST, _LONGEST = 0.5, 10.0  # seconds of a pause
 Sleep = Callable[[float], None]
 
 
-class Patience:
+class RetryPolicy:
     """Pauses that double, of so many seconds in all."""
 
     def __init__(self, seconds: float, sleep: Sleep) -> None:

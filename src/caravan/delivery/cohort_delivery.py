@@ -18,7 +18,7 @@ Message = TypeVar("Message")
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class ContactOutcome:
     """What came of one contact of a window."""
 
     outcome: str
@@ -30,7 +30,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand(Generic[Message]):
+class CohortDelivery(Generic[Message]):
     """One cohort's delivery: how to make a contact's message, and what sends it."""
 
     cohort: Cohort
@@ -42,14 +42,14 @@ class Errand(Generic[Message]):
     one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them
 
     @property
-    def holder(self) -> str:
+    def claim(self) -> str:
         """Whose hands the cohort is in: ours."""
-        assert self.cohort.holder is not None
-        return self.cohort.holder
+        assert self.cohort.claim is not None
+        return self.cohort.claim
 
     @property
     def windows(self) -> Windows:
-        return Windows(self.tools.pool, self.cohort.id, self.holder)
+        return Windows(self.tools.pool, self.cohort.id, self.claim)
 
 
 def view(person: dict[str, Any]) -> ContactView:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from caravan.channels.result import Delivery, Result
-from caravan.delivery.cohort_delivery import AGAIN, Errand, Fate, Message
+from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
 from caravan.delivery.trace import Mark
 from caravan.journeys.fields import OnUnknown
 from caravan.store.ledger import Outcome
@@ -21,67 +21,69 @@ _OUTCOMES = {
 }
 
 
-def fate_of(delivery: Delivery, errand: Errand[Message], now: datetime) -> Fate:
+def outcome_of(sent: Delivery, delivery: CohortDelivery[Message], now: datetime) -> ContactOutcome:
     """What a reply makes of the contact that it is about."""
-    result = delivery.result
-    resend = result is Result.UNKNOWN and errand.on_unknown is OnUnknown.RESEND
-    if result in _OUTCOMES and not resend:
-        return Fate(_OUTCOMES[result], delivery.detail, now)
-    if _exhausted(errand, now):
-        given_up = f"given up after {errand.cohort.attempt} attempts: {delivery.detail}"
-        return Fate(Outcome.UNKNOWN if resend else Outcome.FAILED, given_up, now)
-    if result is Result.UNREACHABLE and errand.one_place:
-        return Fate(AGAIN, delivery.detail, now, outage_delay(errand), outage=True)
-    return Fate(AGAIN, delivery.detail, now, delivery.retry_after, doubt=resend)
+    kind = sent.result
+    resend = kind is Result.UNKNOWN and delivery.on_unknown is OnUnknown.RESEND
+    if kind in _OUTCOMES and not resend:
+        return ContactOutcome(_OUTCOMES[kind], sent.detail, now)
+    if _exhausted(delivery, now):
+        given_up = f"given up after {delivery.cohort.attempt} attempts: {sent.detail}"
+        return ContactOutcome(Outcome.UNKNOWN if resend else Outcome.FAILED, given_up, now)
+    if kind is Result.UNREACHABLE and delivery.one_place:
+        return ContactOutcome(AGAIN, sent.detail, now, outage_delay(delivery), outage=True)
+    return ContactOutcome(AGAIN, sent.detail, now, sent.retry_after, doubt=resend)
 
 
-def _in_doubt(fate: Fate) -> Fate:
-    """The fate of a contact whom an earlier try may have reached: that this one failed does not make it untrue."""
-    if fate.outcome in (Outcome.SENT, Outcome.UNKNOWN):
-        return fate
-    if fate.outcome == AGAIN:
-        return replace(fate, doubt=True)
-    detail = "; ".join(filter(None, ["an earlier attempt may have arrived", fate.detail]))
-    return replace(fate, outcome=Outcome.UNKNOWN, detail=detail)
+def _in_doubt(outcome: ContactOutcome) -> ContactOutcome:
+    """The outcome of a contact whom an earlier try may have reached: that this one failed does not make it untrue."""
+    if outcome.outcome in (Outcome.SENT, Outcome.UNKNOWN):
+        return outcome
+    if outcome.outcome == AGAIN:
+        return replace(outcome, doubt=True)
+    detail = "; ".join(filter(None, ["an earlier attempt may have arrived", outcome.detail]))
+    return replace(outcome, outcome=Outcome.UNKNOWN, detail=detail)
 
 
-def outage_delay(errand: Errand[Message]) -> float:
+def outage_delay(delivery: CohortDelivery[Message]) -> float:
     """Seconds until a channel that was away is tried again."""
-    return min(_OUTAGE_DELAY * 2.0 ** min(errand.cohort.attempt - 1, 16), _LONGEST_OUTAGE_DELAY)
+    return min(_OUTAGE_DELAY * 2.0 ** min(delivery.cohort.attempt - 1, 16), _LONGEST_OUTAGE_DELAY)
 
 
-def _exhausted(errand: Errand[Message], now: datetime) -> bool:
-    since = errand.cohort.first_tried_at
-    return since is not None and now - since >= timedelta(hours=errand.tools.pacing.retry_hours)
+def _exhausted(delivery: CohortDelivery[Message], now: datetime) -> bool:
+    since = delivery.cohort.first_tried_at
+    return since is not None and now - since >= timedelta(hours=delivery.tools.pacing.retry_hours)
 
 
-def fate_of_mark(mark: Mark, on_unknown: OnUnknown, now: datetime) -> Fate:
+def outcome_of_mark(mark: Mark, on_unknown: OnUnknown, now: datetime) -> ContactOutcome:
     """What becomes of a contact at whom a sender who is gone left this mark: nothing is sent again blindly (law 3)."""
     match mark:
         case Mark.SENT:
-            return Fate(Outcome.SENT, "accepted just before the sender stopped", now)
+            return ContactOutcome(Outcome.SENT, "accepted just before the sender stopped", now)
         case Mark.FAILED:
-            return Fate(Outcome.FAILED, "refused just before the sender stopped", now)
+            return ContactOutcome(Outcome.FAILED, "refused just before the sender stopped", now)
         case Mark.UNDER_WAY if on_unknown is OnUnknown.SKIP:
-            return Fate(Outcome.UNKNOWN, "the sender stopped while this was under way", now)
+            return ContactOutcome(Outcome.UNKNOWN, "the sender stopped while this was under way", now)
         case Mark.UNDER_WAY:
-            return Fate(AGAIN, "the sender stopped while this was under way", now, after=0, doubt=True)
+            return ContactOutcome(AGAIN, "the sender stopped while this was under way", now, after=0, doubt=True)
         case _:
-            return Fate(AGAIN, "the sender stopped before this was sent", now, after=0)
+            return ContactOutcome(AGAIN, "the sender stopped before this was sent", now, after=0)
 
 
-def record_of(errand: Errand[Message], contacts: pa.Table, first: int, fates: list[Fate]) -> pa.Table:
+def record_of(
+    delivery: CohortDelivery[Message], contacts: pa.Table, first: int, outcomes: list[ContactOutcome]
+) -> pa.Table:
     """The record (RECORD) of a window that begins at contact `first`: what became of each."""
-    people = contacts.slice(first, len(fates))
-    if errand.cohort.doubt:
-        fates = [_in_doubt(fate) for fate in fates]
+    people = contacts.slice(first, len(outcomes))
+    if delivery.cohort.doubt:
+        outcomes = [_in_doubt(outcome) for outcome in outcomes]
     columns = [
         people["line"].combine_chunks(),
         people["id"].combine_chunks(),
-        pa.array([str(fate.outcome) for fate in fates], pa.string()),
-        pa.array([fate.at for fate in fates], RECORD.field("at").type),
-        pa.array([fate.detail for fate in fates], pa.string()),
-        pa.array([fate.after for fate in fates], pa.float64()),
-        pa.array([fate.doubt for fate in fates], pa.bool_()),
+        pa.array([str(outcome.outcome) for outcome in outcomes], pa.string()),
+        pa.array([outcome.at for outcome in outcomes], RECORD.field("at").type),
+        pa.array([outcome.detail for outcome in outcomes], pa.string()),
+        pa.array([outcome.after for outcome in outcomes], pa.float64()),
+        pa.array([outcome.doubt for outcome in outcomes], pa.bool_()),
     ]
     return pa.table(columns, schema=RECORD)

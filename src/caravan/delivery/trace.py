@@ -3,7 +3,7 @@
 Beside each window lies a small memory-mapped file with one byte a contact. What a process wrote there survives
 its kill -9, since the pages belong to the kernel; it does not survive a power cut. So a trace counts only while
 the machine is still in the boot that made it; without one, the whole window is unknown, as law 3 says. It bears the
-name of the window's holder, since one of another holder, who never came to take the window, says nothing of it.
+name of the window's claim, since one of another claim, which never came to take the window, says nothing of it.
 """
 
 import mmap
@@ -27,15 +27,15 @@ class Mark(IntEnum):
 class Trace:
     """The trace of one window, while it is being sent."""
 
-    def __init__(self, folder: Path, holder: str, first: int, size: int) -> None:
+    def __init__(self, folder: Path, claim: str, first: int, size: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with _path(folder, holder, first).open("wb+") as file:
+            with _path(folder, claim, first).open("wb+") as file:
                 file.write(_boot().ljust(_HEADER, b"\0") + bytes(size))  # so that the disk has room for every mark
                 file.flush()
                 self._map = mmap.mmap(file.fileno(), _HEADER + size)
         except OSError:
-            drop_trace(folder, holder, first)
+            drop_trace(folder, claim, first)
             raise
 
     def mark(self, index: int, mark: Mark) -> None:
@@ -47,10 +47,10 @@ class Trace:
         self._map.close()
 
 
-def read_trace(folder: Path, holder: str, first: int, size: int) -> list[Mark] | None:
+def read_trace(folder: Path, claim: str, first: int, size: int) -> list[Mark] | None:
     """What a trace tells of its window, one mark a contact; None if there is none that can be trusted."""
     try:
-        content = _path(folder, holder, first).read_bytes()
+        content = _path(folder, claim, first).read_bytes()
     except FileNotFoundError:
         return None
     header, marks = content[:_HEADER].rstrip(b"\0"), content[_HEADER:]
@@ -59,13 +59,13 @@ def read_trace(folder: Path, holder: str, first: int, size: int) -> list[Mark] |
     return [Mark(each) for each in marks]
 
 
-def drop_trace(folder: Path, holder: str, first: int) -> None:
+def drop_trace(folder: Path, claim: str, first: int) -> None:
     """Forget a trace: its window is settled."""
-    _path(folder, holder, first).unlink(missing_ok=True)
+    _path(folder, claim, first).unlink(missing_ok=True)
 
 
-def _path(folder: Path, holder: str, first: int) -> Path:
-    return folder / f"{holder}-{first}"
+def _path(folder: Path, claim: str, first: int) -> Path:
+    return folder / f"{claim}-{first}"
 
 
 def _boot() -> bytes:

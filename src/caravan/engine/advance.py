@@ -8,7 +8,8 @@ from datetime import datetime
 from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
 from caravan.queue import transient
-from caravan.steps.move import Lane, Move, Passage, Stay, Tools
+from caravan.queue.names import Queue
+from caravan.steps.move import Move, Passage, Retry, Tools
 from caravan.steps.step import CohortStep
 from caravan.store import batches, cohorts, ledger, sql
 from caravan.store.batches import Batch, BatchState
@@ -22,7 +23,7 @@ _BATCHES = sql.load("caravan.store", "batches.sql")
 
 async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
     """Let a cohort take its step, if it is its turn. Running twice does nothing twice."""
-    taken = await _take_in_hand(engine, cohort_id)
+    taken = await _claim(engine, cohort_id)
     if taken is None:
         return
     cohort, journey = taken
@@ -41,7 +42,7 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
 async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) -> Move | None:
     """What its step does to a cohort. Nothing, if all that is left is to recall it: then everyone stays."""
     if await _is_recalled(engine, cohort):
-        return Move([], {}, [], stays=[Stay(cohort.part, engine.clock.now(), "", doubt=cohort.doubt)])
+        return Move([], {}, [], retries=[Retry(cohort.part, engine.clock.now(), "", doubt=cohort.doubt)])
     return await step_of(journey, cohort.step).take(cohort, tools)
 
 
@@ -61,6 +62,11 @@ def step_of(journey: Journey, step: str) -> CohortStep:
     return found
 
 
+def queue_of(journey: Journey, step: str) -> Queue:
+    """The queue in which cohorts at this step advance."""
+    return Queue.DELIVER if step_of(journey, step).sends else Queue.ADVANCE
+
+
 async def open_cohorts(
     engine: Engine, connection: Connection, batch: Batch, journey: Journey, openings: list[Opening]
 ) -> None:
@@ -71,12 +77,12 @@ async def open_cohorts(
         if opening.arrives:
             arrived[opening.step] += opening.part.size
         if batch.paused_at is None:
-            lane = step_of(journey, opening.step).lane
-            await engine.jobs.advance(connection, cohort, lane, opening.due_at)
+            queue = queue_of(journey, opening.step)
+            await engine.jobs.advance(connection, cohort, queue, opening.due_at)
     await ledger.add_arrived(connection, batch.id, arrived)
 
 
-async def _take_in_hand(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | None:
+async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | None:
     """The cohort in our hands, with its journey; None if it is closed, paused, stopped or not due yet."""
     async with engine.pool.connection() as connection:
         cohort = await cohorts.get(connection, cohort_id)
@@ -86,20 +92,20 @@ async def _take_in_hand(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey
             return None
         journey = await engine.journeys.get(connection, cohort.customer, cohort.journey, cohort.version)
         if cohort.due_at > engine.clock.now():
-            lane = step_of(journey, cohort.step).lane
-            await engine.jobs.advance(connection, cohort.id, lane, cohort.due_at)
+            queue = queue_of(journey, cohort.step)
+            await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at)
             return None
-        holder = secrets.token_hex(8)
-        held = await cohorts.hold(connection, cohort.id, holder)
-    return (cohort.held_by(holder), journey) if held else None
+        token = secrets.token_hex(8)
+        claimed = await cohorts.claim(connection, cohort.id, token)
+    return (cohort.claimed_by(token), journey) if claimed else None
 
 
 async def _note_failure(engine: Engine, cohort: Cohort, error: Exception) -> None:
     """Leave the cohort standing with the reason; if it is the work itself that fails, it is stuck in the end."""
     async with engine.pool.connection() as connection:
-        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "holder": cohort.holder})
+        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "claim": cohort.claim})
         noted = {"id": cohort.id, "reason": transient.describe(error)}
-        if transient.is_around(error):
+        if transient.is_transient(error):
             await connection.execute(_COHORTS.set_reason, noted)
         else:
             limits = {"limit": transient.SAME_FAILURES, "now": engine.clock.now()}
@@ -109,10 +115,10 @@ async def _note_failure(engine: Engine, cohort: Cohort, error: Exception) -> Non
 async def _let_go(engine: Engine, cohort: Cohort) -> None:
     """Leave the cohort standing for later; after a stop of this worker, for whoever comes next."""
     async with engine.pool.connection() as connection:
-        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "holder": cohort.holder})
+        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "claim": cohort.claim})
         standing = await cohorts.get(connection, cohort.id)
-        if standing and not standing.closed and not standing.paused and standing.holder is None:
-            await engine.jobs.advance(connection, cohort.id, Lane.DELIVER, cohort.due_at)
+        if standing and not standing.closed and not standing.paused and standing.claim is None:
+            await engine.jobs.advance(connection, cohort.id, Queue.DELIVER, cohort.due_at)
 
 
 async def _commit(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort, move: Move) -> None:
@@ -120,8 +126,8 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
     now = engine.clock.now()
     async with connection.transaction():
         batch = await batches.lock(connection, cohort.batch)
-        assert cohort.holder is not None
-        if not await cohorts.close(connection, cohort.id, cohort.holder, now):
+        assert cohort.claim is not None
+        if not await cohorts.close(connection, cohort.id, cohort.claim, now):
             return
         if batch.hindrance is not None:  # of a sender who could not note what it sent
             await batches.clear_hindrance(connection, batch.id)
@@ -136,8 +142,8 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
     """The same move in a cancelled batch: who stays is recalled, and so is who goes on, at the next step."""
-    for stay in move.stays:
-        await recall(connection, journey, cohort.batch, cohort.step, stay.part, now, doubt=stay.doubt)
+    for retry in move.retries:
+        await recall(connection, journey, cohort.batch, cohort.step, retry.part, now, doubt=retry.doubt)
     for share in move.shares:
         await recall(connection, journey, cohort.batch, cohort.step, share, now, doubt=False)
     for passage in move.passages:
@@ -171,7 +177,7 @@ def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> li
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
     staying = [_share(cohort, part) for part in move.shares]
     deaths = 0 if move.outcomes else cohort.deaths  # where nobody has come on, who stays may be who killed
-    return [*going, *staying, *(_again(cohort, stay, now, deaths) for stay in move.stays)]
+    return [*going, *staying, *(_again(cohort, retry, now, deaths) for retry in move.retries)]
 
 
 def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -> Opening:
@@ -184,16 +190,16 @@ def _share(cohort: Cohort, part: Part) -> Opening:
     return Opening(cohort.step, part, visit=cohort.visit, due_at=cohort.due_at, arrives=False)
 
 
-def _again(cohort: Cohort, stay: Stay, now: datetime, deaths: int) -> Opening:
+def _again(cohort: Cohort, retry: Retry, now: datetime, deaths: int) -> Opening:
     return Opening(
         cohort.step,
-        stay.part,
+        retry.part,
         visit=cohort.visit,
-        due_at=stay.due_at,
+        due_at=retry.due_at,
         attempt=cohort.attempt + 1,
         first_tried_at=cohort.first_tried_at or now,
-        reason=stay.reason,
-        doubt=stay.doubt,
+        reason=retry.reason,
+        doubt=retry.doubt,
         deaths=deaths,
         arrives=False,
     )

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
-from caravan.engine.advance import recall, step_of
+from caravan.engine.advance import queue_of, recall
 from caravan.engine.engine import Engine
 from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
@@ -42,17 +42,17 @@ async def resume(engine: Engine, connection: Connection, customer: int, batch_id
         await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": None})
         pause = {"since": batch.paused_at, "now": engine.clock.now(), "frozen": batch.freeze_waits}
         await connection.execute(_COHORTS.leave_out_pause, {"batch": batch.id, **pause})
-        await _set_going(engine, connection, batch)
+        await _requeue_jobs(engine, connection, batch)
         return await batches.get(connection, batch.id)
 
 
-async def _set_going(engine: Engine, connection: Connection, batch: Batch) -> None:
+async def _requeue_jobs(engine: Engine, connection: Connection, batch: Batch) -> None:
     if batch.state != BatchState.RUNNING or batch.version is None:
         return
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
     for cohort in await rows(connection, _COHORTS.standing, batch=batch.id):
-        lane = step_of(journey, cohort["step"]).lane
-        await engine.jobs.advance(connection, cohort["id"], lane, cohort["due_at"])
+        queue = queue_of(journey, cohort["step"])
+        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"])
 
 
 async def retry(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
@@ -64,8 +64,8 @@ async def retry(engine: Engine, connection: Connection, customer: int, batch_id:
             raise Conflict(f"Batch {batch.id} is {batch.state}; there is nothing to retry.")
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
         for cohort in await rows(connection, _COHORTS.unstick, batch=batch.id):
-            lane = step_of(journey, cohort["step"]).lane
-            await engine.jobs.advance(connection, cohort["id"], lane, cohort["due_at"])
+            queue = queue_of(journey, cohort["step"])
+            await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"])
         return batch
 
 
@@ -96,8 +96,8 @@ async def _recall_all(engine: Engine, connection: Connection, batch: Batch, now:
         part = Part(cohort["file"], cohort["size"])
         await recall(connection, journey, batch.id, cohort["step"], part, now, doubt=cohort["doubt"])
     for cohort in await rows(connection, _COHORTS.release, batch=batch.id):
-        lane = step_of(journey, cohort["step"]).lane
-        await engine.jobs.advance(connection, cohort["id"], lane, cohort["due_at"])
+        queue = queue_of(journey, cohort["step"])
+        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"])
 
 
 async def pause_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:

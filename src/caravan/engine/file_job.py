@@ -125,7 +125,7 @@ async def hindrances_noted(engine: Engine, batch: str) -> AsyncIterator[None]:
         yield
     except Exception as error:
         reason = transient.describe(error)
-        around = transient.is_around(error)
+        around = transient.is_transient(error)
         async with engine.pool.connection() as connection:
             noted = await row(connection, _Q.set_hindrance, id=batch, hindrance=reason, around=around)
         if around or noted is None or noted["failures"] < transient.SAME_FAILURES:

@@ -47,7 +47,7 @@ async def cut(job: FileJob) -> bool:
     assert batch.file is not None and batch.bytes is not None
     async with engine.pool.connection() as connection:
         if await spans.of_batch(connection, batch.id):
-            await _set_going(engine, connection, batch.id)
+            await _requeue_jobs(engine, connection, batch.id)
             return True
     if batch.encoding or batch.bytes <= engine.settings.span_bytes:
         return False
@@ -59,7 +59,7 @@ async def cut(job: FileJob) -> bool:
             await spans.add(connection, batch.id, found)
             if sha256:
                 await batches.set_sha256(connection, batch.id, sha256)
-            await _set_going(engine, connection, batch.id)
+            await _requeue_jobs(engine, connection, batch.id)
     return True
 
 
@@ -87,7 +87,7 @@ def _pieces(job: FileJob, file: str, size: int) -> Iterator[bytes]:
                 yield source.read(min(_PIECE, stop - at))
 
 
-async def _set_going(engine: Engine, connection: Connection, batch: str) -> None:
+async def _requeue_jobs(engine: Engine, connection: Connection, batch: str) -> None:
     """Give a job to what is to be done next. Where one waits already, nothing comes of the second."""
     found = await spans.of_batch(connection, batch)
     left = [each.number for each in found if each.state in spans.UNDER_WAY]
@@ -117,7 +117,7 @@ async def _settle(job: FileJob, span: Span, state: SpanState, receipt: SpanRecei
         batch = await batches.lock(connection, job.batch.id)
         if batch.state != BatchState.READING or not await spans.settle(connection, batch.id, span, state, receipt):
             return
-        await batches.come_on(connection, batch.id)
+        await batches.reset_failures(connection, batch.id)
         if not await spans.any_under_way(connection, batch.id):
             await job.engine.jobs.join(connection, batch.id)
 

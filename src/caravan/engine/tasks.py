@@ -12,19 +12,19 @@ from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
 from caravan.queue import transient
+from caravan.queue.names import Queue
 from caravan.steps.move import Tools
 
-UPKEEP = "upkeep"  # the lane of chores
 _LONGEST_WAIT = 15.0  # seconds; when the cause is gone, nobody should have to wait for much longer
 _log = logging.getLogger(__name__)
 
 
-class Patience(BaseRetryStrategy):
+class RetryPolicy(BaseRetryStrategy):
     """Try again with growing delay: 1 s, 2 s, 4 s … up to 15 seconds. Trouble around the work is waited out for ever;
     work that itself fails is tried some more times than it takes to be noted as stuck."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        around = transient.is_around(exception)
+        around = transient.is_transient(exception)
         if not around and job.attempts > 2 * transient.SAME_FAILURES:
             return None
         delay = min(2.0 ** min(job.attempts, 10), _LONGEST_WAIT)
@@ -36,7 +36,7 @@ class Patience(BaseRetryStrategy):
 
 def register(app: App, engine: Engine, tools: Tools) -> None:
     """Tell the app what its jobs do."""
-    patience = Patience()
+    patience = RetryPolicy()
 
     @app.task(name="read", retry=patience)
     async def read(batch: str) -> None:
@@ -70,12 +70,12 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
         await advance(engine, tools, cohort)
 
     @app.periodic(cron="* * * * * */30")
-    @app.task(name="tidy", queue=UPKEEP, lock="tidy", queueing_lock="tidy")
+    @app.task(name="tidy", queue=Queue.UPKEEP, lock="tidy", queueing_lock="tidy")
     async def tidy(timestamp: int) -> None:
         await upkeep.tidy(engine, tools.stopping)
 
 
-def _register_direct(app: App, engine: Engine, patience: Patience) -> None:
+def _register_direct(app: App, engine: Engine, patience: RetryPolicy) -> None:
     """The jobs of a store into which clients put files themselves."""
 
     @app.task(name="collect", retry=patience)
@@ -84,6 +84,6 @@ def _register_direct(app: App, engine: Engine, patience: Patience) -> None:
             await direct.collect(engine, batch)
 
     @app.periodic(cron="* * * * * */2")
-    @app.task(name="look", queue=UPKEEP, lock="look", queueing_lock="look")
+    @app.task(name="look", queue=Queue.UPKEEP, lock="look", queueing_lock="look")
     async def look(timestamp: int) -> None:
         await direct.look(engine)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from caravan.engine import direct, receiving, retention
-from caravan.engine.advance import step_of
+from caravan.engine.advance import queue_of
 from caravan.engine.engine import Engine
 from caravan.store import batches, sql
 from caravan.store.batches import BatchState
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 async def tidy(engine: Engine, stopping: asyncio.Event | None = None) -> None:
     """All chores that nobody waits for. One that fails is done again at the next round, and holds up no other."""
-    local = (receiving.forget_silent, expire_uploads, set_going, forget_keys)
+    local = (receiving.forget_silent, expire_uploads, requeue_missing_jobs, forget_keys)
     for chore in (*local, retention.forget_outlived, retention.sweep, direct.sweep):  # these ask the store
         if stopping is not None and stopping.is_set():
             return
@@ -55,14 +55,14 @@ async def expire_uploads(engine: Engine) -> None:
                     await batches.end(connection, batch.id, BatchState.EXPIRED, now, error=sentence)
 
 
-async def set_going(engine: Engine) -> None:
+async def requeue_missing_jobs(engine: Engine) -> None:
     """Give a job to whatever should have one, in case it was lost. Where one waits or runs already, nothing comes
     of the second."""
     async with engine.pool.connection() as connection:
         for each in await rows(connection, _COHORTS.loose, now=engine.clock.now() - _GRACE):
             journey = await engine.journeys.get(connection, each["customer_id"], each["journey_id"], each["version"])
-            lane = step_of(journey, each["step"]).lane
-            await engine.jobs.advance(connection, each["id"], lane, each["due_at"])
+            queue = queue_of(journey, each["step"])
+            await engine.jobs.advance(connection, each["id"], queue, each["due_at"])
         for each in await rows(connection, _BATCHES.with_arrivals):
             await engine.jobs.gather(connection, each["id"])
         for each in await rows(connection, _BATCHES.unread):

@@ -1,4 +1,4 @@
-"""A worker: one Procrastinate worker for each lane, in one process."""
+"""A worker: one Procrastinate worker for each queue, in one process."""
 
 import asyncio
 import contextlib
@@ -12,21 +12,22 @@ from procrastinate.worker import Worker
 from caravan.channels.email import EmailChannel
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
-from caravan.engine.tasks import UPKEEP, register
-from caravan.queue.recovery import LOOK_EVERY, Hands, on_watch
+from caravan.engine.tasks import register
+from caravan.queue.names import Queue
+from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
 from caravan.settings import Settings
-from caravan.steps.move import Lane, Pacing, Tools
+from caravan.steps.move import Pacing, Tools
 from caravan.store.database import Pool
 
-#: Jobs of a lane that one worker runs at once; each chore has a place, so that none waits for a slow store's.
+#: Jobs of a queue that one worker runs at once; each chore has a place, so that none waits for a slow store's.
 CONCURRENCY: Mapping[str, int] = {
-    Lane.FETCH: 8,
-    Lane.INTAKE: 1,
-    Lane.SPANS: 1,
-    Lane.SINGLES: 2,
-    Lane.ADVANCE: 2,
-    Lane.DELIVER: 4,
-    UPKEEP: 3,
+    Queue.FETCH: 8,
+    Queue.INTAKE: 1,
+    Queue.SPANS: 1,
+    Queue.SINGLES: 2,
+    Queue.ADVANCE: 2,
+    Queue.DELIVER: 4,
+    Queue.UPKEEP: 3,
 }
 _POLL = 0.5  # seconds between two looks for jobs that fell due
 _DAY = 24 * 3600.0
@@ -68,55 +69,55 @@ def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=config)
 
 
-async def work(app: App, engine: Engine, lanes: Mapping[str, int], stop: asyncio.Event) -> None:
-    """Run jobs of the given lanes, {lane: jobs at once}, until `stop` is set; then end soon and cleanly."""
+async def work(app: App, engine: Engine, queues: Mapping[str, int], stop: asyncio.Event) -> None:
+    """Run jobs of the given queues, {queue: jobs at once}, until `stop` is set; then end soon and cleanly."""
     async with tools_of(engine) as tools, on_watch(engine.pool, engine.settings.folder) as presence:
         register(app, engine, tools)
-        hands, at_work = Hands(presence), dict[str, Worker]()
-        lanes_run = [
-            asyncio.create_task(_run_lane(app, lane, size, stop, hands, at_work)) for lane, size in lanes.items()
+        jobs, at_work = RunningJobs(presence), dict[str, Worker]()
+        running = [
+            asyncio.create_task(_run_queue(app, queue, size, stop, jobs, at_work)) for queue, size in queues.items()
         ]
-        keeper = asyncio.create_task(_look_after(engine.pool, hands, at_work))
+        keeper = asyncio.create_task(_look_after(engine.pool, jobs, at_work))
         await stop.wait()
         tools.stopping.set()
-        await asyncio.gather(*lanes_run)
+        await asyncio.gather(*running)
         keeper.cancel()
 
 
-async def _look_after(pool: Pool, hands: Hands, at_work: Mapping[str, Worker]) -> None:
+async def _look_after(pool: Pool, jobs: RunningJobs, at_work: Mapping[str, Worker]) -> None:
     """Every few seconds, give a sign of life and look after the jobs of this process."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
         workers = {worker.worker_id for worker in at_work.values() if worker.worker_id is not None}
         try:
-            await hands.give_sign(pool, workers)
-            await hands.look_after(pool, workers)
+            await jobs.give_sign(pool, workers)
+            await jobs.look_after(pool, workers)
         except Exception as error:
             _log.warning("Can't look after the jobs of this process just now: %s", error)
 
 
-async def _run_lane(
-    app: App, lane: str, concurrency: int, stop: asyncio.Event, hands: Hands, at_work: dict[str, Worker]
+async def _run_queue(
+    app: App, queue: str, concurrency: int, stop: asyncio.Event, jobs: RunningJobs, at_work: dict[str, Worker]
 ) -> None:
-    """One lane's worker; if it breaks down, as when the database goes away, another takes its place."""
+    """One queue's worker; if it breaks down, as when the database goes away, another takes its place."""
     while not stop.is_set():
-        at_work[lane] = worker = Worker(
+        at_work[queue] = worker = Worker(
             app=app,
-            queues=[lane],
-            name=lane,
+            queues=[queue],
+            name=queue,
             concurrency=concurrency,
             fetch_job_polling_interval=_POLL,
             install_signal_handlers=False,
             delete_jobs="always",
-            update_heartbeat_interval=_DAY,  # the process gives signs of life itself, for all its lanes at once
+            update_heartbeat_interval=_DAY,  # the process gives signs of life itself, for all its queues at once
             stalled_worker_timeout=_DAY,  # nor does it forget workers that may only have been silent
-            worker_middleware=[hands.around],
+            worker_middleware=[jobs.around],
         )
         stopper = asyncio.create_task(_stop_with(worker, stop))
         try:
             await worker.run()  # type: ignore[no-untyped-call]
         except Exception:
-            _log.exception("The worker of lane %s broke down; another starts in a second", lane)
+            _log.exception("The worker of queue %s broke down; another starts in a second", queue)
         finally:
             stopper.cancel()
         with contextlib.suppress(TimeoutError):

@@ -24,37 +24,37 @@ _log = logging.getLogger(__name__)
 def queue_app() -> App:
     """A Procrastinate app whose connector takes the pool that `open_async` is given."""
     app = App(connector=PsycopgConnector())
-    app.job_manager = PatientJobs(app.connector)
+    app.job_manager = ResilientJobManager(app.connector)
     return app
 
 
-class PatientJobs(JobManager):
+class ResilientJobManager(JobManager):
     """Where Procrastinate would let the whole worker end because the database is away for a moment, and wait for its
-    running jobs before another takes their lane, this waits. And it notes the end of a job only for the worker that
+    running jobs before another takes their queue, this waits. And it notes the end of a job only for the worker that
     still has it."""
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """See `JobManager`; none while the database is away, so that the worker looks again soon."""
-        with _waited_out("look for jobs"):
+        with _tolerate_outage("look for jobs"):
             return await super().fetch_job(queues, worker_id)
         return None
 
     async def defer_periodic_job(self, job: Job, periodic_id: str, defer_timestamp: int) -> int | None:
         """See `JobManager`; a chore that falls due while the database is away is left out this time."""
-        with _waited_out("defer chores"):
+        with _tolerate_outage("defer chores"):
             return await super().defer_periodic_job(job, periodic_id, defer_timestamp)
         return None
 
     async def listen_for_jobs(self, *, on_notification: Any, queues: Iterable[str] | None = None) -> None:
         """See `JobManager`; listens again whenever the database is back."""
         while True:
-            with _waited_out("listen for jobs"):
+            with _tolerate_outage("listen for jobs"):
                 await super().listen_for_jobs(on_notification=on_notification, queues=queues)
             await asyncio.sleep(_LISTEN_AGAIN)
 
     async def list_jobs_to_abort_async(self, queue: str | None = None) -> Iterable[int]:
         """See `JobManager`; none while the database is away, where the worker would log a traceback every 5 s."""
-        with _waited_out("look for jobs to abort"):
+        with _tolerate_outage("look for jobs to abort"):
             return await super().list_jobs_to_abort_async(queue)
         return []
 
@@ -80,11 +80,11 @@ class PatientJobs(JobManager):
 
 
 @contextmanager
-def _waited_out(what: str) -> Iterator[None]:
+def _tolerate_outage(what: str) -> Iterator[None]:
     """Whoever asks will ask again, so that the database is away is no reason to end."""
     try:
         yield
     except ConnectorException as error:
-        if not transient.is_around(error):
+        if not transient.is_transient(error):
             raise
         _log.warning("Can't %s just now: %s", what, " ".join(str(error.__cause__).split()))

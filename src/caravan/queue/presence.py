@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from caravan.store.process_locks import hold, take_dead
+from caravan.store.process_locks import hold, reap
 
 
 class Presence:
@@ -34,10 +34,10 @@ class Presence:
 
 
 @contextmanager
-def departed(folder: Path, database: str) -> Iterator[list[int]]:
+def dead_workers(folder: Path, database: str) -> Iterator[list[int]]:
     """The workers of processes that worked on this database and are dead; they are forgotten at the end of the
     block, unless it fails. Of several that look at once each gets others."""
-    left = take_dead(_home(folder, database))
+    left = reap(_home(folder, database))
     try:
         yield [worker for _, file in left for worker in _noted(file)]
         for path, _ in left:

@@ -17,11 +17,11 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import DictRow
 
 from caravan.queue.deaths import note_death
-from caravan.queue.presence import Presence, departed
+from caravan.queue.presence import Presence, dead_workers
 from caravan.store import sql
 from caravan.store.customers import shared_secret
 from caravan.store.database import Connection, Pool, row, rows
-from caravan.store.process_locks import clear_dead, has_owner, take_dead
+from caravan.store.process_locks import clear_dead, has_owner, reap
 
 LOOK_EVERY = 2.5  # seconds between two signs of life of a process, and between its looks at the others
 _SILENCE = 15.0  # seconds without a sign of life after which a worker is suspected to be gone
@@ -112,7 +112,9 @@ async def on_watch(pool: Pool, folder: Path) -> AsyncIterator[Presence]:
         database = (await shared_secret(connection, "database"))[:16]
     presence, watch = Presence(folder, database), Watch(pool)
     looks: Mapping[str, Callable[[], Awaitable[object]]] = {
-        "put back the jobs of dead processes of this machine": lambda: put_back_of_departed(pool, folder, database),
+        "put back the jobs of dead processes of this machine": lambda: put_back_jobs_of_the_dead(
+            pool, folder, database
+        ),
         "look for workers that are gone": watch.look,
         "remove what dead processes left": lambda: asyncio.to_thread(clear_left, folder),
     }
@@ -135,17 +137,17 @@ async def _keep_looking(what: str, look: Callable[[], Awaitable[object]]) -> Non
         await asyncio.sleep(LOOK_EVERY)
 
 
-async def put_back_of_departed(pool: Pool, folder: Path, database: str) -> int:
+async def put_back_jobs_of_the_dead(pool: Pool, folder: Path, database: str) -> int:
     """Put back the jobs of processes of this data folder that are certainly dead; how many."""
-    with departed(folder, database) as workers:
+    with dead_workers(folder, database) as workers:
         if not workers:
             return 0
         async with pool.connection() as connection:
             return await put_back(connection, workers)
 
 
-class Hands:
-    """What this process has in hand: the jobs that its workers, one for each lane, run at the moment.
+class RunningJobs:
+    """What this process has in hand: the jobs that its workers, one for each queue, run at the moment.
 
     A worker can't note the end of a job while the database is away. Such a job stays `doing` for a worker that
     lives on, and its lock would keep its cohort from going on for ever. So the process itself looks which of its
@@ -207,7 +209,7 @@ def clear_old(folder: Path, seconds: float = _OLD) -> None:
         for left in (folder / name).glob("*"):
             if not has_owner(left) and max(_changed(each) for each in (left, *left.rglob("*"))) < before:
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-    for lock, file in take_dead(folder / "downloads", "files-*/.in-use"):
+    for lock, file in reap(folder / "downloads", "files-*/.in-use"):
         shutil.rmtree(lock.parent, ignore_errors=True)
         file.close()
 

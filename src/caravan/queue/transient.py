@@ -22,12 +22,12 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _SPILL = "max_temp_directory_size"  # DuckDB's limit for what it spills; it is what is free on the disk
 
 
-def is_around(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the trouble is around the work, and will pass."""
     if isinstance(error, FileNotFoundError):
         return False
     if isinstance(error, ConnectorException) and error.__cause__ is not None:  # the queue's word for the same
-        return is_around(error.__cause__)
+        return is_transient(error.__cause__)
     return (
         isinstance(error, _AROUND)
         or no_room(error) is not None

@@ -13,10 +13,10 @@ from caravan.bootstrap import open_engine
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
 from caravan.errors import Unavailable, WrongUsage
+from caravan.queue.names import Queue
 from caravan.queue.recovery import on_watch
 from caravan.server.leash import obey
 from caravan.settings import Settings
-from caravan.steps.move import Lane
 from caravan.store.migrate import pending
 
 _THREADS = 64
@@ -59,8 +59,8 @@ def door(fd: int) -> socket.socket:
     return socket.socket(fileno=fd)
 
 
-def run_worker(settings: Settings, lanes: Mapping[str, int]) -> None:
-    """Run a worker of these lanes, {lane: jobs at once}, until a signal."""
+def run_worker(settings: Settings, queues: Mapping[str, int]) -> None:
+    """Run a worker of these queues, {queue: jobs at once}, until a signal."""
     obey()
     os.nice(_NICENESS)
 
@@ -71,7 +71,7 @@ def run_worker(settings: Settings, lanes: Mapping[str, int]) -> None:
             loop.add_signal_handler(number, stop.set)
         async with open_engine(settings) as (engine, app):
             await check_schema(engine)
-            await workers.work(app, engine, lanes, stop)
+            await workers.work(app, engine, queues, stop)
 
     uvloop.run(work())
 
@@ -89,14 +89,14 @@ async def check_schema(engine: Engine) -> None:
         raise Unavailable(f"The database lacks {', '.join(missing)}; run `caravan migrate` first.")
 
 
-def lanes_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
-    """What the options of `caravan worker` mean, {lane: jobs at once}. Raises `WrongUsage` for a lane that there is
-    not. Whoever has the lane `advance` gathers singles too, as before these had a lane of their own."""
+def queues_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
+    """What the options of `caravan worker` mean, {queue: jobs at once}. Raises `WrongUsage` for a queue that there is
+    not. Whoever has the queue `advance` gathers singles too, as before these had a queue of their own."""
     known = workers.CONCURRENCY
     names = list(known) if queues is None else [name.strip() for name in queues.split(",")]
-    if Lane.ADVANCE in names and Lane.SINGLES not in names:
-        names.append(Lane.SINGLES)
+    if Queue.ADVANCE in names and Queue.SINGLES not in names:
+        names.append(Queue.SINGLES)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise WrongUsage(f"--queues: there is no lane {unknown[0]!r}; there are {', '.join(known)}.")
+        raise WrongUsage(f"--queues: there is no queue {unknown[0]!r}; there are {', '.join(known)}.")
     return {name: concurrency or known[name] for name in names}

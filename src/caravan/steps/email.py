@@ -11,11 +11,11 @@ from pydantic import Field
 from caravan.channels.content import BodyWriter
 from caravan.channels.identity import delivery_key
 from caravan.channels.mail import Envelope, Mail, compose
-from caravan.delivery.cohort_delivery import Errand, view
+from caravan.delivery.cohort_delivery import CohortDelivery, view
 from caravan.delivery.deliver import deliver
 from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, OnUnknown, TemplateText
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.steps.move import Lane, Move, Tools
+from caravan.steps.move import Move, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
 
@@ -24,7 +24,7 @@ class Email(CohortStep):
     """Every text is a template. At least one of `text` and `html` is there; `html` escapes what it fills in."""
 
     kind: ClassVar[str] = "email"
-    lane: ClassVar[Lane] = Lane.DELIVER
+    sends: ClassVar[bool] = True
 
     sender: AddressTemplate = Field(alias="from")
     to: AddressTemplate
@@ -41,7 +41,7 @@ class Email(CohortStep):
     async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
         """Send everyone their mail."""
         write = partial(self._letter.write, cohort, tools.clock.now())
-        return await deliver(Errand(cohort, tools, tools.email, write, self.on_unknown, self.next))
+        return await deliver(CohortDelivery(cohort, tools, tools.email, write, self.on_unknown, self.next))
 
     @cached_property
     def _letter(self) -> "_Letter":

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 
 import duckdb
@@ -19,17 +18,6 @@ from caravan.store.files import Files
 from caravan.store.ledger import Outcome, Record
 
 
-class Lane(StrEnum):
-    """The queues. Reading, moving and sending never stand in each other's way."""
-
-    FETCH = "fetch"
-    INTAKE = "intake"
-    SPANS = "spans"
-    SINGLES = "singles"
-    ADVANCE = "advance"
-    DELIVER = "deliver"
-
-
 @dataclass(frozen=True, slots=True)
 class Passage:
     """Contacts that leave the step for the step `to`; None ends their journey."""
@@ -39,7 +27,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
+class Retry:
     """Contacts that stay at the step and are tried again at `due_at`."""
 
     part: Part
@@ -55,7 +43,7 @@ class Move:
     passages: list[Passage]
     outcomes: Mapping[Outcome, int]
     records: list[Record]
-    stays: list[Stay] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
     shares: Sequence[Part] = ()  # the whole cohort stays, as if it had come as several
 
 

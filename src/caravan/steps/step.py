@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import ClassVar
 
 from caravan.journeys.model import Step
-from caravan.steps.move import Lane, Move, Tools
+from caravan.steps.move import Move, Tools
 from caravan.store.cohorts import Cohort
 
 
 class CohortStep(Step):
     """A step of a journey that takes cohorts."""
 
-    lane: ClassVar[Lane] = Lane.ADVANCE
+    sends: ClassVar[bool] = False  # whether it gives each contact a message, which takes long
 
     def due(self, arrived: datetime) -> datetime:
         """When contacts who arrive now may take the step: at once, but for waits."""

@@ -13,11 +13,11 @@ from pydantic import AfterValidator, Field
 
 from caravan.channels.identity import delivery_key
 from caravan.channels.webhook import Call
-from caravan.delivery.cohort_delivery import Errand, view
+from caravan.delivery.cohort_delivery import CohortDelivery, view
 from caravan.delivery.deliver import deliver
 from caravan.journeys.fields import LineTemplate, OnUnknown, check_template
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.steps.move import Lane, Move, Tools
+from caravan.steps.move import Move, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
 
@@ -53,7 +53,7 @@ class Webhook(CohortStep):
     """
 
     kind: ClassVar[str] = "webhook"
-    lane: ClassVar[Lane] = Lane.DELIVER
+    sends: ClassVar[bool] = True
     json_fields: ClassVar[frozenset[str]] = frozenset({"body"})
 
     url: Annotated[LineTemplate, AfterValidator(_url)]
@@ -79,7 +79,7 @@ class Webhook(CohortStep):
         """Make one request for each contact."""
         write = partial(self._form.write, self, cohort)
         one_host = "/" in self.url.partition("{")[0].partition("://")[2] or "{" not in self.url
-        return await deliver(Errand(cohort, tools, tools.webhook, write, self.on_unknown, self.next, one_host))
+        return await deliver(CohortDelivery(cohort, tools, tools.webhook, write, self.on_unknown, self.next, one_host))
 
     @cached_property
     def _form(self) -> "_Form":

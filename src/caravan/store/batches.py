@@ -188,9 +188,9 @@ async def note_hindrance(connection: Connection, batch: str, hindrance: str) -> 
     await connection.execute(_Q.set_hindrance, {"id": batch, "hindrance": hindrance, "around": True})
 
 
-async def come_on(connection: Connection, batch: str) -> None:
+async def reset_failures(connection: Connection, batch: str) -> None:
     """A part of the work on the batch's file is done, whatever hindered it before."""
-    await connection.execute(_Q.come_on, {"id": batch})
+    await connection.execute(_Q.reset_failures, {"id": batch})
 
 
 async def clear_hindrance(connection: Connection, batch: str) -> None:

@@ -39,7 +39,7 @@ class Cohort:
     first_tried_at: datetime | None
     due_at: datetime
     closed: bool
-    holder: str | None
+    claim: str | None  # the fencing token of the worker that may move it
     customer: int
     journey: int
     version: int
@@ -49,9 +49,9 @@ class Cohort:
     doubt: bool  # an earlier try may have reached any of them
     deaths: int  # of workers that had it in hand, in a row
 
-    def held_by(self, holder: str) -> "Cohort":
-        """The same, in these hands."""
-        return replace(self, holder=holder)
+    def claimed_by(self, token: str) -> "Cohort":
+        """The same, under this claim."""
+        return replace(self, claim=token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         first_tried_at=found["first_tried_at"],
         due_at=found["due_at"],
         closed=found["closed_at"] is not None,
-        holder=found["holder"],
+        claim=found["holder"],
         customer=found["customer_id"],
         journey=found["journey_id"],
         version=found["version"],
@@ -119,14 +119,14 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
     return int(made["id"])
 
 
-async def hold(connection: Connection, cohort: int, holder: str) -> bool:
+async def claim(connection: Connection, cohort: int, token: str) -> bool:
     """Take the cohort in hand; False if it is closed. Whoever had it before has lost it."""
-    return await row(connection, _Q.hold, id=cohort, holder=holder) is not None
+    return await row(connection, _Q.claim, id=cohort, claim=token) is not None
 
 
-async def close(connection: Connection, cohort: int, holder: str, now: datetime) -> bool:
+async def close(connection: Connection, cohort: int, claim: str, now: datetime) -> bool:
     """Close the cohort; False if it was closed before or is in other hands."""
-    return await row(connection, _Q.close, id=cohort, holder=holder, now=now) is not None
+    return await row(connection, _Q.close, id=cohort, claim=claim, now=now) is not None
 
 
 def read_contacts(path: Path) -> pa.Table:

@@ -22,7 +22,7 @@ AWAY = (OperationalError, IdleInTransactionSessionTimeout)
 _Q = sql.load("caravan.store", "database.sql")
 _PATIENCE = 10.0  # seconds that a caller waits for a connection while the database is away
 _SILENCE = "20s"  # after which a transaction whose client has fallen silent is undone, and its locks are free
-_MANNERS: dict[str, Any] = {
+_CONNECT_OPTIONS: dict[str, Any] = {
     # A statement that a connection keeps prepared fails on it for good once a migration has added a column to what it
     # selects; and versions run side by side.
     "prepare_threshold": None,
@@ -45,7 +45,7 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
         min_size=1,
         max_size=size,
         open=False,
-        kwargs={"row_factory": dict_row, **_MANNERS},
+        kwargs={"row_factory": dict_row, **_CONNECT_OPTIONS},
         configure=_configure,
         check=_check,
         timeout=_PATIENCE,
@@ -66,7 +66,7 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
 
 async def _configure(connection: Connection) -> None:
     """The same from the server's side."""
-    await connection.execute(_Q.be_missed, {"silence": _SILENCE})
+    await connection.execute(_Q.set_idle_timeout, {"silence": _SILENCE})
     await connection.commit()
 
 

@@ -23,7 +23,7 @@ def hold(path: Path) -> IO[bytes]:
     return file
 
 
-def take_dead(folder: Path, pattern: str = "*") -> list[tuple[Path, IO[bytes]]]:
+def reap(folder: Path, pattern: str = "*") -> list[tuple[Path, IO[bytes]]]:
     """The files of `folder` whose processes are dead, each open and locked. Of several that look at once each gets
     others; what is not ours to open is left out."""
     found = [path for path in folder.glob(pattern) if not path.name.startswith(_HIDDEN)]
@@ -61,7 +61,7 @@ class OwnFolder:
 
 def clear_dead(root: Path) -> None:
     """Remove the folders of processes that are dead. Safe at any time."""
-    for lock, file in take_dead(root, f"*{_LOCK}"):
+    for lock, file in reap(root, f"*{_LOCK}"):
         _remove(lock.with_suffix(""))
         file.close()
 

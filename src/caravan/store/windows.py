@@ -1,7 +1,7 @@
 """Windows: the few hundred contacts that a sender has in its hands at one moment (law 3).
 
 A window's row is committed before anything of it is sent, and gets its record once everything of it is known.
-A row without a record whose holder is gone is what may or may not have been sent.
+A row without a record whose claim is void is what may or may not have been sent.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Verdict(StrEnum):
     GO = "go"
     PAUSED = "paused"
     CANCELLED = "cancelled"
-    LOST = "lost"  # another holder has the cohort
+    LOST = "lost"  # another worker has claimed the cohort
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Window:
 
     first: int
     size: int
-    holder: str  # who took it, or settled it for one who is gone
+    claim: str  # who took it, or settled it for one who is gone
     record: pa.Table | None
 
 
@@ -67,12 +67,12 @@ def gaps(windows: list[Window], total: int, size: int, singly: int = 0) -> Itera
 
 
 class Windows:
-    """The windows of one cohort, as its present holder sees them."""
+    """The windows of one cohort, as its present claim gives them."""
 
-    def __init__(self, pool: Pool, cohort: int, holder: str) -> None:
+    def __init__(self, pool: Pool, cohort: int, claim: str) -> None:
         self._pool = pool
         self._cohort = cohort
-        self._holder = holder
+        self._claim = claim
 
     async def all(self) -> list[Window]:
         """All windows, in order."""
@@ -83,7 +83,7 @@ class Windows:
         ]
 
     async def verdict(self) -> Verdict:
-        """Whether this holder may go on."""
+        """Whether this claim may go on."""
         async with self._pool.connection() as connection:
             return await self._ask(connection)
 
@@ -99,7 +99,7 @@ class Windows:
                 await connection.execute(_Q.survived, {"cohort": self._cohort})
             verdict = await self._ask(connection)
             if verdict is Verdict.GO:
-                values = {"cohort": self._cohort, "first": first, "size": size, "holder": self._holder}
+                values = {"cohort": self._cohort, "first": first, "size": size, "claim": self._claim}
                 if await row(connection, _Q.take_window, **values, now=now) is None:
                     return Verdict.LOST
             return verdict
@@ -110,21 +110,21 @@ class Windows:
             await self._settle(connection, first, record)
             await connection.execute(_Q.survived, {"cohort": self._cohort})
 
-    async def inherit(self, first: int, record: pa.Table) -> None:
-        """Settle a window that another holder left in the air."""
+    async def recover(self, first: int, record: pa.Table) -> None:
+        """Settle a window that another worker left in the air."""
         async with self._pool.connection() as connection:
-            values = {"cohort": self._cohort, "first": first, "holder": self._holder}
-            await connection.execute(_Q.inherit_window, values)
+            values = {"cohort": self._cohort, "first": first, "claim": self._claim}
+            await connection.execute(_Q.recover_window, values)
             await self._settle(connection, first, record)
 
     async def _settle(self, connection: Connection, first: int, record: pa.Table) -> None:
-        values = {"cohort": self._cohort, "first": first, "holder": self._holder}
+        values = {"cohort": self._cohort, "first": first, "claim": self._claim}
         doubt = pc.indices_nonzero(record["doubt"]).to_pylist() or None
         await connection.execute(_Q.settle_window, {**values, "record": _write(record), "doubt": doubt})
 
     async def _ask(self, connection: Connection) -> Verdict:
         found = await row(connection, _Q.standing_of_window, cohort=self._cohort)
-        if found is None or found["holder"] != self._holder:
+        if found is None or found["holder"] != self._claim:
             return Verdict.LOST
         if found["state"] == BatchState.CANCELLED:
             return Verdict.CANCELLED

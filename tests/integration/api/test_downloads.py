@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from tests.integration.conftest import House, open_house, working
+from tests.integration.conftest import System, open_house, working
 from tests.integration.journeys_for_tests import EXIT, contacts
 
 
@@ -31,65 +31,65 @@ async def files() -> AsyncIterator[dict[str, bytes]]:
     await runner.cleanup()
 
 
-async def _start(house: House, url: str) -> str:
-    answer = await house.post("batchtrigger/v2", {"entityId": 1, "downloadUrl": url})
+async def _start(system: System, url: str) -> str:
+    answer = await system.post("batchtrigger/v2", {"entityId": 1, "downloadUrl": url})
     assert answer.status_code == 200, answer.text
     assert list(answer.json()) == ["batchId"]
     return str(answer.json()["batchId"])
 
 
 @pytest.mark.parametrize("path", ["/contacts?signature=secret", "/moved"])
-async def test_a_file_is_fetched_and_started_at_once(house: House, files: dict[str, bytes], path: str) -> None:
+async def test_a_file_is_fetched_and_started_at_once(system: System, files: dict[str, bytes], path: str) -> None:
     files["/contacts"] = contacts(70)
-    await house.publish(EXIT)
-    found = await house.ended(await _start(house, files["url"].decode() + path))
+    await system.publish(EXIT)
+    found = await system.ended(await _start(system, files["url"].decode() + path))
     assert (found["state"], found["ledger"]["entered"]) == ("completed", 70)
 
 
 async def test_a_download_that_fails_fails_the_batch_without_telling_the_signature(
-    house: House, files: dict[str, bytes]
+    system: System, files: dict[str, bytes]
 ) -> None:
-    await house.publish(EXIT)
-    batch = await _start(house, files["url"].decode() + "/gone?signature=verysecret")
-    found = await house.ended(batch)
+    await system.publish(EXIT)
+    batch = await _start(system, files["url"].decode() + "/gone?signature=verysecret")
+    found = await system.ended(batch)
     assert (found["state"], found["errorCode"]) == ("failed", "download_failed")
     assert "403" in found["error"]
     assert "verysecret" not in str(found)
-    async with house.engine.pool.connection() as connection:
+    async with system.engine.pool.connection() as connection:
         kept = await (await connection.execute("select * from batches")).fetchall()
     assert "verysecret" not in str(kept)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://2130706433/x", "http://[::1]/x", "http://localhost/x"])
-async def test_a_private_address_is_never_fetched_from(idle_house: House, url: str) -> None:
-    strict = idle_house.engine.settings.model_copy(update={"download_allow_private": False})
-    async with open_house(strict, idle_house.sandbox) as house, working(house):
-        await house.publish(EXIT)
-        found = await house.ended(await _start(house, url))
+async def test_a_private_address_is_never_fetched_from(idle_system: System, url: str) -> None:
+    strict = idle_system.engine.settings.model_copy(update={"download_allow_private": False})
+    async with open_house(strict, idle_system.sandbox) as system, working(system):
+        await system.publish(EXIT)
+        found = await system.ended(await _start(system, url))
         assert (found["state"], found["errorCode"]) == ("failed", "download_failed")
 
 
-async def test_an_upload_to_a_batch_that_downloads_is_refused(house: House, files: dict[str, bytes]) -> None:
+async def test_an_upload_to_a_batch_that_downloads_is_refused(system: System, files: dict[str, bytes]) -> None:
     files["/contacts"] = contacts(1)
-    await house.publish(EXIT)
-    batch = await _start(house, files["url"].decode() + "/contacts")
-    await house.ended(batch)
-    answer = await house.post(f"batches/{batch}/cancel", {})
+    await system.publish(EXIT)
+    batch = await _start(system, files["url"].decode() + "/contacts")
+    await system.ended(batch)
+    answer = await system.post(f"batches/{batch}/cancel", {})
     assert answer.status_code == 409
 
 
-async def test_a_cancel_during_the_download_wins(idle_house: House, files: dict[str, bytes]) -> None:
-    house = idle_house
+async def test_a_cancel_during_the_download_wins(idle_system: System, files: dict[str, bytes]) -> None:
+    system = idle_system
     files["/contacts"] = contacts(5)
-    await house.publish(EXIT)
-    batch = await _start(house, files["url"].decode() + "/contacts")
-    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
-    async with working(house):
+    await system.publish(EXIT)
+    batch = await _start(system, files["url"].decode() + "/contacts")
+    assert (await system.post(f"batches/{batch}/cancel", {})).status_code == 200
+    async with working(system):
         await asyncio.sleep(0.5)
-        assert (await house.batch(batch))["state"] == "cancelled"
+        assert (await system.batch(batch))["state"] == "cancelled"
 
 
-async def test_a_slow_download_holds_up_nobody_and_a_cancel_ends_it(house: House) -> None:
+async def test_a_slow_download_holds_up_nobody_and_a_cancel_ends_it(system: System) -> None:
     begun, gone = asyncio.Event(), asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,10 +107,10 @@ async def test_a_slow_download_holds_up_nobody_and_a_cancel_ends_it(house: House
             writer.close()
 
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
-        await house.publish(EXIT)
-        slow = await _start(house, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/slow")
+        await system.publish(EXIT)
+        slow = await _start(system, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/slow")
         await begun.wait()
-        assert (await house.ended(await house.start(contacts(3))))["state"] == "completed"
-        assert (await house.post(f"batches/{slow}/cancel", {})).status_code == 200
+        assert (await system.ended(await system.start(contacts(3))))["state"] == "completed"
+        assert (await system.post(f"batches/{slow}/cancel", {})).status_code == 200
         await asyncio.wait_for(gone.wait(), 5)
-    assert (await house.batch(slow))["state"] == "cancelled"
+    assert (await system.batch(slow))["state"] == "cancelled"

@@ -14,12 +14,12 @@ from caravan.queries.readiness import Part, Readiness
 from caravan.settings import Settings
 from caravan.store.database import connect
 from caravan.store.files import LocalFiles, open_files
-from tests.integration.conftest import House
+from tests.integration.conftest import System
 from tests.s3 import S3
 
 
-async def _ready(house: House, query: str = "") -> tuple[int, str]:
-    answer = await house.http.get(f"/readyz{query}")
+async def _ready(system: System, query: str = "") -> tuple[int, str]:
+    answer = await system.http.get(f"/readyz{query}")
     return answer.status_code, answer.json().get("detail", "")
 
 
@@ -31,32 +31,32 @@ async def _until_ready(look: Callable[[], Awaitable[list[str]]]) -> None:
 
 
 async def test_a_folder_of_files_that_is_gone_is_named_and_may_be_left_out(
-    idle_house: House, caplog: pytest.LogCaptureFixture
+    idle_system: System, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house = idle_house
-    assert await _ready(house) == (200, "")
-    files = house.engine.files
+    system = idle_system
+    assert await _ready(system) == (200, "")
+    files = system.engine.files
     assert isinstance(files, LocalFiles)
     files.root.rmdir()
-    status, said = await _ready(house)
+    status, said = await _ready(system)
     assert (status, "store of files" in said, "PostgreSQL" in said) == (503, True, False)
     assert str(files.root) not in said
-    assert await _ready(house, "?exclude=files") == (200, "")
-    assert (await _ready(house, "?exclude=nonsense"))[0] == 400
-    assert (await _ready(house))[0] == 503
+    assert await _ready(system, "?exclude=files") == (200, "")
+    assert (await _ready(system, "?exclude=nonsense"))[0] == 400
+    assert (await _ready(system))[0] == 503
     assert caplog.text.count("Not ready") == 1
     files.root.mkdir()
-    assert await _ready(house) == (200, "")
+    assert await _ready(system) == (200, "")
 
 
-async def test_both_are_named_when_both_are_away(idle_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_both_are_named_when_both_are_away(idle_system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "PATIENCE", 0.2)
-    house = idle_house
-    files = house.engine.files
+    system = idle_system
+    files = system.engine.files
     assert isinstance(files, LocalFiles)
     files.root.rmdir()
-    await house.engine.pool.close()
-    status, said = await _ready(house)
+    await system.engine.pool.close()
+    status, said = await _ready(system)
     assert (status, "store of files" in said, "PostgreSQL" in said) == (503, True, True)
 
 
@@ -69,33 +69,33 @@ class TestAStoreThatSpeaksS3:
     def settings(self, settings: Settings, s3: S3, place: str) -> Settings:
         return settings.model_copy(update={"files_url": f"s3://{place}/here", "files_endpoint_url": s3.endpoint})
 
-    async def test_is_asked_for_one_key(self, idle_house: House, s3: S3) -> None:
+    async def test_is_asked_for_one_key(self, idle_system: System, s3: S3) -> None:
         with s3.in_mood() as mood:
-            assert await _ready(idle_house) == (200, "")
+            assert await _ready(idle_system) == (200, "")
         assert len(mood.asked) == 1
         assert "max-keys=1&" in mood.asked[0]
 
-    async def test_without_its_bucket_is_not_ready(self, idle_house: House, s3: S3, place: str) -> None:
+    async def test_without_its_bucket_is_not_ready(self, idle_system: System, s3: S3, place: str) -> None:
         s3.client.delete_bucket(Bucket=place)
-        assert await _ready(idle_house) == (503, "The store of files does not do as it should: NoSuchBucket.")
+        assert await _ready(idle_system) == (503, "The store of files does not do as it should: NoSuchBucket.")
 
-    async def test_that_refuses_the_credentials_is_not_ready(self, idle_house: House, s3: S3) -> None:
+    async def test_that_refuses_the_credentials_is_not_ready(self, idle_system: System, s3: S3) -> None:
         with s3.in_mood(errors=1000, status=403, code="AccessDenied"):
-            assert await _ready(idle_house) == (503, "The store of files does not do as it should: AccessDenied.")
-        assert await _ready(idle_house) == (200, "")
+            assert await _ready(idle_system) == (503, "The store of files does not do as it should: AccessDenied.")
+        assert await _ready(idle_system) == (200, "")
 
     async def test_that_stands_still_is_told_in_time(
-        self, idle_house: House, s3: S3, monkeypatch: pytest.MonkeyPatch
+        self, idle_system: System, s3: S3, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(readiness, "PATIENCE", 0.2)
         with s3.in_mood(pause=1):
-            assert await _ready(idle_house, "?exclude=database") == (503, "The store of files does not answer.")
+            assert await _ready(idle_system, "?exclude=database") == (503, "The store of files does not answer.")
         monkeypatch.setattr(readiness, "PATIENCE", 5.0)
-        await _until_ready(Readiness(idle_house.engine).look)
+        await _until_ready(Readiness(idle_system.engine).look)
 
 
 async def test_a_store_that_stands_still_is_asked_once_however_many_want_to_know(
-    idle_house: House, monkeypatch: pytest.MonkeyPatch
+    idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, goes_on = list[float](), threading.Event()
 
@@ -105,7 +105,7 @@ async def test_a_store_that_stands_still_is_asked_once_however_many_want_to_know
 
     monkeypatch.setattr(LocalFiles, "check", still)
     monkeypatch.setattr(readiness, "PATIENCE", 0.05)
-    looking = Readiness(idle_house.engine)
+    looking = Readiness(idle_system.engine)
     for _ in range(3):
         told = await asyncio.gather(*(looking.look([Part.DATABASE]) for _ in range(4)))
         assert told == [["The store of files does not answer."]] * 4
@@ -147,11 +147,11 @@ async def _line_to(database: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
 
 
 async def test_a_postgres_that_stands_still_is_told_in_time(
-    idle_house: House, database: str, monkeypatch: pytest.MonkeyPatch
+    idle_system: System, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with _line_to(database) as (url, flowing), connect(url, size=3) as pool:
-        object.__setattr__(idle_house.engine, "pool", pool)
-        looking = Readiness(idle_house.engine)
+        object.__setattr__(idle_system.engine, "pool", pool)
+        looking = Readiness(idle_system.engine)
         assert await looking.look() == []
         monkeypatch.setattr(readiness, "PATIENCE", 0.2)
         flowing.clear()

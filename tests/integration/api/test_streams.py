@@ -19,7 +19,7 @@ from caravan.api.app import create_app
 from caravan.errors import Unavailable
 from caravan.queries.journal import Journal, open_journal
 from caravan.store.files import Files
-from tests.integration.conftest import House
+from tests.integration.conftest import System
 from tests.integration.journeys_for_tests import EXIT, contacts
 
 COUNT = 300  # three cohorts, and so three files of the journal
@@ -48,30 +48,30 @@ class Gated:
 
 
 @asynccontextmanager
-async def _served(house: House, files: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """The same house behind a real socket, with another store."""
-    app = create_app(replace(house.engine, files=files))
+async def _served(system: System, files: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The same system behind a real socket, with another store."""
+    app = create_app(replace(system.engine, files=files))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells by nothing else
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    headers = {"Authorization": f"Bearer {house.token}"}
+    headers = {"Authorization": f"Bearer {system.token}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as http:
         yield http
     server.should_exit = True
     await serving
 
 
-async def _ended(house: House) -> str:
-    await house.publish(EXIT)
-    batch = await house.start(contacts(COUNT) + b"nonsense\n")
-    await house.ended(batch)
+async def _ended(system: System) -> str:
+    await system.publish(EXIT)
+    batch = await system.start(contacts(COUNT) + b"nonsense\n")
+    await system.ended(batch)
     return batch
 
 
-async def _forget(house: House, batch: str) -> None:
-    answer = await house.post(f"batches/{batch}/forget", {})
+async def _forget(system: System, batch: str) -> None:
+    answer = await system.post(f"batches/{batch}/forget", {})
     assert answer.status_code == 200, answer.text
 
 
@@ -88,77 +88,77 @@ async def _cut(http: httpx.AsyncClient, path: str, meanwhile: Callable[[], Any])
 
 
 @pytest.mark.parametrize("what", ["journal", "rejects"])
-async def test_a_store_that_is_away_is_503(house: House, what: str) -> None:
-    batch = await _ended(house)
-    async with _served(house, Gated(house.engine.files, 1, away=True)) as http:
-        answer = await http.get(house.path(f"batches/{batch}/{what}"))
+async def test_a_store_that_is_away_is_503(system: System, what: str) -> None:
+    batch = await _ended(system)
+    async with _served(system, Gated(system.engine.files, 1, away=True)) as http:
+        answer = await http.get(system.path(f"batches/{batch}/{what}"))
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert "The store answers nothing." in answer.json()["error"]
 
 
 @pytest.mark.parametrize("what", ["journal", "rejects"])
-async def test_files_that_are_gone_are_503_until_the_batch_is_forgotten_and_410_then(house: House, what: str) -> None:
-    batch = await _ended(house)
-    house.engine.files.delete_folder(f"batches/{batch}")
-    assert (await house.get(f"batches/{batch}/{what}")).status_code == 503
-    await _forget(house, batch)
-    assert (await house.get(f"batches/{batch}/{what}")).status_code == 410
+async def test_files_that_are_gone_are_503_until_the_batch_is_forgotten_and_410_then(system: System, what: str) -> None:
+    batch = await _ended(system)
+    system.engine.files.delete_folder(f"batches/{batch}")
+    assert (await system.get(f"batches/{batch}/{what}")).status_code == 503
+    await _forget(system, batch)
+    assert (await system.get(f"batches/{batch}/{what}")).status_code == 410
 
 
 @pytest.mark.parametrize("what", ["journal", "rejects"])
-async def test_a_batch_that_is_forgotten_before_the_first_line_is_410(house: House, what: str) -> None:
-    batch = await _ended(house)
-    gated = Gated(house.engine.files, 1)
-    async with _served(house, gated) as http:
-        asked = asyncio.create_task(http.get(house.path(f"batches/{batch}/{what}")))
+async def test_a_batch_that_is_forgotten_before_the_first_line_is_410(system: System, what: str) -> None:
+    batch = await _ended(system)
+    gated = Gated(system.engine.files, 1)
+    async with _served(system, gated) as http:
+        asked = asyncio.create_task(http.get(system.path(f"batches/{batch}/{what}")))
         await asyncio.to_thread(gated.reached.wait, 20)
-        await _forget(house, batch)
+        await _forget(system, batch)
         gated.free.set()
         assert (await asked).status_code == 410
 
 
 async def test_a_batch_that_is_forgotten_before_its_journal_is_looked_up_is_410(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = await _ended(house)
+    batch = await _ended(system)
 
     async def late(*arguments: Any) -> Journal:
-        await _forget(house, batch)
+        await _forget(system, batch)
         return await open_journal(*arguments)
 
     monkeypatch.setattr(module, "open_journal", late)
-    assert (await house.get(f"batches/{batch}/journal")).status_code == 410
+    assert (await system.get(f"batches/{batch}/journal")).status_code == 410
 
 
-async def test_a_store_that_goes_away_in_the_middle_cuts_the_connection(house: House) -> None:
-    batch = await _ended(house)
+async def test_a_store_that_goes_away_in_the_middle_cuts_the_connection(system: System) -> None:
+    batch = await _ended(system)
 
     async def nothing() -> None: ...
 
-    async with _served(house, Gated(house.engine.files, 3, away=True)) as http:
-        assert await _cut(http, house.path(f"batches/{batch}/journal"), nothing) <= 200
+    async with _served(system, Gated(system.engine.files, 3, away=True)) as http:
+        assert await _cut(http, system.path(f"batches/{batch}/journal"), nothing) <= 200
 
 
 @pytest.mark.parametrize("stands_at", [2, 3])
 async def test_a_batch_that_is_forgotten_in_the_middle_cuts_the_connection_also_at_the_last_file(
-    house: House, stands_at: int
+    system: System, stands_at: int
 ) -> None:
-    batch = await _ended(house)
-    gated = Gated(house.engine.files, stands_at)
+    batch = await _ended(system)
+    gated = Gated(system.engine.files, stands_at)
 
     async def forget() -> None:
         await asyncio.to_thread(gated.reached.wait, 20)
-        await _forget(house, batch)
+        await _forget(system, batch)
         gated.free.set()
 
-    async with _served(house, gated) as http:
-        assert await _cut(http, house.path(f"batches/{batch}/journal"), forget) < COUNT
+    async with _served(system, gated) as http:
+        assert await _cut(http, system.path(f"batches/{batch}/journal"), forget) < COUNT
 
 
-async def test_what_is_whole_ends_well(house: House) -> None:
-    batch = await _ended(house)
-    async with _served(house, house.engine.files) as http:
-        journal = await http.get(house.path(f"batches/{batch}/journal"))
-        rejects = await http.get(house.path(f"batches/{batch}/rejects"))
+async def test_what_is_whole_ends_well(system: System) -> None:
+    batch = await _ended(system)
+    async with _served(system, system.engine.files) as http:
+        journal = await http.get(system.path(f"batches/{batch}/journal"))
+        rejects = await http.get(system.path(f"batches/{batch}/rejects"))
     assert (journal.text.count("\n"), rejects.text.count("\n")) == (COUNT, 1)
     assert journal.headers["content-type"] == "application/x-ndjson"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from caravan.settings import Settings
-from tests.integration.conftest import NDJSON, House
+from tests.integration.conftest import NDJSON, System
 from tests.integration.journeys_for_tests import EXIT, contacts
 
 
@@ -28,30 +28,30 @@ async def _drips() -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize(("body", "why"), [(_vanishes, "nothing came for 0.5 seconds"), (_drips, "nearly still")])
 async def test_a_put_that_stands_still_is_408_and_its_batch_awaits_the_file_as_before(
-    idle_house: House, body: Callable[[], AsyncIterator[bytes]], why: str
+    idle_system: System, body: Callable[[], AsyncIterator[bytes]], why: str
 ) -> None:
-    house = idle_house
-    await house.publish(EXIT)
-    opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
+    system = idle_system
+    await system.publish(EXIT)
+    opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
     async with asyncio.timeout(10):
-        answer = await house.http.put(opened["uploadUrl"], content=body(), headers=NDJSON)
+        answer = await system.http.put(opened["uploadUrl"], content=body(), headers=NDJSON)
     assert (answer.status_code, answer.headers["content-type"]) == (408, "application/problem+json")
     assert answer.headers["connection"] == "close"
     assert why in answer.json()["error"]
-    assert (await house.batch(opened["batchId"]))["state"] == "awaiting_upload"
-    assert not house.engine.uploads.exists() or list(house.engine.uploads.iterdir()) == []
-    again = await house.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
+    assert (await system.batch(opened["batchId"]))["state"] == "awaiting_upload"
+    assert not system.engine.uploads.exists() or list(system.engine.uploads.iterdir()) == []
+    again = await system.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
     assert again.status_code == 200
 
 
-async def test_a_put_that_pauses_for_less_than_the_silence_is_taken(idle_house: House) -> None:
+async def test_a_put_that_pauses_for_less_than_the_silence_is_taken(idle_system: System) -> None:
     async def slowly() -> AsyncIterator[bytes]:
         for start in range(0, 500, 100):
             yield contacts(100, start=start)
             await asyncio.sleep(0.2)
 
-    house = idle_house
-    await house.publish(EXIT)
-    opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
-    answer = await house.http.put(opened["uploadUrl"], content=slowly(), headers=NDJSON)
+    system = idle_system
+    await system.publish(EXIT)
+    opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
+    answer = await system.http.put(opened["uploadUrl"], content=slowly(), headers=NDJSON)
     assert answer.status_code == 200

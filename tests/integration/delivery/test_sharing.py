@@ -12,7 +12,7 @@ from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
 from caravan.store.files import LocalFiles
-from tests.integration.conftest import House, working
+from tests.integration.conftest import System, working
 from tests.integration.journeys_for_tests import MAIL, contacts
 
 ALL = Counter({f"c{number}@example.com": 1 for number in range(40)})
@@ -40,74 +40,74 @@ class Noting:
 class Interrupted(LocalFiles):
     """A store that is about to get its first file when the batch is cancelled."""
 
-    def __init__(self, house: House, batch: str) -> None:
-        super().__init__(house.engine.settings.folder / "files")
-        self.house, self.batch, self.loop = house, batch, asyncio.get_running_loop()
+    def __init__(self, system: System, batch: str) -> None:
+        super().__init__(system.engine.settings.folder / "files")
+        self.system, self.batch, self.loop = system, batch, asyncio.get_running_loop()
 
     def put(self, local: Path, name: str) -> None:
-        asyncio.run_coroutine_threadsafe(self.house.post(f"batches/{self.batch}/cancel", {}), self.loop).result()
+        asyncio.run_coroutine_threadsafe(self.system.post(f"batches/{self.batch}/cancel", {}), self.loop).result()
         super().put(local, name)
 
 
-async def _enter(house: House) -> str:
+async def _enter(system: System) -> str:
     """A batch that is read and stands at its mail, as one cohort."""
-    await house.publish(MAIL)
-    batch = await house.start(contacts(40))
-    await reading.read(house.engine, batch, asyncio.Event())
-    assert len(await _standing(house)) == 1
+    await system.publish(MAIL)
+    batch = await system.start(contacts(40))
+    await reading.read(system.engine, batch, asyncio.Event())
+    assert len(await _standing(system)) == 1
     return batch
 
 
-async def _standing(house: House) -> list[int]:
+async def _standing(system: System) -> list[int]:
     """The cohorts that stand."""
-    async with house.engine.pool.connection() as connection:
+    async with system.engine.pool.connection() as connection:
         found = await connection.execute("select id from cohorts where closed_at is null order by id")
         return [int(each["id"]) for each in await found.fetchall()]
 
 
-async def test_two_senders_have_a_part_in_one_cohort(idle_house: House) -> None:
-    house, one, other = idle_house, Noting(), Noting()
-    batch = await _enter(house)
-    async with workers.tools_of(house.engine) as tools:
+async def test_two_senders_have_a_part_in_one_cohort(idle_system: System) -> None:
+    system, one, other = idle_system, Noting(), Noting()
+    batch = await _enter(system)
+    async with workers.tools_of(system.engine) as tools:
         shared = replace(tools, email=one, pacing=replace(tools.pacing, share_windows=1))
-        await advance(house.engine, shared, *await _standing(house))
-        standing = await _standing(house)
+        await advance(system.engine, shared, *await _standing(system))
+        standing = await _standing(system)
         assert len(standing) == 4  # of one window each
-        assert (await house.batch(batch))["ledger"]["steps"] == [
+        assert (await system.batch(batch))["ledger"]["steps"] == [
             {"step": "mail", "arrived": 40, "standing": 40, "outcomes": {}}
         ]
         turns = [shared, replace(shared, email=other)] * 2
         await asyncio.gather(
-            *(advance(house.engine, each, cohort) for each, cohort in zip(turns, standing, strict=True))
+            *(advance(system.engine, each, cohort) for each, cohort in zip(turns, standing, strict=True))
         )
     assert (one.got.total(), other.got.total()) == (20, 20)
     assert one.got + other.got == ALL
-    found = await house.batch(batch)
+    found = await system.batch(batch)
     assert found["state"] == "completed"
     assert found["ledger"]["steps"] == [{"step": "mail", "arrived": 40, "standing": 0, "outcomes": {"sent": 40}}]
-    journal = await house.lines(f"batches/{batch}/journal")
+    journal = await system.lines(f"batches/{batch}/journal")
     assert Counter(line["contact"] for line in journal) == Counter(str(number) for number in range(40))
 
 
-async def test_shares_have_jobs_of_their_own(idle_house: House) -> None:
-    house = idle_house
-    batch = await _enter(house)
-    async with workers.tools_of(house.engine) as tools:
+async def test_shares_have_jobs_of_their_own(idle_system: System) -> None:
+    system = idle_system
+    batch = await _enter(system)
+    async with workers.tools_of(system.engine) as tools:
         shared = replace(tools, pacing=replace(tools.pacing, share_windows=1))
-        await advance(house.engine, shared, *await _standing(house))
-    async with working(house):
-        assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 40}
-    assert Counter(mail.recipients[0] for mail in house.sandbox.mails) == ALL
+        await advance(system.engine, shared, *await _standing(system))
+    async with working(system):
+        assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 40}
+    assert Counter(mail.recipients[0] for mail in system.sandbox.mails) == ALL
 
 
-async def test_a_cancel_meanwhile_recalls_everyone(idle_house: House) -> None:
-    house = idle_house
-    batch = await _enter(house)
-    async with workers.tools_of(house.engine) as tools:
-        shared = replace(tools, files=Interrupted(house, batch), pacing=replace(tools.pacing, share_windows=1))
-        await advance(house.engine, shared, *await _standing(house))
-    assert not await _standing(house)
-    found = await house.batch(batch)
+async def test_a_cancel_meanwhile_recalls_everyone(idle_system: System) -> None:
+    system = idle_system
+    batch = await _enter(system)
+    async with workers.tools_of(system.engine) as tools:
+        shared = replace(tools, files=Interrupted(system, batch), pacing=replace(tools.pacing, share_windows=1))
+        await advance(system.engine, shared, *await _standing(system))
+    assert not await _standing(system)
+    found = await system.batch(batch)
     assert found["ledger"]["steps"] == [{"step": "mail", "arrived": 40, "standing": 0, "outcomes": {"cancelled": 40}}]
-    journal = await house.lines(f"batches/{batch}/journal?outcome=cancelled")
+    journal = await system.lines(f"batches/{batch}/journal?outcome=cancelled")
     assert Counter(line["contact"] for line in journal) == Counter(str(number) for number in range(40))

@@ -15,7 +15,7 @@ from caravan.engine import worker as workers
 from caravan.engine.advance import advance
 from caravan.steps.move import Tools
 from caravan.store.windows import Windows
-from tests.integration.conftest import House, working
+from tests.integration.conftest import System, working
 from tests.integration.engine.fuse import Crash
 from tests.integration.journeys_for_tests import MAIL, contacts
 
@@ -41,16 +41,16 @@ class Standing:
         return Delivery(Result.SENT, "250 OK")
 
 
-async def _enter(house: House, count: int = 10) -> str:
-    await house.publish(MAIL)
-    batch = await house.start(contacts(count))
-    await reading.read(house.engine, batch, asyncio.Event())
+async def _enter(system: System, count: int = 10) -> str:
+    await system.publish(MAIL)
+    batch = await system.start(contacts(count))
+    await reading.read(system.engine, batch, asyncio.Event())
     return batch
 
 
-async def _standing(house: House) -> int:
+async def _standing(system: System) -> int:
     """The cohort that stands."""
-    async with house.engine.pool.connection() as connection:
+    async with system.engine.pool.connection() as connection:
         found = await (await connection.execute("select id from cohorts where closed_at is null")).fetchone()
     assert found is not None
     return int(found["id"])
@@ -61,17 +61,17 @@ def _with(tools: Tools, channel: Standing) -> Tools:
 
 
 async def test_a_sender_that_wakes_up_after_it_was_replaced_sends_nothing_beside_its_successor(
-    idle_house: House,
+    idle_system: System,
 ) -> None:
-    house, got = idle_house, Counter[str]()
-    await _enter(house)
+    system, got = idle_system, Counter[str]()
+    await _enter(system)
     silent, successor = Standing(got), Standing(got)
     successor.free.set()
-    async with workers.tools_of(house.engine) as tools:
-        first = asyncio.create_task(advance(house.engine, _with(tools, silent), await _standing(house)))
+    async with workers.tools_of(system.engine) as tools:
+        first = asyncio.create_task(advance(system.engine, _with(tools, silent), await _standing(system)))
         await silent.reached.wait()
         for _ in range(2):  # the successor settles what was in the air, then it sends to those who got nothing
-            await advance(house.engine, _with(tools, successor), await _standing(house))
+            await advance(system.engine, _with(tools, successor), await _standing(system))
         silent.free.set()
         await first
     assert got == Counter({f"c{number}@example.com": 1 for number in range(10)})
@@ -92,24 +92,24 @@ class Deadly(Standing):
 
 
 async def test_a_trace_of_one_who_died_before_it_took_the_window_says_nothing_of_who_took_it_then(
-    idle_house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    idle_system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says that nobody was sent to. But another machine took the window, sent to some, and died as well."""
-    house, got = idle_house, Counter[str]()
-    batch = await _enter(house)
+    system, got = idle_system, Counter[str]()
+    batch = await _enter(system)
 
     async def die(*_: object, **__: object) -> None:
         raise Crash
 
-    async with workers.tools_of(house.engine) as tools:
+    async with workers.tools_of(system.engine) as tools:
         with monkeypatch.context() as patched, pytest.raises(Crash):
             patched.setattr(Windows, "take", die)
-            await advance(house.engine, _with(tools, Standing(got)), await _standing(house))
+            await advance(system.engine, _with(tools, Standing(got)), await _standing(system))
         elsewhere = replace(_with(tools, Deadly(got, 4)), traces=tmp_path / "elsewhere")
         with pytest.raises(Crash):
-            await advance(house.engine, elsewhere, await _standing(house))
+            await advance(system.engine, elsewhere, await _standing(system))
     assert got.total() == 4
-    async with working(house):
-        found = await house.ended(batch)
+    async with working(system):
+        found = await system.ended(batch)
     assert found["ledger"]["steps"][0]["outcomes"] == {"unknown": 10}
-    assert house.sandbox.mails == []
+    assert system.sandbox.mails == []

@@ -8,141 +8,141 @@ from caravan.channels.replies import Stage
 from caravan.channels.sandbox import Received
 from caravan.engine import reading
 from caravan.store import cohorts
-from tests.integration.conftest import House, working
+from tests.integration.conftest import System, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, WAIT, contacts
 
 
-async def _change(house: House, batch: str, change: str, status: int = 200) -> dict:  # type: ignore[type-arg]
-    answer = await house.post(f"batches/{batch}/{change}", {})
+async def _change(system: System, batch: str, change: str, status: int = 200) -> dict:  # type: ignore[type-arg]
+    answer = await system.post(f"batches/{batch}/{change}", {})
     assert answer.status_code == status, answer.text
     return dict(answer.json())
 
 
-async def test_a_pause_holds_those_who_fall_due_and_a_resume_lets_them_go(house: House) -> None:
-    await house.publish(WAIT)
-    batch = await house.start(contacts(250))
-    await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 250)
-    found = await _change(house, batch, "pause")
+async def test_a_pause_holds_those_who_fall_due_and_a_resume_lets_them_go(system: System) -> None:
+    await system.publish(WAIT)
+    batch = await system.start(contacts(250))
+    await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 250)
+    found = await _change(system, batch, "pause")
     assert found["state"] == "paused"
     assert "paused since" in found["waitingFor"]
-    await house.turn(days=4)
+    await system.turn(days=4)
     await asyncio.sleep(0.7)
-    assert (await house.batch(batch))["ledger"]["steps"][0]["standing"] == 250
-    assert (await _change(house, batch, "resume"))["state"] == "running"
-    found = await house.ended(batch)
+    assert (await system.batch(batch))["ledger"]["steps"][0]["standing"] == 250
+    assert (await _change(system, batch, "resume"))["state"] == "running"
+    found = await system.ended(batch)
     assert found["ledger"]["steps"][1]["outcomes"] == {"passed": 250}
 
 
-async def test_all_of_them_may_be_said_twice_and_are_refused_after_the_end(house: House) -> None:
-    await house.publish(WAIT)
-    batch = await house.start(contacts(3))
-    await house.until(batch, lambda b: b["state"] == "running")
+async def test_all_of_them_may_be_said_twice_and_are_refused_after_the_end(system: System) -> None:
+    await system.publish(WAIT)
+    batch = await system.start(contacts(3))
+    await system.until(batch, lambda b: b["state"] == "running")
     for change, state in [("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")]:
         for _ in range(2):
-            assert (await _change(house, batch, change))["state"] == state
-    await _change(house, batch, "pause", 409)
-    await _change(house, batch, "resume", 409)
-    await house.publish(EXIT)
-    done = await house.start(contacts(1))
-    await house.ended(done)
+            assert (await _change(system, batch, change))["state"] == state
+    await _change(system, batch, "pause", 409)
+    await _change(system, batch, "resume", 409)
+    await system.publish(EXIT)
+    done = await system.start(contacts(1))
+    await system.ended(done)
     for change in ("pause", "resume", "cancel"):
-        await _change(house, done, change, 409)
+        await _change(system, done, change, 409)
 
 
-async def test_a_cancel_recalls_everyone_who_stands(house: House) -> None:
-    await house.publish(SPRING)
-    batch = await house.start(contacts(40))
-    await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 40)
-    found = await _change(house, batch, "cancel")
+async def test_a_cancel_recalls_everyone_who_stands(system: System) -> None:
+    await system.publish(SPRING)
+    batch = await system.start(contacts(40))
+    await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 40)
+    found = await _change(system, batch, "cancel")
     assert found["state"] == "cancelled"
     assert found["ledger"]["steps"][3]["outcomes"] == {"cancelled": 40}
-    await house.turn(days=4)
+    await system.turn(days=4)
     await asyncio.sleep(0.5)
-    assert (await house.batch(batch))["ledger"] == found["ledger"]
-    lines = await house.lines(f"batches/{batch}/journal?outcome=cancelled")
+    assert (await system.batch(batch))["ledger"] == found["ledger"]
+    lines = await system.lines(f"batches/{batch}/journal?outcome=cancelled")
     assert len(lines) == 40
 
 
-async def test_a_batch_can_be_cancelled_before_its_file_comes(house: House) -> None:
-    await house.publish(EXIT)
-    opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
-    assert (await _change(house, opened["batchId"], "cancel"))["state"] == "cancelled"
-    answer = await house.http.put(opened["uploadUrl"], content=contacts(1), headers={"Content-Type": "text/plain"})
+async def test_a_batch_can_be_cancelled_before_its_file_comes(system: System) -> None:
+    await system.publish(EXIT)
+    opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
+    assert (await _change(system, opened["batchId"], "cancel"))["state"] == "cancelled"
+    answer = await system.http.put(opened["uploadUrl"], content=contacts(1), headers={"Content-Type": "text/plain"})
     assert answer.status_code == 409
 
 
 @pytest.mark.parametrize("change", ["pause", "cancel"])
 async def test_a_sender_in_the_middle_of_a_cohort_stops_and_nobody_gets_it_twice(
-    house: House, monkeypatch: pytest.MonkeyPatch, change: str
+    system: System, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     reached = asyncio.Event()
 
     def script(stage: Stage, mail: Received) -> None:
-        if len(house.sandbox.mails) >= 25:
+        if len(system.sandbox.mails) >= 25:
             reached.set()
 
-    monkeypatch.setattr(house.sandbox, "_script", script)
-    await house.publish(MAIL)
-    batch = await house.start(contacts(100))
+    monkeypatch.setattr(system.sandbox, "_script", script)
+    await system.publish(MAIL)
+    batch = await system.start(contacts(100))
     await reached.wait()
-    await _change(house, batch, change)
+    await _change(system, batch, change)
     await asyncio.sleep(1.0)
-    at_rest = len(house.sandbox.mails)
-    found = await house.batch(batch)
+    at_rest = len(system.sandbox.mails)
+    found = await system.batch(batch)
     outcomes = found["ledger"]["steps"][0]["outcomes"]
-    sent = {line["contact"] for line in await house.lines(f"batches/{batch}/journal?outcome=sent")}
+    sent = {line["contact"] for line in await system.lines(f"batches/{batch}/journal?outcome=sent")}
     assert len(sent) == at_rest
     if change == "cancel":
         assert outcomes.get("sent", 0) + outcomes.get("cancelled", 0) == 100
         assert outcomes.get("sent", 0) == at_rest
         return
     await asyncio.sleep(0.3)
-    assert len(house.sandbox.mails) == at_rest
-    await _change(house, batch, "resume")
-    found = await house.ended(batch)
+    assert len(system.sandbox.mails) == at_rest
+    await _change(system, batch, "resume")
+    found = await system.ended(batch)
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 100}
-    assert len({mail.recipients[0] for mail in house.sandbox.mails}) == 100 == len(house.sandbox.mails)
+    assert len({mail.recipients[0] for mail in system.sandbox.mails}) == 100 == len(system.sandbox.mails)
 
 
-async def test_a_pause_while_the_file_is_read_holds_everyone_at_the_first_step(idle_house: House) -> None:
-    house = idle_house
-    await house.publish(MAIL)
-    batch = await house.start(contacts(30))
-    assert (await _change(house, batch, "pause"))["state"] == "paused"
-    async with working(house):
-        found = await house.until(batch, lambda b: b["ledger"]["entered"] == 30)
+async def test_a_pause_while_the_file_is_read_holds_everyone_at_the_first_step(idle_system: System) -> None:
+    system = idle_system
+    await system.publish(MAIL)
+    batch = await system.start(contacts(30))
+    assert (await _change(system, batch, "pause"))["state"] == "paused"
+    async with working(system):
+        found = await system.until(batch, lambda b: b["ledger"]["entered"] == 30)
         assert found["state"] == "paused"
         await asyncio.sleep(0.3)
-        assert house.sandbox.mails == []
-        await _change(house, batch, "resume")
-        assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 30}
+        assert system.sandbox.mails == []
+        await _change(system, batch, "resume")
+        assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 30}
 
 
 async def test_whoever_was_on_the_way_at_a_cancel_leaves_at_the_next_step(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody is nowhere: those who had been sent to when the cancel came arrive at the next step, and leave there."""
     reached = asyncio.Event()
 
     def script(stage: Stage, mail: Received) -> None:
-        if len(house.sandbox.mails) >= 25:
+        if len(system.sandbox.mails) >= 25:
             reached.set()
 
-    monkeypatch.setattr(house.sandbox, "_script", script)
-    await house.publish(MAIL + "    next: days\n  - id: days\n    wait: 3 days\n")
-    batch = await house.start(contacts(100))
+    monkeypatch.setattr(system.sandbox, "_script", script)
+    await system.publish(MAIL + "    next: days\n  - id: days\n    wait: 3 days\n")
+    batch = await system.start(contacts(100))
     await reached.wait()
-    await _change(house, batch, "cancel")
-    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    await _change(system, batch, "cancel")
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
     mail, days = found["ledger"]["steps"]
     assert mail["arrived"] == 100
     assert days["arrived"] == mail["outcomes"]["sent"] == days["outcomes"]["cancelled"]
-    stopped = {line["contact"] for line in await house.lines(f"batches/{batch}/journal?outcome=cancelled")}
+    stopped = {line["contact"] for line in await system.lines(f"batches/{batch}/journal?outcome=cancelled")}
     assert len(stopped) == 100
 
 
 async def test_a_cancel_in_the_middle_of_a_split_leaves_nobody_between_two_steps(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from caravan.steps.split import Split
 
@@ -154,56 +154,56 @@ async def test_a_cancel_in_the_middle_of_a_split_leaves_nobody_between_two_steps
         return await take(self, cohort, tools)
 
     monkeypatch.setattr(Split, "take", slowly)
-    await house.publish(SPRING)
-    batch = await house.start(contacts(10))
+    await system.publish(SPRING)
+    batch = await system.start(contacts(10))
     await begun.wait()
-    await _change(house, batch, "cancel")
+    await _change(system, batch, "cancel")
     go_on.set()
-    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
     steps = {step["step"]: step for step in found["ledger"]["steps"]}
     assert steps["vip_or_not"]["outcomes"] == {"passed": 10}
     assert steps["vip_offer"]["outcomes"] == steps["offer"]["outcomes"] == {"cancelled": 5}
 
 
 async def test_a_cancel_after_a_pause_tells_those_who_were_reached_from_the_others(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cohort stands in nobody's hands, and a part of it has been sent to."""
     reached = asyncio.Event()
 
     def script(stage: Stage, mail: Received) -> None:
-        if len(house.sandbox.mails) >= 25:
+        if len(system.sandbox.mails) >= 25:
             reached.set()
 
-    monkeypatch.setattr(house.sandbox, "_script", script)
-    await house.publish(MAIL)
-    batch = await house.start(contacts(100))
+    monkeypatch.setattr(system.sandbox, "_script", script)
+    await system.publish(MAIL)
+    batch = await system.start(contacts(100))
     await reached.wait()
-    await _change(house, batch, "pause")
+    await _change(system, batch, "pause")
     await asyncio.sleep(0.8)
-    assert (await house.batch(batch))["ledger"]["steps"][0]["standing"] == 100
-    await _change(house, batch, "cancel")
-    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
-    at_rest = len(house.sandbox.mails)
+    assert (await system.batch(batch))["ledger"]["steps"][0]["standing"] == 100
+    await _change(system, batch, "cancel")
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    at_rest = len(system.sandbox.mails)
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": at_rest, "cancelled": 100 - at_rest}
-    sent = {line["contact"] for line in await house.lines(f"batches/{batch}/journal?outcome=sent")}
-    assert {f"c{contact}@example.com" for contact in sent} == {mail.recipients[0] for mail in house.sandbox.mails}
+    sent = {line["contact"] for line in await system.lines(f"batches/{batch}/journal?outcome=sent")}
+    assert {f"c{contact}@example.com" for contact in sent} == {mail.recipients[0] for mail in system.sandbox.mails}
 
 
-async def test_a_cancel_recalls_also_who_was_in_the_hands_of_one_who_died_before_a_pause(idle_house: House) -> None:
+async def test_a_cancel_recalls_also_who_was_in_the_hands_of_one_who_died_before_a_pause(idle_system: System) -> None:
     """Their job came back during the pause, and ended with nothing done."""
-    house = idle_house
-    await house.publish(MAIL)
-    batch = await house.start(contacts(30))
-    await reading.read(house.engine, batch, asyncio.Event())
-    async with house.engine.pool.connection() as connection:
+    system = idle_system
+    await system.publish(MAIL)
+    batch = await system.start(contacts(30))
+    await reading.read(system.engine, batch, asyncio.Event())
+    async with system.engine.pool.connection() as connection:
         found = await (await connection.execute("select id from cohorts")).fetchone()
         assert found is not None
-        assert await cohorts.hold(connection, found["id"], "dead")
-    await _change(house, batch, "pause")
-    async with working(house):
+        assert await cohorts.claim(connection, found["id"], "dead")
+    await _change(system, batch, "pause")
+    async with working(system):
         await asyncio.sleep(0.3)
-        await _change(house, batch, "cancel")
-        found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0, seconds=5)
+        await _change(system, batch, "cancel")
+        found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0, seconds=5)
     assert found["ledger"]["steps"][0]["outcomes"] == {"cancelled": 30}
-    assert house.sandbox.mails == []
+    assert system.sandbox.mails == []

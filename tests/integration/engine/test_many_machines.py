@@ -18,7 +18,7 @@ from caravan.settings import Settings, Uploads
 from caravan.store import cohorts
 from caravan.store.database import row
 from caravan.store.windows import Windows
-from tests.integration.conftest import NDJSON, House, working
+from tests.integration.conftest import NDJSON, System, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, contacts
 from tests.s3 import S3
 
@@ -50,111 +50,111 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.0)
 
 
-def left_on_disk(house: House) -> list[Path]:
+def left_on_disk(system: System) -> list[Path]:
     """Files on this machine, but for those that say who is at work and which folder is in use."""
-    found = [path for path in house.engine.settings.folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    found = [path for path in system.engine.settings.folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
     return [path for path in found if "present" not in path.parts]
 
 
 @pytest.mark.usefixtures("through_the_api")
 class TestFilesInABucket:
-    async def test_a_batch_goes_all_the_way_and_leaves_nothing_on_this_machine(self, house: House) -> None:
-        await house.publish(SPRING)
-        batch = await house.start(contacts(250) + b"not json\n" + contacts(1))
-        await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 250)
-        await house.turn(days=3)
-        found = await house.ended(batch)
+    async def test_a_batch_goes_all_the_way_and_leaves_nothing_on_this_machine(self, system: System) -> None:
+        await system.publish(SPRING)
+        batch = await system.start(contacts(250) + b"not json\n" + contacts(1))
+        await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 250)
+        await system.turn(days=3)
+        found = await system.ended(batch)
         assert found["ledger"]["rejected"] == {"not_json": 1, "duplicate": 1}
         assert sum(found["ledger"]["steps"][4]["outcomes"].values()) == 250
-        assert len({mail.recipients[0] for mail in house.sandbox.mails}) == 250 == len(house.sandbox.mails)
-        assert [each["line"] for each in await house.lines(f"batches/{batch}/rejects")] == [251, 252]
-        assert len(await house.lines(f"batches/{batch}/journal?outcome=sent")) == 250
-        assert len(await house.lines(f"batches/{batch}/journal")) == 4 * 250
-        assert left_on_disk(house) == []
+        assert len({mail.recipients[0] for mail in system.sandbox.mails}) == 250 == len(system.sandbox.mails)
+        assert [each["line"] for each in await system.lines(f"batches/{batch}/rejects")] == [251, 252]
+        assert len(await system.lines(f"batches/{batch}/journal?outcome=sent")) == 250
+        assert len(await system.lines(f"batches/{batch}/journal")) == 4 * 250
+        assert left_on_disk(system) == []
 
-    async def test_a_reader_who_goes_away_leaves_nothing_on_this_machine(self, house: House) -> None:
-        await house.publish(EXIT)
-        batch = await house.start(contacts(250))
-        await house.ended(batch)
-        journal = await open_journal(house.engine, batch, Filter())
-        lines = read_journal(house.engine.files, journal)
+    async def test_a_reader_who_goes_away_leaves_nothing_on_this_machine(self, system: System) -> None:
+        await system.publish(EXIT)
+        batch = await system.start(contacts(250))
+        await system.ended(batch)
+        journal = await open_journal(system.engine, batch, Filter())
+        lines = read_journal(system.engine.files, journal)
         assert len(await asyncio.to_thread(next, lines)) == 100
-        assert len(left_on_disk(house)) == 1
+        assert len(left_on_disk(system)) == 1
         lines.close()  # type: ignore[attr-defined]
-        assert left_on_disk(house) == []
+        assert left_on_disk(system) == []
 
-    async def test_singles_gather_in_the_bucket(self, house: House) -> None:
-        await house.publish(MAIL)
+    async def test_singles_gather_in_the_bucket(self, system: System) -> None:
+        await system.publish(MAIL)
         body = {"id": "7", "properties": {"emailAddress": "c7@example.com", "firstname": "Zoë"}}
-        entered = (await house.post("journeys/1/commence", body)).json()
-        await house.ended(entered["batchId"])
-        assert [mail.recipients for mail in house.sandbox.mails] == [["c7@example.com"]]
-        assert left_on_disk(house) == []
+        entered = (await system.post("journeys/1/commence", body)).json()
+        await system.ended(entered["batchId"])
+        assert [mail.recipients for mail in system.sandbox.mails] == [["c7@example.com"]]
+        assert left_on_disk(system) == []
 
     async def test_a_put_while_the_store_is_away_is_refused_for_now_and_can_be_repeated(
-        self, house: House, s3: S3, impatient: None
+        self, system: System, s3: S3, impatient: None
     ) -> None:
-        await house.publish(EXIT)
-        opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
+        await system.publish(EXIT)
+        opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
         with s3.in_mood(errors=1000):
-            answer = await house.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
+            answer = await system.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
         assert answer.status_code == 503
         assert "store of files" in answer.json()["detail"]
-        assert (await house.batch(opened["batchId"]))["state"] == "awaiting_upload"
-        answer = await house.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
+        assert (await system.batch(opened["batchId"]))["state"] == "awaiting_upload"
+        answer = await system.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
         assert answer.status_code == 200
-        assert (await house.ended(opened["batchId"]))["state"] == "completed"
+        assert (await system.ended(opened["batchId"]))["state"] == "completed"
 
-    async def test_a_repeated_put_asks_nothing_of_the_store(self, idle_house: House, s3: S3, place: str) -> None:
-        house = idle_house
-        await house.publish(EXIT)
-        opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
-        first = await house.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
+    async def test_a_repeated_put_asks_nothing_of_the_store(self, idle_system: System, s3: S3, place: str) -> None:
+        system = idle_system
+        await system.publish(EXIT)
+        opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
+        first = await system.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
         assert first.status_code == 200
         with s3.in_mood() as mood:
-            again = await house.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
-            other = await house.http.put(opened["uploadUrl"], content=contacts(4), headers=NDJSON)
+            again = await system.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
+            other = await system.http.put(opened["uploadUrl"], content=contacts(4), headers=NDJSON)
         assert (again.status_code, again.json()) == (200, first.json())
         assert other.status_code == 409
         assert mood.asked == []
         assert len(s3.keys(place)) == 1
-        assert left_on_disk(house) == []
+        assert left_on_disk(system) == []
 
     async def test_reading_waits_for_a_store_that_is_away_and_says_so(
-        self, idle_house: House, s3: S3, impatient: None
+        self, idle_system: System, s3: S3, impatient: None
     ) -> None:
-        house = idle_house
-        await house.publish(EXIT)
-        batch = await house.start(contacts(3))
+        system = idle_system
+        await system.publish(EXIT)
+        batch = await system.start(contacts(3))
         with s3.in_mood(errors=1_000_000):
-            async with working(house):
-                found = await house.until(batch, lambda b: "store of files" in (b["waitingFor"] or ""))
+            async with working(system):
+                found = await system.until(batch, lambda b: "store of files" in (b["waitingFor"] or ""))
                 assert found["state"] == "reading"
                 s3.mood.errors = 0
-                found = await house.ended(batch)
+                found = await system.ended(batch)
         assert (found["state"], found["ledger"]["entered"]) == ("completed", 3)
 
     async def test_a_cohort_waits_for_a_store_that_is_away_and_says_so(
-        self, idle_house: House, s3: S3, impatient: None
+        self, idle_system: System, s3: S3, impatient: None
     ) -> None:
-        house = idle_house
-        await house.publish(MAIL)
-        batch = await house.start(contacts(3))
-        await reading.read(house.engine, batch, asyncio.Event())
+        system = idle_system
+        await system.publish(MAIL)
+        batch = await system.start(contacts(3))
+        await reading.read(system.engine, batch, asyncio.Event())
         with s3.in_mood(errors=1_000_000):
-            async with working(house):
-                await house.until(batch, lambda b: "store of files" in (b["waitingFor"] or ""))
+            async with working(system):
+                await system.until(batch, lambda b: "store of files" in (b["waitingFor"] or ""))
                 s3.mood.errors = 0
-                found = await house.ended(batch)
+                found = await system.ended(batch)
         assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 3}
-        assert len(house.sandbox.mails) == 3
+        assert len(system.sandbox.mails) == 3
 
-    async def test_getting_a_file_stops_nothing_else(self, idle_house: House, s3: S3) -> None:
-        house = idle_house
-        await house.publish(EXIT)
-        batch = await house.start(contacts(3))
+    async def test_getting_a_file_stops_nothing_else(self, idle_system: System, s3: S3) -> None:
+        system = idle_system
+        await system.publish(EXIT)
+        batch = await system.start(contacts(3))
         with s3.in_mood(pause=0.4):
-            task = asyncio.create_task(reading.read(house.engine, batch, asyncio.Event()))
+            task = asyncio.create_task(reading.read(system.engine, batch, asyncio.Event()))
             longest, loop = 0.0, asyncio.get_running_loop()
             while not task.done():
                 before = loop.time()
@@ -164,31 +164,31 @@ class TestFilesInABucket:
 
     @pytest.mark.parametrize("elsewhere", [True, False])
     async def test_a_trace_tells_of_a_killed_sender_only_on_its_own_machine(
-        self, idle_house: House, tmp_path: Path, elsewhere: bool
+        self, idle_system: System, tmp_path: Path, elsewhere: bool
     ) -> None:
-        house = idle_house
-        await house.publish(MAIL)
-        batch = await house.start(contacts(30))
-        await reading.read(house.engine, batch, asyncio.Event())
-        await _die_sending(house, batch, tmp_path if elsewhere else house.engine.settings.folder)
-        async with working(house):
-            found = await house.ended(batch)
+        system = idle_system
+        await system.publish(MAIL)
+        batch = await system.start(contacts(30))
+        await reading.read(system.engine, batch, asyncio.Event())
+        await _die_sending(system, batch, tmp_path if elsewhere else system.engine.settings.folder)
+        async with working(system):
+            found = await system.ended(batch)
         outcomes = found["ledger"]["steps"][0]["outcomes"]
         assert outcomes == ({"unknown": 10, "sent": 20} if elsewhere else {"sent": 30})
-        mailed = {mail.recipients[0] for mail in house.sandbox.mails}
+        mailed = {mail.recipients[0] for mail in system.sandbox.mails}
         assert mailed == {f"c{number}@example.com" for number in range(10, 30)}
-        assert len(house.sandbox.mails) == 20
-        unknown = await house.lines(f"batches/{batch}/journal?outcome=unknown")
+        assert len(system.sandbox.mails) == 20
+        unknown = await system.lines(f"batches/{batch}/journal?outcome=unknown")
         assert [each["contact"] for each in unknown] == [str(n) for n in range(10 if elsewhere else 0)]
 
 
-async def _die_sending(house: House, batch: str, folder: Path) -> None:
+async def _die_sending(system: System, batch: str, folder: Path) -> None:
     """A machine had just sent the first window when it went away."""
-    async with house.engine.pool.connection() as connection:
+    async with system.engine.pool.connection() as connection:
         found = await row(connection, "select id from cohorts where batch_id = %(batch)s", batch=batch)
         assert found is not None
-        assert await cohorts.hold(connection, found["id"], "dead")
-    await Windows(house.engine.pool, found["id"], "dead").take(0, 10, house.clock.now())
+        assert await cohorts.claim(connection, found["id"], "dead")
+    await Windows(system.engine.pool, found["id"], "dead").take(0, 10, system.clock.now())
     trace = Trace(folder / "traces", "dead", 0, 10)
     for index in range(10):
         trace.mark(index, Mark.SENT)
@@ -202,76 +202,76 @@ async def put(url: str, content: bytes, **headers: str) -> None:
         assert answer.status_code == 200, answer.text
 
 
-async def opened(house: House, definition: str = EXIT) -> tuple[str, str]:
+async def opened(system: System, definition: str = EXIT) -> tuple[str, str]:
     """A batch that awaits a direct upload: its id and URL."""
-    await house.publish(definition)
-    answer = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
+    await system.publish(definition)
+    answer = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
     return answer["batchId"], answer["uploadUrl"]
 
 
-async def collected(house: House, batch: str) -> None:
+async def collected(system: System, batch: str) -> None:
     """Look once, and do what is to be done then."""
-    await direct.look(house.engine)
-    await direct.collect(house.engine, batch)
+    await direct.look(system.engine)
+    await direct.collect(system.engine, batch)
 
 
-async def read(house: House, batch: str) -> dict:  # type: ignore[type-arg]
-    await reading.read(house.engine, batch, asyncio.Event())
-    return await house.batch(batch)
+async def read(system: System, batch: str) -> dict:  # type: ignore[type-arg]
+    await reading.read(system.engine, batch, asyncio.Event())
+    return await system.batch(batch)
 
 
 class TestDirectUploads:
     async def test_the_url_is_the_stores_own_and_bound_to_its_object(
-        self, idle_house: House, s3: S3, place: str
+        self, idle_system: System, s3: S3, place: str
     ) -> None:
-        batch, url = await opened(idle_house)
+        batch, url = await opened(idle_system)
         assert url.startswith(f"{s3.endpoint}/{place}/here/inbox/{batch}/contacts?")
         query = httpx.URL(url).params
         assert (query["X-Amz-Expires"], query["X-Amz-SignedHeaders"]) == ("43200", "host")
-        assert idle_house.token not in url
+        assert idle_system.token not in url
 
-    async def test_the_batch_starts_within_seconds_after_the_object_appears(self, house: House) -> None:
-        batch, url = await opened(house, SPRING)
+    async def test_the_batch_starts_within_seconds_after_the_object_appears(self, system: System) -> None:
+        batch, url = await opened(system, SPRING)
         await asyncio.sleep(0.1)
-        assert (await house.batch(batch))["state"] == "awaiting_upload"
+        assert (await system.batch(batch))["state"] == "awaiting_upload"
         await put(url, contacts(150))
-        found = await house.until(batch, lambda b: b["startedAt"] is not None, seconds=6)
+        found = await system.until(batch, lambda b: b["startedAt"] is not None, seconds=6)
         assert found["ledger"]["entered"] == 150
 
-    async def test_size_and_sha256_are_known_once_it_is_read(self, idle_house: House) -> None:
-        house, content = idle_house, contacts(5)
-        batch, url = await opened(house)
+    async def test_size_and_sha256_are_known_once_it_is_read(self, idle_system: System) -> None:
+        system, content = idle_system, contacts(5)
+        batch, url = await opened(system)
         await put(url, content)
-        await collected(house, batch)
-        await read(house, batch)
-        async with house.engine.pool.connection() as connection:
+        await collected(system, batch)
+        await read(system, batch)
+        async with system.engine.pool.connection() as connection:
             found = await row(connection, "select bytes, sha256 from batches where id = %(id)s", id=batch)
         assert found == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
     async def test_other_bytes_put_after_the_start_change_nothing_and_are_swept(
-        self, idle_house: House, s3: S3, place: str
+        self, idle_system: System, s3: S3, place: str
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, contacts(5))
-        await collected(house, batch)
+        await collected(system, batch)
         await put(url, contacts(9, start=100))
-        await collected(house, batch)
-        found = await read(house, batch)
+        await collected(system, batch)
+        found = await read(system, batch)
         assert found["ledger"]["entered"] == 5
         assert any("/inbox/" in key for key in s3.keys(place))
-        await direct.sweep(house.engine)
+        await direct.sweep(system.engine)
         assert not any("/inbox/" in key for key in s3.keys(place))
-        assert (await house.batch(batch))["ledger"]["entered"] == 5
+        assert (await system.batch(batch))["ledger"]["entered"] == 5
 
     async def test_other_bytes_put_just_before_the_start_are_taken_whole(
-        self, idle_house: House, monkeypatch: pytest.MonkeyPatch
+        self, idle_system: System, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, contacts(5))
-        await direct.look(house.engine)
-        inbox = house.engine.files.inbox
+        await direct.look(system.engine)
+        inbox = system.engine.files.inbox
         assert inbox is not None
         first, look = [inbox.arrival(batch)], type(inbox).arrival
         await put(url, contacts(9))
@@ -279,140 +279,142 @@ class TestDirectUploads:
             at_that_moment.setattr(
                 type(inbox), "arrival", lambda self, each: first.pop() if first else look(self, each)
             )
-            await direct.collect(house.engine, batch)
-        assert (await house.batch(batch))["state"] == "receiving"
-        await collected(house, batch)
-        assert (await read(house, batch))["ledger"]["entered"] == 9
+            await direct.collect(system.engine, batch)
+        assert (await system.batch(batch))["state"] == "receiving"
+        await collected(system, batch)
+        assert (await read(system, batch))["ledger"]["entered"] == 9
 
     async def test_an_object_that_is_gone_again_leaves_the_batch_waiting(
-        self, idle_house: House, s3: S3, place: str
+        self, idle_system: System, s3: S3, place: str
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, contacts(5))
-        await direct.look(house.engine)
+        await direct.look(system.engine)
         s3.client.delete_object(Bucket=place, Key=f"here/inbox/{batch}/contacts")
-        await direct.collect(house.engine, batch)
-        assert (await house.batch(batch))["state"] == "awaiting_upload"
+        await direct.collect(system.engine, batch)
+        assert (await system.batch(batch))["state"] == "awaiting_upload"
 
-    async def test_looking_and_collecting_twice_starts_once(self, idle_house: House) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+    async def test_looking_and_collecting_twice_starts_once(self, idle_system: System) -> None:
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, contacts(5))
-        await direct.look(house.engine)
-        await direct.look(house.engine)
-        await asyncio.gather(direct.collect(house.engine, batch), direct.collect(house.engine, batch))
-        await direct.look(house.engine)
-        async with working(house):
-            found = await house.ended(batch)
+        await direct.look(system.engine)
+        await direct.look(system.engine)
+        await asyncio.gather(direct.collect(system.engine, batch), direct.collect(system.engine, batch))
+        await direct.look(system.engine)
+        async with working(system):
+            found = await system.ended(batch)
         assert (found["ledger"]["lines"], found["ledger"]["entered"]) == (5, 5)
-        assert len(house.engine.files.names("batches")) == 2  # the file and its one cohort
+        assert len(system.engine.files.names("batches")) == 2  # the file and its one cohort
 
     @pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {}])
-    async def test_a_packed_file_is_recognised(self, idle_house: House, headers: dict[str, str]) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+    async def test_a_packed_file_is_recognised(self, idle_system: System, headers: dict[str, str]) -> None:
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, gzip.compress(contacts(5)), **headers)
-        await collected(house, batch)
-        assert (await read(house, batch))["ledger"]["entered"] == 5
+        await collected(system, batch)
+        assert (await read(system, batch))["ledger"]["entered"] == 5
 
     async def test_a_file_that_is_too_large_fails_its_batch(
-        self, idle_house: House, settings: Settings, s3: S3, place: str, monkeypatch: pytest.MonkeyPatch
+        self, idle_system: System, settings: Settings, s3: S3, place: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
-        monkeypatch.setitem(house.engine.settings.__dict__, "max_file_bytes", 10)
+        system = idle_system
+        batch, url = await opened(system)
+        monkeypatch.setitem(system.engine.settings.__dict__, "max_file_bytes", 10)
         await put(url, contacts(5))
-        await collected(house, batch)
-        found = await house.batch(batch)
+        await collected(system, batch)
+        found = await system.batch(batch)
         assert (found["state"], found["errorCode"]) == ("failed", "too_large")
         assert s3.keys(place) == []
 
-    async def test_an_empty_object_fails_its_batch_with_a_sentence(self, idle_house: House) -> None:
-        batch, url = await opened(idle_house)
+    async def test_an_empty_object_fails_its_batch_with_a_sentence(self, idle_system: System) -> None:
+        batch, url = await opened(idle_system)
         await put(url, b"")
-        await collected(idle_house, batch)
-        found = await read(idle_house, batch)
+        await collected(idle_system, batch)
+        found = await read(idle_system, batch)
         assert (found["state"], found["errorCode"]) == ("failed", "empty")
 
     async def test_a_batch_for_which_nothing_comes_expires_and_what_comes_later_is_swept(
-        self, idle_house: House, s3: S3, place: str
+        self, idle_system: System, s3: S3, place: str
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
-        house.clock.turn(timedelta(hours=12, minutes=59))  # a PUT may have begun in time and still go on
-        await direct.look(house.engine)
-        assert (await house.batch(batch))["state"] == "awaiting_upload"
-        house.clock.turn(timedelta(minutes=2))
-        await direct.look(house.engine)
-        assert (await house.batch(batch))["state"] == "expired"
+        system = idle_system
+        batch, url = await opened(system)
+        system.clock.turn(timedelta(hours=12, minutes=59))  # a PUT may have begun in time and still go on
+        await direct.look(system.engine)
+        assert (await system.batch(batch))["state"] == "awaiting_upload"
+        system.clock.turn(timedelta(minutes=2))
+        await direct.look(system.engine)
+        assert (await system.batch(batch))["state"] == "expired"
         await put(url, contacts(5))
-        await collected(house, batch)
-        await direct.sweep(house.engine)
+        await collected(system, batch)
+        await direct.sweep(system.engine)
         assert s3.keys(place) == []
-        assert (await house.batch(batch))["state"] == "expired"
+        assert (await system.batch(batch))["state"] == "expired"
 
     async def test_a_file_that_came_in_time_is_taken_however_late_somebody_looks(
-        self, idle_house: House, s3: S3, impatient: None
+        self, idle_system: System, s3: S3, impatient: None
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, contacts(5))
-        house.clock.turn(timedelta(hours=30))
+        system.clock.turn(timedelta(hours=30))
         with s3.in_mood(errors=1000):
-            await direct.look(house.engine)
-        assert (await house.batch(batch))["state"] == "awaiting_upload"
-        await collected(house, batch)
-        assert (await read(house, batch))["ledger"]["entered"] == 5
+            await direct.look(system.engine)
+        assert (await system.batch(batch))["state"] == "awaiting_upload"
+        await collected(system, batch)
+        assert (await read(system, batch))["ledger"]["entered"] == 5
 
     async def test_a_batch_says_that_nobody_can_look_for_its_file_while_the_store_is_away(
-        self, idle_house: House, s3: S3, impatient: None
+        self, idle_system: System, s3: S3, impatient: None
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+        system = idle_system
+        batch, url = await opened(system)
         with s3.in_mood(errors=1000):
-            await direct.look(house.engine)
-        found = await house.batch(batch)
+            await direct.look(system.engine)
+        found = await system.batch(batch)
         assert (found["state"], "store of files" in found["waitingFor"]) == ("awaiting_upload", True)
-        await direct.look(house.engine)
-        assert (await house.batch(batch))["waitingFor"].startswith("the file: PUT it to the uploadUrl")
+        await direct.look(system.engine)
+        assert (await system.batch(batch))["waitingFor"].startswith("the file: PUT it to the uploadUrl")
         await put(url, contacts(5))
-        await collected(house, batch)
-        assert (await read(house, batch))["ledger"]["entered"] == 5
+        await collected(system, batch)
+        assert (await read(system, batch))["ledger"]["entered"] == 5
 
-    async def test_what_comes_for_a_cancelled_batch_starts_nothing(self, idle_house: House, s3: S3, place: str) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+    async def test_what_comes_for_a_cancelled_batch_starts_nothing(
+        self, idle_system: System, s3: S3, place: str
+    ) -> None:
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, contacts(5))
-        await direct.look(house.engine)
-        assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
-        await direct.collect(house.engine, batch)
-        await direct.sweep(house.engine)
-        assert (await house.batch(batch))["state"] == "cancelled"
+        await direct.look(system.engine)
+        assert (await system.post(f"batches/{batch}/cancel", {})).status_code == 200
+        await direct.collect(system.engine, batch)
+        await direct.sweep(system.engine)
+        assert (await system.batch(batch))["state"] == "cancelled"
         assert s3.keys(place) == []
 
     async def test_objects_of_batches_that_are_not_ours_are_left_alone(
-        self, idle_house: House, s3: S3, place: str
+        self, idle_system: System, s3: S3, place: str
     ) -> None:
-        house = idle_house
-        batch, url = await opened(house)
+        system = idle_system
+        batch, url = await opened(system)
         await put(url, contacts(5))
-        await collected(house, batch)
+        await collected(system, batch)
         s3.client.put_object(Bucket=place, Key="here/inbox/b_another/contacts", Body=b"x")
-        await direct.look(house.engine)
-        await direct.sweep(house.engine)
+        await direct.look(system.engine)
+        await direct.sweep(system.engine)
         assert "here/inbox/b_another/contacts" in s3.keys(place)
 
-    async def test_the_store_is_asked_nothing_while_nobody_waits(self, idle_house: House, s3: S3) -> None:
+    async def test_the_store_is_asked_nothing_while_nobody_waits(self, idle_system: System, s3: S3) -> None:
         with s3.in_mood() as mood:
-            await direct.look(idle_house.engine)
-            await direct.sweep(idle_house.engine)
+            await direct.look(idle_system.engine)
+            await direct.sweep(idle_system.engine)
         assert mood.asked == []
 
-    async def test_a_repeated_call_gives_the_same_url(self, idle_house: House) -> None:
-        await idle_house.publish(EXIT)
+    async def test_a_repeated_call_gives_the_same_url(self, idle_system: System) -> None:
+        await idle_system.publish(EXIT)
         calls = [
-            await idle_house.post("batchtrigger/v2", {"entityId": 1}, **{"Idempotency-Key": "k"}) for _ in range(2)
+            await idle_system.post("batchtrigger/v2", {"entityId": 1}, **{"Idempotency-Key": "k"}) for _ in range(2)
         ]
         assert calls[0].json() == calls[1].json()
 

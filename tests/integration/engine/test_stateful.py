@@ -33,9 +33,10 @@ from caravan.errors import Conflict
 from caravan.queries.journal import Filter, open_journal, read_journal
 from caravan.queue.job_manager import queue_app
 from caravan.queue.jobs import Jobs
+from caravan.queue.names import Queue
 from caravan.queue.recovery import Watch
 from caravan.settings import Settings
-from caravan.steps.move import Lane, Pacing, Tools
+from caravan.steps.move import Pacing, Tools
 from caravan.store.customers import add_customer
 from caravan.store.files import open_files
 from tests.integration.engine.fuse import At, Crash, Death, Fuse, FusedPool, Post, key_of
@@ -59,7 +60,7 @@ steps:
   - id: insist
     webhook: {url: "https://example.com/insist", on_unknown: resend}
 """
-_LANES = [str(lane) for lane in Lane]
+_LANES = [str(queue) for queue in Queue]
 _SENDS = {"mail": (1,), "tell": (2, 3), "insist": (3, 4)}  # and how many steps may lie behind
 _EXAMPLES = os.environ.get("STATEFUL_EXAMPLES")
 _DEATHS = st.one_of(

@@ -8,14 +8,14 @@ import pytest
 from caravan.channels.replies import Stage
 from caravan.channels.sandbox import Received
 from caravan.engine import reading, upkeep
-from tests.integration.conftest import House, working
+from tests.integration.conftest import System, working
 from tests.integration.journeys_for_tests import EXIT, MAIL, contacts
 
 
 async def test_a_file_whose_reading_was_stopped_is_read_by_the_next_worker(
-    idle_house: House, monkeypatch: pytest.MonkeyPatch
+    idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = idle_house
+    system = idle_system
     begun, read = asyncio.Event(), reading.read_contacts
     loop = asyncio.get_running_loop()
 
@@ -26,46 +26,46 @@ async def test_a_file_whose_reading_was_stopped_is_read_by_the_next_worker(
             time.sleep(0.01)
 
     monkeypatch.setattr(reading, "read_contacts", endless)
-    await house.publish(EXIT)
-    batch = await house.start(contacts(10))
-    async with working(house):
+    await system.publish(EXIT)
+    batch = await system.start(contacts(10))
+    async with working(system):
         await begun.wait()
-    assert (await house.batch(batch))["state"] == "reading"
+    assert (await system.batch(batch))["state"] == "reading"
     monkeypatch.setattr(reading, "read_contacts", read)
-    async with working(house):
-        assert (await house.ended(batch))["state"] == "completed"
+    async with working(system):
+        assert (await system.ended(batch))["state"] == "completed"
 
 
 async def test_a_cohort_whose_sending_was_stopped_is_sent_on_by_the_next_worker(
-    idle_house: House, monkeypatch: pytest.MonkeyPatch
+    idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house, some_sent = idle_house, asyncio.Event()
+    system, some_sent = idle_system, asyncio.Event()
 
     def script(stage: Stage, mail: Received) -> None:
-        if len(house.sandbox.mails) >= 20:
+        if len(system.sandbox.mails) >= 20:
             some_sent.set()
 
-    monkeypatch.setattr(house.sandbox, "_script", script)
-    await house.publish(MAIL)
-    batch = await house.start(contacts(100))
-    async with working(house):
+    monkeypatch.setattr(system.sandbox, "_script", script)
+    await system.publish(MAIL)
+    batch = await system.start(contacts(100))
+    async with working(system):
         await asyncio.wait_for(some_sent.wait(), 30)
-    at_rest = len(house.sandbox.mails)
+    at_rest = len(system.sandbox.mails)
     assert at_rest < 100
-    async with working(house):
-        found = await house.ended(batch)
+    async with working(system):
+        found = await system.ended(batch)
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 100}
-    assert len({mail.recipients[0] for mail in house.sandbox.mails}) == 100 == len(house.sandbox.mails)
+    assert len({mail.recipients[0] for mail in system.sandbox.mails}) == 100 == len(system.sandbox.mails)
 
 
-async def test_work_whose_job_was_lost_gets_another(idle_house: House) -> None:
-    house = idle_house
-    await house.publish(EXIT)
-    batch = await house.start(contacts(10))
-    single = (await house.post("journeys/1/commence", {"id": "s"})).json()["batchId"]
-    async with house.engine.pool.connection() as connection:
+async def test_work_whose_job_was_lost_gets_another(idle_system: System) -> None:
+    system = idle_system
+    await system.publish(EXIT)
+    batch = await system.start(contacts(10))
+    single = (await system.post("journeys/1/commence", {"id": "s"})).json()["batchId"]
+    async with system.engine.pool.connection() as connection:
         await connection.execute("delete from procrastinate_jobs")
-    await upkeep.set_going(house.engine)
-    async with working(house):
+    await upkeep.requeue_missing_jobs(system.engine)
+    async with working(system):
         for each in (batch, single):
-            assert (await house.ended(each))["state"] == "completed"
+            assert (await system.ended(each))["state"] == "completed"

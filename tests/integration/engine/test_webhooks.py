@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from tests.integration.conftest import House, working
+from tests.integration.conftest import System, working
 from tests.integration.journeys_for_tests import contacts
 
 
@@ -50,10 +50,10 @@ def _journey(url: str, body: str = "") -> str:
     return f"journey: 1\nname: hook\nsteps:\n  - id: tell\n    webhook: {{url: '{url}'{body}}}\n"
 
 
-async def test_each_contact_is_told_once_with_a_key_of_its_own(house: House, sink: Sink) -> None:
-    await house.publish(_journey(sink.url))
-    batch = await house.start(contacts(40))
-    found = await house.ended(batch)
+async def test_each_contact_is_told_once_with_a_key_of_its_own(system: System, sink: Sink) -> None:
+    await system.publish(_journey(sink.url))
+    batch = await system.start(contacts(40))
+    found = await system.ended(batch)
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 40}
     assert len(set(sink.keys)) == 40 == len(sink.keys)
     first = next(body for body in sink.bodies if body["contact"] == "7")
@@ -66,37 +66,37 @@ async def test_each_contact_is_told_once_with_a_key_of_its_own(house: House, sin
     }
 
 
-async def test_a_body_of_ones_own_is_filled_without_breaking_its_json(house: House, sink: Sink) -> None:
-    await house.publish(_journey(sink.url, ", body: {contact: '{{ id }}', who: ['{{ name }}'], n: 7}"))
-    await house.ended(await house.start(b'{"id": "a", "properties": {"name": "\\"}, {\\n"}}\n'))
+async def test_a_body_of_ones_own_is_filled_without_breaking_its_json(system: System, sink: Sink) -> None:
+    await system.publish(_journey(sink.url, ", body: {contact: '{{ id }}', who: ['{{ name }}'], n: 7}"))
+    await system.ended(await system.start(b'{"id": "a", "properties": {"name": "\\"}, {\\n"}}\n'))
     assert sink.bodies == [{"contact": "a", "who": ['"}, {\n'], "n": 7}]
 
 
-async def test_a_busy_server_is_asked_again_with_the_same_key(house: House, sink: Sink) -> None:
+async def test_a_busy_server_is_asked_again_with_the_same_key(system: System, sink: Sink) -> None:
     sink.statuses = {"3": [503, 503, 200], "4": [400]}
-    await house.publish(_journey(sink.url))
-    found = await house.ended(await house.start(contacts(6)))
+    await system.publish(_journey(sink.url))
+    found = await system.ended(await system.start(contacts(6)))
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 5, "failed": 1}
     assert Counter(Counter(sink.keys).values()) == {1: 5, 3: 1}
 
 
-async def test_a_circle_with_a_wait_visits_the_step_anew_with_another_key(house: House, sink: Sink) -> None:
-    await house.publish(_journey(sink.url) + "    next: later\n  - id: later\n    wait: 1 day\n    next: tell\n")
-    batch = await house.start(contacts(2))
-    await house.until(batch, lambda b: b["ledger"]["steps"][1]["standing"] == 2)
-    await house.turn(days=1, seconds=1)
-    await house.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"].get("sent") == 4)
+async def test_a_circle_with_a_wait_visits_the_step_anew_with_another_key(system: System, sink: Sink) -> None:
+    await system.publish(_journey(sink.url) + "    next: later\n  - id: later\n    wait: 1 day\n    next: tell\n")
+    batch = await system.start(contacts(2))
+    await system.until(batch, lambda b: b["ledger"]["steps"][1]["standing"] == 2)
+    await system.turn(days=1, seconds=1)
+    await system.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"].get("sent") == 4)
     assert len(set(sink.keys)) == 4
-    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    assert (await system.post(f"batches/{batch}/cancel", {})).status_code == 200
 
 
-async def test_hosts_that_are_away_do_not_hold_up_those_who_have_others(house: House, sink: Sink) -> None:
+async def test_hosts_that_are_away_do_not_hold_up_those_who_have_others(system: System, sink: Sink) -> None:
     """Each contact names its own host here: one that is away is that contact's trouble, not the channel's."""
     dead = b"".join(b'{"id": "d%d", "properties": {"hook": "http://127.0.0.1:1/x"}}\n' % n for n in range(30))
     good = b"".join(b'{"id": "g%d", "properties": {"hook": "%s"}}\n' % (n, sink.url.encode()) for n in range(20))
-    await house.publish(_journey("{{ hook }}", ", body: {contact: '{{ id }}'}"))
-    batch = await house.start(dead + good)
-    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"].get("sent") == 20)
+    await system.publish(_journey("{{ hook }}", ", body: {contact: '{{ id }}'}"))
+    batch = await system.start(dead + good)
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"].get("sent") == 20)
     assert found["ledger"]["steps"][0]["standing"] == 30
 
 
@@ -104,66 +104,66 @@ _RESEND = ", on_unknown: resend"
 
 
 async def test_what_may_have_arrived_is_sent_again_with_the_same_key_if_the_step_says_so(
-    house: House, sink: Sink
+    system: System, sink: Sink
 ) -> None:
     sink.statuses = {"3": [0, 200], "4": [0, 0]}
-    await house.publish(_journey(sink.url, _RESEND))
-    found = await house.ended(await house.start(contacts(6)))
+    await system.publish(_journey(sink.url, _RESEND))
+    found = await system.ended(await system.start(contacts(6)))
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 6}
     assert Counter(Counter(sink.keys).values()) == {1: 4, 2: 1, 3: 1}
 
 
-async def test_who_may_have_been_reached_is_never_called_failed(house: House, sink: Sink) -> None:
+async def test_who_may_have_been_reached_is_never_called_failed(system: System, sink: Sink) -> None:
     sink.statuses = {"3": [0, 503, 400], "4": [400]}
-    await house.publish(_journey(sink.url, _RESEND))
-    batch = await house.start(contacts(6))
-    found = await house.ended(batch)
+    await system.publish(_journey(sink.url, _RESEND))
+    batch = await system.start(contacts(6))
+    found = await system.ended(batch)
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 4, "failed": 1, "unknown": 1}
-    (line,) = await house.lines(f"batches/{batch}/journal?outcome=unknown")
+    (line,) = await system.lines(f"batches/{batch}/journal?outcome=unknown")
     assert line["contact"] == "3"
     assert line["detail"].startswith("an earlier attempt may have arrived; ")
 
 
-async def test_a_cancel_says_of_those_who_may_have_been_reached_that_nobody_knows(house: House, sink: Sink) -> None:
+async def test_a_cancel_says_of_those_who_may_have_been_reached_that_nobody_knows(system: System, sink: Sink) -> None:
     sink.statuses = {"3": [0, *[503] * 1000], "4": [503] * 1000}
-    await house.publish(_journey(sink.url, _RESEND) + "    next: days\n  - id: days\n    wait: 3 days\n")
-    batch = await house.start(contacts(6))
-    await house.until(batch, lambda b: len(sink.keys) >= 12 and b["ledger"]["steps"][0]["outcomes"] == {"sent": 4})
-    await house.post(f"batches/{batch}/cancel", {})
-    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    await system.publish(_journey(sink.url, _RESEND) + "    next: days\n  - id: days\n    wait: 3 days\n")
+    batch = await system.start(contacts(6))
+    await system.until(batch, lambda b: len(sink.keys) >= 12 and b["ledger"]["steps"][0]["outcomes"] == {"sent": 4})
+    await system.post(f"batches/{batch}/cancel", {})
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
     tell, days = found["ledger"]["steps"]
     assert tell["outcomes"] == {"sent": 4, "unknown": 1, "cancelled": 1}
     assert days["arrived"] == 5 == days["outcomes"]["cancelled"]
-    lines = await house.lines(f"batches/{batch}/journal?step=tell")
+    lines = await system.lines(f"batches/{batch}/journal?step=tell")
     assert {line["contact"]: line["outcome"] for line in lines if line["outcome"] != "sent"} == {
         "3": "unknown",
         "4": "cancelled",
     }
 
 
-async def test_who_can_not_be_told_of_for_too_long_is_given_up_as_unknown(house: House, sink: Sink) -> None:
+async def test_who_can_not_be_told_of_for_too_long_is_given_up_as_unknown(system: System, sink: Sink) -> None:
     sink.statuses = {"0": [0] * 1000}
-    await house.publish(_journey(sink.url, _RESEND))
-    batch = await house.start(contacts(1))
-    await house.until(batch, lambda b: len(sink.keys) >= 2)
-    await house.turn(days=4)
-    found = await house.ended(batch)
+    await system.publish(_journey(sink.url, _RESEND))
+    batch = await system.start(contacts(1))
+    await system.until(batch, lambda b: len(sink.keys) >= 2)
+    await system.turn(days=4)
+    found = await system.ended(batch)
     assert found["ledger"]["steps"][0]["outcomes"] == {"unknown": 1}
-    (line,) = await house.lines(f"batches/{batch}/journal")
+    (line,) = await system.lines(f"batches/{batch}/journal")
     assert line["detail"].startswith("given up after ")
 
 
-async def test_the_time_of_a_pause_is_no_time_in_which_was_tried(idle_house: House, sink: Sink) -> None:
-    house = idle_house
-    house.engine.settings.__dict__["retry_delay"] = 60
+async def test_the_time_of_a_pause_is_no_time_in_which_was_tried(idle_system: System, sink: Sink) -> None:
+    system = idle_system
+    system.engine.settings.__dict__["retry_delay"] = 60
     sink.statuses = {"0": [503, 503]}
-    await house.publish(_journey(sink.url))
-    batch = await house.start(contacts(1))
-    async with working(house):
-        await house.until(batch, lambda b: "next attempt" in (b["waitingFor"] or ""))
-        await house.post(f"batches/{batch}/pause", {})
-        await house.turn(days=4)
-        await house.post(f"batches/{batch}/resume", {})
-        await house.until(batch, lambda b: len(sink.keys) == 2 and b["waitingFor"] is not None)
-        await house.turn(minutes=5)
-        assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 1}
+    await system.publish(_journey(sink.url))
+    batch = await system.start(contacts(1))
+    async with working(system):
+        await system.until(batch, lambda b: "next attempt" in (b["waitingFor"] or ""))
+        await system.post(f"batches/{batch}/pause", {})
+        await system.turn(days=4)
+        await system.post(f"batches/{batch}/resume", {})
+        await system.until(batch, lambda b: len(sink.keys) == 2 and b["waitingFor"] is not None)
+        await system.turn(minutes=5)
+        assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 1}

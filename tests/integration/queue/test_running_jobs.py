@@ -8,9 +8,9 @@ from procrastinate.exceptions import ConnectorException
 
 from caravan.engine import worker as workers
 from caravan.errors import Unavailable
-from caravan.queue.job_manager import PatientJobs
+from caravan.queue.job_manager import ResilientJobManager
 from caravan.steps.split import Split
-from tests.integration.conftest import NDJSON, House, working
+from tests.integration.conftest import NDJSON, System, working
 from tests.integration.journeys_for_tests import EXIT, SPRING, contacts
 
 
@@ -20,10 +20,10 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_retry_that_could_not_be_noted_is_made_all_the_same(
-    idle_house: House, monkeypatch: pytest.MonkeyPatch
+    idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house, failing, lost = idle_house, [1], [1]
-    take, retry = Split.take, PatientJobs.retry_job
+    system, failing, lost = idle_system, [1], [1]
+    take, retry = Split.take, ResilientJobManager.retry_job
 
     async def taken(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
         if failing:
@@ -31,23 +31,23 @@ async def test_a_retry_that_could_not_be_noted_is_made_all_the_same(
             raise Unavailable
         return await take(self, cohort, tools)
 
-    async def noted(self: PatientJobs, job, *arguments, **more):  # type: ignore[no-untyped-def]
+    async def noted(self: ResilientJobManager, job, *arguments, **more):  # type: ignore[no-untyped-def]
         if lost and job.task_name == "advance":
             lost.pop()
             raise ConnectorException from psycopg.OperationalError("the connection is lost")
         await retry(self, job, *arguments, **more)
 
     monkeypatch.setattr(Split, "take", taken)
-    monkeypatch.setattr(PatientJobs, "retry_job", noted)
-    await house.publish(SPRING)
-    batch = await house.start(contacts(10))
-    async with working(house):
-        await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10, 10)
+    monkeypatch.setattr(ResilientJobManager, "retry_job", noted)
+    await system.publish(SPRING)
+    batch = await system.start(contacts(10))
+    async with working(system):
+        await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10, 10)
     assert (failing, lost) == ([], [])
 
 
-async def test_a_job_that_runs_for_long_is_not_put_back(idle_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house, tries = idle_house, 0
+async def test_a_job_that_runs_for_long_is_not_put_back(idle_system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, tries = idle_system, 0
     take = Split.take
 
     async def slow(self: Split, cohort, tools):  # type: ignore[no-untyped-def]
@@ -57,31 +57,31 @@ async def test_a_job_that_runs_for_long_is_not_put_back(idle_house: House, monke
         return await take(self, cohort, tools)
 
     monkeypatch.setattr(Split, "take", slow)
-    await house.publish(SPRING)
-    batch = await house.start(contacts(10))
-    async with working(house):
-        await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10, 10)
+    await system.publish(SPRING)
+    batch = await system.start(contacts(10))
+    async with working(system):
+        await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10, 10)
     assert tries == 1
 
 
 async def test_while_postgres_is_away_calls_are_told_to_come_back(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    system: System, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await house.publish(EXIT)
-    opened = (await house.post("batchtrigger/v2", {"entityId": 1})).json()
+    await system.publish(EXIT)
+    opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
 
     def away(*_: object, **__: object) -> None:
         raise psycopg.OperationalError("the server closed the connection unexpectedly")
 
     with monkeypatch.context() as broken:
-        broken.setattr(house.engine.pool, "connection", away)
-        answers = [await house.get("batches"), await house.post("batchtrigger/v2", {"entityId": 1})]
-        answers.append(await house.http.get("/readyz"))
-        answers.append(await house.http.put(opened["uploadUrl"], content=contacts(1), headers=NDJSON))
+        broken.setattr(system.engine.pool, "connection", away)
+        answers = [await system.get("batches"), await system.post("batchtrigger/v2", {"entityId": 1})]
+        answers.append(await system.http.get("/readyz"))
+        answers.append(await system.http.put(opened["uploadUrl"], content=contacts(1), headers=NDJSON))
     for answer in answers:
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"
         assert "PostgreSQL does not answer" in answer.json()["error"]
-    assert (await house.get("batches")).status_code == 200
+    assert (await system.get("batches")).status_code == 200
     assert "PUT /uploads/…: the server closed" in caplog.text
     assert opened["uploadUrl"].rpartition("/")[2] not in caplog.text

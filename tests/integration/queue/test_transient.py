@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from caravan.delivery import deliver
-from caravan.engine.tasks import Patience
+from caravan.engine.tasks import RetryPolicy
 from caravan.errors import Unavailable
 from caravan.steps.exit import Exit
 from caravan.steps.split import Split
 from caravan.store import ledger
 from caravan.store.files import LocalFiles
-from tests.integration.conftest import House
+from tests.integration.conftest import System
 from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, contacts
 
 SPLIT = """
@@ -36,17 +36,17 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     from procrastinate import RetryDecision
     from procrastinate.utils import utcnow
 
-    original = Patience.get_retry_decision
+    original = RetryPolicy.get_retry_decision
 
-    def soon(self: Patience, **arguments: object) -> RetryDecision | None:
+    def soon(self: RetryPolicy, **arguments: object) -> RetryDecision | None:
         decision = original(self, **arguments)  # type: ignore[arg-type]
         return decision and RetryDecision(retry_at=utcnow())
 
-    monkeypatch.setattr(Patience, "get_retry_decision", soon)
+    monkeypatch.setattr(RetryPolicy, "get_retry_decision", soon)
 
 
 async def test_poison_stops_after_some_tries_says_why_and_can_be_retried(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = 0
     take = Split.take
@@ -57,52 +57,52 @@ async def test_poison_stops_after_some_tries_says_why_and_can_be_retried(
         raise ValueError("this can't be")
 
     monkeypatch.setattr(Split, "take", poisoned)
-    await house.publish(SPRING)
-    batch = await house.start(contacts(10))
-    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    await system.publish(SPRING)
+    batch = await system.start(contacts(10))
+    found = await system.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
     assert "10 contacts at vip_or_not" in found["waitingFor"]
     assert "this can't be" in found["waitingFor"]
     assert tries == 5
     monkeypatch.setattr(Split, "take", take)
-    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
-    await house.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
+    assert (await system.post(f"batches/{batch}/retry", {})).status_code == 200
+    await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
 
 
 async def test_who_is_stuck_is_told_of_also_while_others_wait_for_their_time(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def poisoned(self: Exit, cohort, tools):  # type: ignore[no-untyped-def]
         raise ValueError("this can't be")
 
     monkeypatch.setattr(Exit, "take", poisoned)
-    await house.publish(SPLIT)
-    batch = await house.start(contacts(10))
-    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    await system.publish(SPLIT)
+    batch = await system.start(contacts(10))
+    found = await system.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
     assert "the time of 5 contacts at later" in found["waitingFor"]
     assert "; a retry by command: 5 contacts at out are stuck" in found["waitingFor"]
-    assert "\ncaravan_contacts_stuck 5\n" in (await house.http.get("/metrics")).text
+    assert "\ncaravan_contacts_stuck 5\n" in (await system.http.get("/metrics")).text
 
 
 async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_left = ledger.add_left
 
     async def poisoned(*_: object) -> None:
         raise ValueError("this can't be counted")
 
-    await house.publish(EXIT)
+    await system.publish(EXIT)
     monkeypatch.setattr(ledger, "add_left", poisoned)
-    batch = await house.start(contacts(10))
-    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    batch = await system.start(contacts(10))
+    found = await system.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
     assert "this can't be counted" in found["waitingFor"]
     monkeypatch.setattr(ledger, "add_left", add_left)
-    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
-    assert (await house.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"passed": 10}
+    assert (await system.post(f"batches/{batch}/retry", {})).status_code == 200
+    assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"passed": 10}
 
 
 async def test_a_cancel_recalls_also_whom_poison_keeps_from_moving(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They were in hand when the cancel came, and that try is the one after which they would be stuck."""
     tries, last, go_on = 0, asyncio.Event(), asyncio.Event()
@@ -116,54 +116,56 @@ async def test_a_cancel_recalls_also_whom_poison_keeps_from_moving(
         raise ValueError("this can't be")
 
     monkeypatch.setattr(Split, "take", poisoned)
-    await house.publish(SPRING)
-    batch = await house.start(contacts(10))
+    await system.publish(SPRING)
+    batch = await system.start(contacts(10))
     await last.wait()
-    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
+    assert (await system.post(f"batches/{batch}/cancel", {})).status_code == 200
     go_on.set()
-    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
     assert found["ledger"]["steps"][0]["outcomes"] == {"cancelled": 10}
     assert tries == 5
 
 
-async def test_who_is_stuck_in_a_cancelled_batch_can_be_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_stuck_in_a_cancelled_batch_can_be_retried(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A part of them has been sent to; as long as nobody can tell which, nobody is called cancelled."""
     reached = asyncio.Event()
     read = deliver._read
 
     def script(*_: object) -> None:
-        if len(house.sandbox.mails) >= 25:
+        if len(system.sandbox.mails) >= 25:
             reached.set()
 
     def poisoned(*_: object) -> None:
         raise ValueError("this can't be read")
 
-    monkeypatch.setattr(house.sandbox, "_script", script)
-    await house.publish(MAIL)
-    batch = await house.start(contacts(100))
+    monkeypatch.setattr(system.sandbox, "_script", script)
+    await system.publish(MAIL)
+    batch = await system.start(contacts(100))
     await reached.wait()
-    assert (await house.post(f"batches/{batch}/pause", {})).status_code == 200
-    async with house.engine.pool.connection() as connection:
+    assert (await system.post(f"batches/{batch}/pause", {})).status_code == 200
+    async with system.engine.pool.connection() as connection:
         for _ in range(100):
             found = await (await connection.execute("select from cohorts where holder is not null")).fetchall()
             if not found:
                 break
             await asyncio.sleep(0.05)
     monkeypatch.setattr(deliver, "_read", poisoned)
-    assert (await house.post(f"batches/{batch}/cancel", {})).status_code == 200
-    found = await house.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
+    assert (await system.post(f"batches/{batch}/cancel", {})).status_code == 200
+    found = await system.until(batch, lambda b: "stuck" in (b["waitingFor"] or ""))
     assert (found["state"], found["ledger"]["steps"][0]["standing"]) == ("cancelled", 100)
-    refused = await house.post(f"batches/{batch}/forget", {})
+    refused = await system.post(f"batches/{batch}/forget", {})
     assert (refused.status_code, "retry" in refused.json()["error"]) == (409, True)
     monkeypatch.setattr(deliver, "_read", read)
-    assert (await house.post(f"batches/{batch}/retry", {})).status_code == 200
-    found = await house.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
-    sent = len(house.sandbox.mails)
+    assert (await system.post(f"batches/{batch}/retry", {})).status_code == 200
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["standing"] == 0)
+    sent = len(system.sandbox.mails)
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": sent, "cancelled": 100 - sent}
 
 
 async def test_a_store_that_is_away_is_waited_for_however_often_it_fails(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries, put = 0, LocalFiles.put
 
@@ -175,17 +177,17 @@ async def test_a_store_that_is_away_is_waited_for_however_often_it_fails(
         put(self, local, name)
 
     monkeypatch.setattr(LocalFiles, "put", away)
-    await house.publish(EXIT)
-    batch = await house.start(contacts(10))
-    found = await house.until(batch, lambda b: b["waitingFor"] is not None and "space" in b["waitingFor"])
+    await system.publish(EXIT)
+    batch = await system.start(contacts(10))
+    found = await system.until(batch, lambda b: b["waitingFor"] is not None and "space" in b["waitingFor"])
     assert found["state"] == "reading"
-    found = await house.ended(batch)
+    found = await system.ended(batch)
     assert found["state"] == "completed"
     assert tries == 12
 
 
 async def test_a_file_on_which_reading_itself_fails_again_and_again_fails_the_batch(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from caravan.engine import reading
 
@@ -193,8 +195,8 @@ async def test_a_file_on_which_reading_itself_fails_again_and_again_fails_the_ba
         raise ValueError("a bug in reading")
 
     monkeypatch.setattr(reading, "read_contacts", broken)
-    await house.publish(EXIT)
-    found = await house.ended(await house.start(contacts(10)))
+    await system.publish(EXIT)
+    found = await system.ended(await system.start(contacts(10)))
     assert (found["state"], found["errorCode"]) == ("failed", "unreadable")
     assert "a bug in reading" in found["error"]
 
@@ -202,9 +204,9 @@ async def test_a_file_on_which_reading_itself_fails_again_and_again_fails_the_ba
 def test_trouble_around_is_told_from_failing_work() -> None:
     import psycopg
 
-    from caravan.queue.transient import is_around
+    from caravan.queue.transient import is_transient
 
     for error in (OSError(28, "full"), psycopg.OperationalError("gone"), ConnectionResetError(), Unavailable()):
-        assert is_around(error)
+        assert is_transient(error)
     for other in (ValueError(), FileNotFoundError("cohort"), KeyError("x"), psycopg.errors.UndefinedColumn()):
-        assert not is_around(other)
+        assert not is_transient(other)

@@ -250,9 +250,9 @@ async def test_the_jobs_of_a_dead_process_of_this_machine_are_put_back_without_w
     presence, job = Presence(folder, "db"), await queue.fetch()
     assert job.worker_id is not None
     presence.note(job.worker_id)
-    assert await recovery.put_back_of_departed(queue.pool, folder, "db") == 0
+    assert await recovery.put_back_jobs_of_the_dead(queue.pool, folder, "db") == 0
     presence._file.close()  # what the kernel does when a process ends
-    assert await recovery.put_back_of_departed(queue.pool, folder, "db") == 1
+    assert await recovery.put_back_jobs_of_the_dead(queue.pool, folder, "db") == 1
     assert (await queue.status(job))[0] == "todo"
 
 
@@ -265,7 +265,7 @@ async def test_a_process_looks_as_soon_as_it_is_on_watch(queue: Queue, folder: P
         await _until(lambda: queue.is_todo(job))
 
 
-@pytest.mark.parametrize("broken", ["put_back_of_departed", "clear_left"])
+@pytest.mark.parametrize("broken", ["put_back_jobs_of_the_dead", "clear_left"])
 async def test_a_look_that_fails_keeps_no_other_from_being_made(
     queue: Queue, folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:

@@ -1,11 +1,11 @@
 """Pauses that grow and end."""
 
-from caravan.client.patience import Patience
+from caravan.client.patience import RetryPolicy
 
 
 def test_the_pauses_double_and_are_a_minute_in_all() -> None:
     slept: list[float] = []
-    patience = Patience(60, slept.append)
+    patience = RetryPolicy(60, slept.append)
     while patience.wait():
         pass
     assert slept[:6] == [0.5, 1, 2, 4, 8, 10]
@@ -13,4 +13,4 @@ def test_the_pauses_double_and_are_a_minute_in_all() -> None:
 
 
 def test_who_has_none_waits_for_nothing() -> None:
-    assert not Patience(0, lambda _: None).wait()
+    assert not RetryPolicy(0, lambda _: None).wait()

@@ -10,7 +10,7 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
-from caravan.engine.tasks import Patience
+from caravan.engine.tasks import RetryPolicy
 from caravan.errors import Unavailable
 from caravan.queue.transient import describe
 
@@ -73,6 +73,6 @@ def test_the_queues_word_for_a_database_that_is_away_is_the_same() -> None:
 def test_the_log_keeps_everything(gone: Path, caplog: pytest.LogCaptureFixture) -> None:
     job = Job(queue="intake", lock=None, queueing_lock=None, task_name="read", task_kwargs={"batch": "b_1"})
     with caplog.at_level(logging.WARNING):
-        assert Patience().get_retry_decision(exception=_raised(lambda: gone.open("wb")), job=job) is not None
+        assert RetryPolicy().get_retry_decision(exception=_raised(lambda: gone.open("wb")), job=job) is not None
     assert str(gone) in caplog.text
     assert "b_1" in caplog.text

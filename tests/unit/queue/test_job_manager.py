@@ -6,12 +6,12 @@ import pytest
 from procrastinate import App, PsycopgConnector
 from psycopg_pool import AsyncConnectionPool
 
-from caravan.queue.job_manager import PatientJobs
+from caravan.queue.job_manager import ResilientJobManager
 
 
 async def test_who_looks_for_jobs_finds_none_and_says_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     app = App(connector=PsycopgConnector())
-    app.job_manager = PatientJobs(app.connector)
+    app.job_manager = ResilientJobManager(app.connector)
     nowhere = "postgresql:///none?host=/nonexistent"
     async with (
         AsyncConnectionPool(nowhere, open=False, min_size=0, max_size=1, timeout=0.1) as pool,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from caravan.queue.presence import Presence, departed
+from caravan.queue.presence import Presence, dead_workers
 
 _AT_WORK = """
 import sys, time
@@ -32,9 +32,9 @@ def test_the_workers_of_a_dead_process_are_told_once(folder: Path) -> None:
     for worker in (7, 8, 7):
         presence.note(worker)
     _die(presence)
-    with departed(folder, "db") as workers:
+    with dead_workers(folder, "db") as workers:
         assert workers == [7, 8]
-    with departed(folder, "db") as workers:
+    with dead_workers(folder, "db") as workers:
         assert workers == []
 
 
@@ -43,7 +43,7 @@ def test_one_that_lives_or_ended_in_good_order_is_not_told(folder: Path) -> None
     living.note(1)
     done.note(2)
     done.close()
-    with departed(folder, "db") as workers:
+    with dead_workers(folder, "db") as workers:
         assert workers == []
     living.close()
 
@@ -52,9 +52,9 @@ def test_who_is_told_and_could_not_be_helped_is_told_again(folder: Path) -> None
     presence = Presence(folder, "db")
     presence.note(7)
     _die(presence)
-    with pytest.raises(ConnectionError), departed(folder, "db"):
+    with pytest.raises(ConnectionError), dead_workers(folder, "db"):
         raise ConnectionError
-    with departed(folder, "db") as workers:
+    with dead_workers(folder, "db") as workers:
         assert workers == [7]
 
 
@@ -63,7 +63,7 @@ def test_the_dead_of_another_database_are_not_told(folder: Path) -> None:
     presence = Presence(folder, "one")
     presence.note(7)
     _die(presence)
-    with departed(folder, "other") as workers:
+    with dead_workers(folder, "other") as workers:
         assert workers == []
 
 
@@ -74,7 +74,7 @@ def test_of_a_file_that_a_power_cut_spoilt_nothing_is_told_and_the_others_are(fo
     whole.note(7)
     for each in (spoilt, whole):
         _die(each)
-    with departed(folder, "db") as workers:
+    with dead_workers(folder, "db") as workers:
         assert workers == [7]
     assert list((folder / "present" / "db").iterdir()) == []
 
@@ -83,7 +83,7 @@ def test_half_a_number_is_nobodys(folder: Path) -> None:
     presence = Presence(folder, "db")
     presence._file.write(b"41\n7")  # of 78, which lives
     _die(presence)
-    with departed(folder, "db") as workers:
+    with dead_workers(folder, "db") as workers:
         assert workers == [41]
 
 
@@ -93,7 +93,7 @@ def test_a_file_of_another_user_is_left_alone(folder: Path, monkeypatch: pytest.
     for each in (others, ours):
         _die(each)
     _forbid(others._path, monkeypatch)
-    with departed(folder, "db") as workers:
+    with dead_workers(folder, "db") as workers:
         assert workers == [7]
     assert list((folder / "present" / "db").iterdir()) == [others._path]
 
@@ -115,9 +115,9 @@ def test_a_process_that_stands_still_is_not_dead_until_it_is_killed(folder: Path
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGSTOP)
-        with departed(folder, "db") as workers:
+        with dead_workers(folder, "db") as workers:
             assert workers == []
         process.kill()
         process.wait()
-        with departed(folder, "db") as workers:
+        with dead_workers(folder, "db") as workers:
             assert workers == [7]

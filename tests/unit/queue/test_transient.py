@@ -56,7 +56,7 @@ def test_a_full_disk_is_waited_out_and_told_in_the_same_words_whoever_meets_it(
     full.fill()
     with pytest.raises(Exception) as met:
         write(full.seen)
-    assert transient.is_around(met.value)
+    assert transient.is_transient(met.value)
     assert transient.describe(met.value) == (
         "A disk of Caravan's takes nothing more (No space left on device); once it does again, this goes on by itself."
     )
@@ -71,7 +71,7 @@ def test_a_quota_that_is_used_up_and_a_disk_that_is_read_only_are_the_same(numbe
         psycopg.errors.InternalError_(f'could not extend file "base/5/1": {words}'),
         psycopg.errors.InsufficientPrivilege(f'could not open file "base/5/1": {words}'),
     ):
-        assert transient.is_around(error)
+        assert transient.is_transient(error)
         assert words in transient.describe(error)
         assert "/somewhere" not in transient.describe(error)
 
@@ -82,7 +82,7 @@ def test_it_is_seen_behind_the_words_of_others() -> None:
         try:
             raise kind() from full
         except Exception as error:
-            assert transient.is_around(error)
+            assert transient.is_transient(error)
             assert transient.describe(error).startswith(
                 "PostgreSQL's disk takes nothing more (No space left on device)"
             )
@@ -94,4 +94,4 @@ def test_memory_that_is_too_small_and_a_right_that_is_missing_are_not() -> None:
         psycopg.errors.InsufficientPrivilege("permission denied for table batches"),
     ):
         assert transient.no_room(error) is None
-        assert not transient.is_around(error)
+        assert not transient.is_transient(error)

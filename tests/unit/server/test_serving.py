@@ -7,7 +7,7 @@ import pytest
 
 from caravan.engine.worker import CONCURRENCY
 from caravan.errors import WrongUsage
-from caravan.server.serving import door, lanes_of
+from caravan.server.serving import door, queues_of
 
 
 def test_a_socket_that_was_handed_down_is_one_of_the_internet_still() -> None:
@@ -17,18 +17,18 @@ def test_a_socket_that_was_handed_down_is_one_of_the_internet_still() -> None:
 
 
 def test_without_options_a_worker_has_all_lanes() -> None:
-    assert lanes_of(None, None) == dict(CONCURRENCY)
+    assert queues_of(None, None) == dict(CONCURRENCY)
 
 
 def test_lanes_and_their_size_can_be_chosen() -> None:
-    assert lanes_of("deliver, fetch", 7) == {"deliver": 7, "fetch": 7}
+    assert queues_of("deliver, fetch", 7) == {"deliver": 7, "fetch": 7}
 
 
 def test_who_moves_cohorts_gathers_singles_too() -> None:
-    assert lanes_of("advance", None) == {"advance": CONCURRENCY["advance"], "singles": CONCURRENCY["singles"]}
+    assert queues_of("advance", None) == {"advance": CONCURRENCY["advance"], "singles": CONCURRENCY["singles"]}
 
 
 @pytest.mark.parametrize("queues", ["foo", "", "deliver,", "Deliver"])
 def test_a_lane_that_there_is_not_is_wrong_usage_and_told_which_there_are(queues: str) -> None:
     with pytest.raises(WrongUsage, match="there are fetch, intake, spans, singles, advance, deliver, upkeep"):
-        lanes_of(queues, None)
+        queues_of(queues, None)

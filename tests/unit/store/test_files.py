@@ -275,7 +275,7 @@ class TestARemoteStore:
                 before = len(mood.asked)
                 with pytest.raises(Unavailable, match="we are in trouble") as raised:
                     ask()
-                assert transient.is_around(raised.value)
+                assert transient.is_transient(raised.value)
                 assert 2 <= len(mood.asked) - before <= 5
 
     def test_that_nobody_answers_for_is_unavailable(

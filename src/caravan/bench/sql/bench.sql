@@ -28,6 +28,6 @@ update waiting set step = 'rest', due_at = now() + interval '1 day' where step =
 -- name: drop_waiting
 drop table if exists waiting
 
--- name: lanes
--- Each worker has a row for each of its lanes.
+-- name: queues
+-- Each worker has a row for each of its queues.
 select count(*) from procrastinate_workers

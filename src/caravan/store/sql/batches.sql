@@ -86,7 +86,7 @@ where id = %(id)s and finished_at is null returning failures
 -- A worker that worked on the whole batch died: how often in a row, and when it is.
 update batches set deaths = deaths + 1 where id = %(id)s returning deaths, now() as now
 
--- name: come_on
+-- name: reset_failures
 -- A part of the work on its file is done: what hindered it does so no more.
 update batches set hindrance = null, failures = 0, deaths = 0 where id = %(id)s
 

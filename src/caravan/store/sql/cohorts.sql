@@ -9,17 +9,17 @@ returning id
 select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id where c.id = %(id)s
 
--- name: hold
--- From here on only this holder may move the cohort; an earlier one that still lives finds itself replaced.
-update cohorts set holder = %(holder)s where id = %(id)s and closed_at is null returning id
+-- name: claim
+-- The claim is a fencing token (column `holder`): from here on only this claim may move the cohort; a worker with an earlier one finds it void.
+update cohorts set holder = %(claim)s where id = %(id)s and closed_at is null returning id
 
 -- name: let_go
-update cohorts set holder = null where id = %(id)s and holder = %(holder)s
+update cohorts set holder = null where id = %(id)s and holder = %(claim)s
 
 -- name: close
--- Nothing comes back if it was closed before or another holder has it: then this move does not happen.
+-- Nothing comes back if it was closed before or under another claim: then this move does not happen.
 update cohorts set closed_at = %(now)s, holder = null
-where id = %(id)s and closed_at is null and holder = %(holder)s returning id
+where id = %(id)s and closed_at is null and holder = %(claim)s returning id
 
 -- name: close_standing
 -- Closes all cohorts of a batch that nobody has in hand nor has begun to send, for a cancel.
@@ -96,25 +96,25 @@ where batch_id = %(batch)s and closed_at is null and stuck_at is not null return
 select first, size, holder, record, doubt from windows where cohort_id = %(cohort)s order by first
 
 -- name: standing_of_window
--- Asked before each window: may this holder take one more? The row lock orders it against a new holder.
+-- Asked before each window: may this claim take one more? The row lock orders it against a new claim.
 select c.holder, b.state, b.paused_at from cohorts c join batches b on b.id = c.batch_id
 where c.id = %(cohort)s and c.closed_at is null for no key update of c
 
 -- name: take_window
--- Again if this holder took it before and was not told so: it has not begun to send then.
+-- Again if this claim took it before and was not told so: it has not begun to send then.
 insert into windows (cohort_id, first, size, holder, taken_at)
-values (%(cohort)s, %(first)s, %(size)s, %(holder)s, %(now)s)
+values (%(cohort)s, %(first)s, %(size)s, %(claim)s, %(now)s)
 on conflict (cohort_id, first) do update set taken_at = excluded.taken_at
 where windows.holder = excluded.holder and windows.size = excluded.size and windows.record is null
 returning first
 
 -- name: settle_window
 update windows set record = %(record)s, doubt = %(doubt)s
-where cohort_id = %(cohort)s and first = %(first)s and holder = %(holder)s
+where cohort_id = %(cohort)s and first = %(first)s and holder = %(claim)s
 
--- name: inherit_window
--- A window that a dead holder left in the air, taken over to say what is known of it.
-update windows set holder = %(holder)s where cohort_id = %(cohort)s and first = %(first)s and record is null
+-- name: recover_window
+-- A window that a dead worker left in flight, taken over to say what is known of it.
+update windows set holder = %(claim)s where cohort_id = %(cohort)s and first = %(first)s and record is null
 
 -- name: delete_windows
 delete from windows where cohort_id = %(cohort)s

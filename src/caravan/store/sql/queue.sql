@@ -1,5 +1,5 @@
--- name: jobs_by_lane
-select queue_name as lane, status::text as status, count(*) as jobs
+-- name: jobs_by_queue
+select queue_name as queue, status::text as status, count(*) as jobs
 from procrastinate_jobs where status in ('todo', 'doing') group by 1, 2 order by 1, 2
 
 -- name: beat
