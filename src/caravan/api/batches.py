@@ -4,84 +4,64 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from caravan.api.access import ACustomer, AnEngine
+from caravan.api.answers import BatchAnswer, BatchEvent, JournalLine, RejectLine, batch_answer
 from caravan.api.calls import once, read_body
-from caravan.api.streams import Pieces, ndjson
+from caravan.api.queries import among
+from caravan.api.streams import Pieces, events, ndjson, ndjson_of
 from caravan.engine import control, retention
 from caravan.engine.engine import Engine
 from caravan.errors import Gone
 from caravan.intake.rejects import Reject, read_rejects
-from caravan.queries.batch import Report, report, reports
-from caravan.queries.journal import Filter, Line, open_journal, read_journal
+from caravan.queries.batch import batch_report, batch_reports
+from caravan.queries.journal import RETRYING, STANDING, Filter, Line, open_journal, read_journal
+from caravan.queries.watch import Watches
 from caravan.store import batches
-from caravan.store.batches import Batch
+from caravan.store.batches import Batch, BatchState, Page
 from caravan.store.database import Connection, single, snapshot
 from caravan.store.idempotency import Answer
+from caravan.store.ledger import Outcome
 
 router = APIRouter(tags=["batches"])
 
 _LINES = 4_096  # rejects that are sent at once
-_TICK = 0.5  # seconds between two looks for an event
+_OUTCOMES = (*Outcome, STANDING, RETRYING)
+_SILENCE = 10.0  # seconds after which an event comes even if nothing changed, to keep the connection alive
 Control = Callable[[Engine, Connection, int, str], Awaitable[Batch]]
 
 
-def shown(found: Report) -> dict[str, Any]:
-    """A batch as the API answers it."""
-    batch, ledger = found.batch, found.ledger
-    return {
-        "id": batch.id,
-        "state": batch.shown_state,
-        "starter": batch.starter,
-        "journey": batch.journey_id,
-        "version": batch.version,
-        "createdAt": _moment(batch.created_at),
-        "startedAt": _moment(batch.started_at),
-        "finishedAt": _moment(batch.finished_at),
-        "error": f"{batch.error_code}: {batch.error}" if batch.error_code else batch.error,
-        "errorCode": batch.error_code,
-        "waitingFor": found.waiting_for,
-        "ledger": asdict(ledger),
-    }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-@router.get("/batches")
+@router.get("/batches", response_model=list[BatchAnswer])
 async def list_batches(
     request: Request,
-    response: Response,
     customer: ACustomer,
     engine: AnEngine,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[str | None, Query(description="The last batch of the page before.")] = None,
-) -> list[dict[str, Any]]:
+    state: Annotated[list[BatchState] | None, Query(description="Only batches in one of these states.")] = None,
+    journey: Annotated[int | None, Query(gt=0, lt=2**63, description="Only batches of this journey.")] = None,
+) -> JSONResponse:
     """A customer's batches, newest first; the header `Link` leads to the next page."""
     async with snapshot(engine.pool) as connection:
-        found = await reports(engine, connection, customer, limit, before)
+        wanted = Page(limit, before, tuple(state or ()), journey)
+        found = await batch_reports(engine, connection, customer, wanted)
+    headers = {}
     if len(found) == limit:
         following = request.url.include_query_params(limit=limit, before=found[-1].batch.id)
-        response.headers["Link"] = f'<{following}>; rel="next"'
-    return [shown(each) for each in found]
+        headers["Link"] = f'<{following}>; rel="next"'
+    return JSONResponse([batch_answer(each) for each in found], headers=headers)
 
 
-@router.get("/batches/{batchid}")
-async def show_batch(batchid: str, customer: ACustomer, engine: AnEngine) -> dict[str, Any]:
+@router.get("/batches/{batchid}", response_model=BatchAnswer)
+async def show_batch(batchid: str, customer: ACustomer, engine: AnEngine) -> JSONResponse:
     """One batch with its ledger."""
-    return await _show(engine, customer, batchid)
-
-
-async def _show(engine: Engine, customer: int, batch: str) -> dict[str, Any]:
     async with single(engine.pool) as connection:
-        return shown(await report(engine, connection, customer, batch))
+        return JSONResponse(batch_answer(await batch_report(engine, connection, customer, batchid)))
 
 
 async def _kept(engine: Engine, customer: int, batchid: str) -> Batch:
@@ -93,7 +73,7 @@ async def _kept(engine: Engine, customer: int, batchid: str) -> Batch:
     return batch
 
 
-@router.get("/batches/{batchid}/rejects")
+@router.get("/batches/{batchid}/rejects", responses=ndjson_of(RejectLine))
 async def list_rejects(batchid: str, customer: ACustomer, engine: AnEngine) -> StreamingResponse:
     """Every refused row, in order, one JSON object a line."""
     batch = await _kept(engine, customer, batchid)
@@ -112,17 +92,22 @@ def _reject_line(reject: Reject) -> str:
     return json.dumps(asdict(reject), ensure_ascii=False) + "\n"
 
 
-@router.get("/batches/{batchid}/journal")
+@router.get("/batches/{batchid}/journal", responses=ndjson_of(JournalLine))
 async def list_journal(
     batchid: str,
     customer: ACustomer,
     engine: AnEngine,
     step: str | None = None,
-    outcome: str | None = None,
-    contact: str | None = None,
+    outcome: Annotated[str | None, Query(description=f"One of {', '.join(_OUTCOMES)}.")] = None,
+    contact: Annotated[str | None, Query(description="Tells also where this contact stands or is retried.")] = None,
 ) -> StreamingResponse:
     """What happened to each contact at each step, one JSON object a line."""
+    among("outcome", outcome, _OUTCOMES)
     batch = await _kept(engine, customer, batchid)
+    if step is not None and batch.version is not None:
+        async with engine.pool.connection() as connection:
+            journey = await engine.journeys.get(connection, customer, batch.journey_id, batch.version)
+        among("step", step, [each.id for each in journey.steps])
     journal = await open_journal(engine, batch.id, Filter(step, outcome, contact))
 
     def stream() -> Pieces:
@@ -136,84 +121,77 @@ def _journal_line(line: Line) -> str:
     return json.dumps({**asdict(line), "at": line.at.isoformat()}, ensure_ascii=False) + "\n"
 
 
-@router.post("/batches/{batchid}/pause")
+@router.post("/batches/{batchid}/pause", response_model=BatchAnswer)
 async def pause(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
     """Nobody of the batch moves until it is resumed."""
     return await _control(request, engine, customer, batchid, control.pause)
 
 
-@router.post("/batches/{batchid}/resume")
+@router.post("/batches/{batchid}/resume", response_model=BatchAnswer)
 async def resume(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
-    """Everybody of the batch goes on."""
+    """The batch goes on."""
     return await _control(request, engine, customer, batchid, control.resume)
 
 
-@router.post("/batches/{batchid}/cancel")
+@router.post("/batches/{batchid}/cancel", response_model=BatchAnswer)
 async def cancel(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
-    """Recall the batch: everyone not yet reached leaves as `cancelled`."""
+    """Recall the batch: contacts that have not been reached leave as `cancelled`."""
     return await _control(request, engine, customer, batchid, control.cancel)
 
 
-async def _control(request: Request, engine: Engine, customer: int, batch: str, change: Control) -> JSONResponse:
-    body = await read_body(request)
-
-    async def work(connection: Connection) -> Answer:
-        changed = await change(engine, connection, customer, batch)
-        return Answer(200, shown(await report(engine, connection, customer, changed.id)))
-
-    return await once(request, engine, customer, body, work)
+@router.post("/batches/{batchid}/retry", response_model=BatchAnswer)
+async def retry(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
+    """Take up once more what was stuck."""
+    return await _control(request, engine, customer, batchid, control.retry)
 
 
-@router.post("/batches/{batchid}/forget")
+@router.post("/batches/{batchid}/give-up", response_model=BatchAnswer)
+async def give_up(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
+    """Fail those who are only being retried, now: they leave their step as `failed` and go on."""
+    return await _control(request, engine, customer, batchid, control.give_up)
+
+
+@router.post("/batches/{batchid}/forget", response_model=BatchAnswer)
 async def forget(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
     """Delete the contacts, rejects and journal of an ended batch now; the ledger stays."""
     body = await read_body(request)
     await retention.forget(engine, customer, batchid)  # with nothing locked: the store may be slow
+    return await _answered(request, engine, customer, body, batchid)
+
+
+async def _control(request: Request, engine: Engine, customer: int, batch: str, change: Control) -> JSONResponse:
+    body = await read_body(request)
+    return await _answered(request, engine, customer, body, batch, change)
+
+
+async def _answered(
+    request: Request, engine: Engine, customer: int, body: bytes, batch: str, change: Control | None = None
+) -> JSONResponse:
+    """Change the batch, if there is something to change in the transaction of the answer, and answer with it."""
 
     async def work(connection: Connection) -> Answer:
-        return Answer(200, shown(await report(engine, connection, customer, batchid)))
+        if change is not None:
+            await change(engine, connection, customer, batch)
+        return Answer(200, batch_answer(await batch_report(engine, connection, customer, batch)))
 
     return await once(request, engine, customer, body, work)
 
 
-@router.post("/batches/{batchid}/retry")
-async def retry(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
-    """What was stuck is taken up once more."""
-    return await _control(request, engine, customer, batchid, control.retry)
-
-
-@router.get("/batches/{batchid}/events")
+@router.get("/batches/{batchid}/events", responses=events(BatchEvent))
 async def follow(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> StreamingResponse:
-    """Server-sent events: the batch with its ledger and `rate` (contacts a second) until it has ended."""
-    await _show(engine, customer, batchid)
-    return StreamingResponse(_events(request, engine, customer, batchid), media_type="text/event-stream")
+    """Server-sent events: the batch with its ledger and `rate` (contacts a second) whenever it changes, and at least
+    every ten seconds, until it has ended."""
+    async with engine.pool.connection() as connection:
+        await batches.of_customer(connection, customer, batchid)
+    watches: Watches = request.app.state.watches
+    return StreamingResponse(_events(watches, customer, batchid), media_type="text/event-stream")
 
 
-async def _events(request: Request, engine: Engine, customer: int, batch: str) -> AsyncIterator[str]:
-    """An event whenever something changed, and at least every ten seconds to keep the connection alive."""
-    told, told_at, moved = "", 0.0, _Rate()
-    while not await request.is_disconnected():
-        found = await _show(engine, customer, batch)
-        now = asyncio.get_running_loop().time()
-        found["rate"] = moved.update(found["ledger"], now)
-        content = json.dumps(found, ensure_ascii=False)
-        if content != told or now - told_at > 10:
-            told, told_at = content, now
-            yield f"event: batch\ndata: {content}\n\n"
-        if found["finishedAt"] is not None:
-            return
-        await asyncio.sleep(_TICK)
-
-
-class _Rate:
-    """Contacts that left a step, per second, between two looks."""
-
-    def __init__(self) -> None:
-        self._count: int | None = None
-        self._at = 0.0
-
-    def update(self, ledger: dict[str, Any], now: float) -> float:
-        count = sum(sum(step["outcomes"].values()) for step in ledger["steps"])
-        before, since = self._count, now - self._at
-        self._count, self._at = count, now
-        return 0.0 if before is None or since <= 0 else round((count - before) / since, 1)
+async def _events(watches: Watches, customer: int, batch: str) -> AsyncIterator[str]:
+    told: tuple[dict[str, Any], float] | None = None
+    loop = asyncio.get_running_loop()
+    async for progress in watches.follow(customer, batch):
+        found = {**batch_answer(progress.report), "rate": progress.rate}
+        if told is None or found != told[0] or loop.time() - told[1] >= _SILENCE:
+            told = found, loop.time()
+            yield f"event: batch\ndata: {json.dumps(found, ensure_ascii=False)}\n\n"

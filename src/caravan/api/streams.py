@@ -3,14 +3,33 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from threading import Event, Lock
+from typing import Any
 
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
 from caravan.errors import Unavailable
 from caravan.queue import transient
 
+_NDJSON = "application/x-ndjson"
 Pieces = Generator[str, None, None]
 Check = Callable[[], Awaitable[object]]
+
+
+def ndjson_of(line: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """What /openapi.json says of an answer with one JSON object a line."""
+    return _streamed(_NDJSON, "One JSON object a line", line)
+
+
+def events(data: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """What /openapi.json says of server-sent events."""
+    return _streamed("text/event-stream", "Server-sent events; `data` is a JSON object", data)
+
+
+def _streamed(media: str, what: str, model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    members = ", ".join(field.alias or name for name, field in model.model_fields.items())
+    schema = {"type": "string", "description": f"{what}: {model.__name__} with {members}."}
+    return {200: {"description": what, "content": {media: {"schema": schema}}}}
 
 
 async def ndjson(pieces: Pieces, check: Check) -> StreamingResponse:
@@ -22,7 +41,7 @@ async def ndjson(pieces: Pieces, check: Check) -> StreamingResponse:
     """
     checked = _checked(pieces, check)
     first = await anext(checked, "")
-    return StreamingResponse(_all(first, checked), media_type="application/x-ndjson")
+    return StreamingResponse(_all(first, checked), media_type=_NDJSON)
 
 
 async def _all(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:

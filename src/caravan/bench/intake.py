@@ -24,7 +24,7 @@ from caravan.clock import Clock
 from caravan.engine import reading, start
 from caravan.engine.publish import publish
 from caravan.intake.expand import Encoding
-from caravan.queries.batch import report
+from caravan.queries.batch import batch_report
 from caravan.server.embedded import embedded
 from caravan.settings import Settings, read_settings
 from caravan.store.customers import add_customer
@@ -120,7 +120,7 @@ def read_batch(settings: Settings, batch: str) -> Timed:
 
 async def _ledger(place: Place, batch: str) -> dict[str, Any]:
     async with open_engine(place.settings) as (engine, _), single(engine.pool) as connection:
-        return asdict((await report(engine, connection, place.customer, batch)).ledger)
+        return asdict((await batch_report(engine, connection, place.customer, batch)).ledger)
 
 
 def _theirs(place: Place, folder: Path, made: Made) -> Run:

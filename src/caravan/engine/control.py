@@ -4,14 +4,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
-from caravan.engine.advance import queue_of, recall
+from caravan.engine.advance import finish_if_empty, open_cohorts, queue_of, recall, step_of
 from caravan.engine.engine import Engine
 from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
-from caravan.store import batches, journeys, sql
+from caravan.store import batches, cohorts, journeys, ledger, sql
 from caravan.store.batches import Batch, BatchState
-from caravan.store.cohorts import Part
+from caravan.store.cohorts import Opening, Part
 from caravan.store.database import Connection, rows
+from caravan.store.ledger import Outcome, Record
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
@@ -67,6 +68,30 @@ async def retry(engine: Engine, connection: Connection, customer: int, batch_id:
             queue = queue_of(journey, cohort["step"])
             await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"])
         return batch
+
+
+async def give_up(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
+    """Fail the contacts that are only being retried, now: they leave their step as `failed` (as `unknown` where an
+    earlier attempt may have arrived) and go on. Nothing happens where there is none.
+    Raises `Conflict` unless the batch is running."""
+    async with connection.transaction():
+        batch = await _locked(connection, customer, batch_id)
+        if batch.state != BatchState.RUNNING or batch.version is None:
+            raise Conflict(f"Batch {batch.id} is {batch.state}; only in a running batch retries can be given up.")
+        journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
+        now = engine.clock.now()
+        for cohort in await cohorts.close_retried(connection, batch.id, now):
+            outcome = Outcome.UNKNOWN if cohort.doubt else Outcome.FAILED
+            record = Record(cohort.step, cohort.part.file, outcome, f"given up by command: {cohort.reason}")
+            await ledger.add_left(connection, batch.id, cohort.step, {outcome: cohort.part.size})
+            await ledger.add_records(connection, batch.id, [record], now)
+            following = journey.step(cohort.step).next
+            if following is not None:
+                due = step_of(journey, following).due(now)
+                onward = Opening(following, cohort.part, visit=cohort.visit + 1, due_at=due)
+                await open_cohorts(engine, connection, batch, journey, [onward])
+        await finish_if_empty(connection, batch, now)
+        return await batches.get(connection, batch.id)
 
 
 async def cancel(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:

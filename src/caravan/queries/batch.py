@@ -1,43 +1,56 @@
-"""A batch as users see it: its state, why it waits, and its ledger with the steps in the journey's order."""
+"""A batch as users see it: its state, what it waits for, and its ledger with the steps in the journey's order."""
 
 from dataclasses import dataclass
 
 from psycopg.rows import DictRow
 
 from caravan.engine.engine import Engine
-from caravan.queries.waiting import waiting_for
+from caravan.queries.waiting import Waiting, stuck, why_it_waits
 from caravan.store import batches
-from caravan.store.batches import Batch, read_batch
+from caravan.store.batches import Batch, Page, read_batch
 from caravan.store.database import Connection
 from caravan.store.ledger import Ledger, StepCounts, read_ledger
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One batch, reported."""
+class BatchReport:
+    """One batch at one moment."""
 
     batch: Batch
-    waiting_for: str | None
+    name: str  # of its journey
+    waits: list[Waiting]  # the most pressing first; none while it moves
+    stuck: int  # contacts that a retry by command would take up again
     ledger: Ledger
+    settled: int  # contacts whose outcome is known although the ledger waits for the rest of their cohort
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What it waits for, in one sentence that names every step."""
+        return "; ".join(each.sentence for each in self.waits) or None
+
+    @property
+    def done(self) -> int:
+        """How many times a contact has left a step, or is known to be about to."""
+        return sum(sum(step.outcomes.values()) for step in self.ledger.steps) + self.settled
 
 
-async def report(engine: Engine, connection: Connection, customer: int, batch: str) -> Report:
+async def batch_report(engine: Engine, connection: Connection, customer: int, batch: str) -> BatchReport:
     """Report a batch of this customer. Raises `NotFound`, also for another customer's."""
-    return await _report(engine, connection, await batches.shown(connection, customer, batch))
+    found = await batches.shown(connection, customer, batch, engine.clock.now())
+    return await _report(engine, connection, found)
 
 
-async def reports(
-    engine: Engine, connection: Connection, customer: int, limit: int, before: str | None
-) -> list[Report]:
+async def batch_reports(engine: Engine, connection: Connection, customer: int, wanted: Page) -> list[BatchReport]:
     """Report a page of a customer's batches, newest first."""
-    found = await batches.page(connection, customer, limit, before)
+    found = await batches.page(connection, customer, wanted, engine.clock.now())
     return [await _report(engine, connection, each) for each in found]
 
 
-async def _report(engine: Engine, connection: Connection, found: DictRow) -> Report:
+async def _report(engine: Engine, connection: Connection, found: DictRow) -> BatchReport:
     batch, ledger = read_batch(found), read_ledger(found)
     if batch.version is not None:
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
         known = {each.step: each for each in ledger.steps}
         ledger.steps = [known.get(step.id, StepCounts(step.id)) for step in journey.steps]
-    return Report(batch, waiting_for(batch, found, engine.clock.now()), ledger)
+    waits = why_it_waits(batch, found, engine.clock.now())
+    return BatchReport(batch, found["name"], waits, stuck(found), ledger, found["settled"])

@@ -1,59 +1,152 @@
-"""Why a batch waits, in words (`waitingFor`): nobody should have to guess, nor restart something to find out."""
+"""Why a batch waits, as values and in words (`waiting`, `waitingFor`), so that a reader need neither guess nor restart
+something to find out."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
 from psycopg.rows import DictRow
 
 from caravan.store.batches import Batch, BatchState, Source
 
+_MOMENT = timedelta(seconds=1)  # that contacts may be in line for a worker before it is worth a word
 
-def waiting_for(batch: Batch, found: DictRow, now: datetime) -> str | None:
-    """What the batch waits for, by its row of the query `shown`; None while it moves and after it has ended, but for a
-    cancel that can't be carried out."""
+
+class Kind(StrEnum):
+    """What a batch can wait for. Those that need a person come first, and what simply takes its time last."""
+
+    STUCK = "stuck"  # the work failed again and again
+    TROUBLE = "trouble"  # something that Caravan stands on does not work
+    RETRY = "retry"  # an attempt failed; the next one has its time
+    RECALL = "recall"  # a cancel that is still carried out
+    QUEUED = "queued"  # in line for a worker
+    PAUSED = "paused"
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+    WAIT = "wait"  # the time of a step
+
+
+class Remedy(StrEnum):
+    """What would help: a call `POST batches/{id}/…`, or the PUT of the file."""
+
+    RETRY = "retry"
+    RESUME = "resume"
+    UPLOAD = "upload"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One thing that a batch waits for."""
+
+    kind: Kind
+    sentence: str
+    step: str | None = None
+    contacts: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    reason: str | None = None
+    remedy: Remedy | None = None
+
+
+_ORDER = list(Kind)
+
+
+def why_it_waits(batch: Batch, found: DictRow, now: datetime) -> list[Waiting]:
+    """All that the batch waits for, by its row of the query `shown`, the most pressing first. Nothing while it moves,
+    nor after it has ended, but for a cancel that is still carried out."""
+    return sorted(_all(batch, found, now), key=lambda each: _ORDER.index(each.kind))
+
+
+def stuck(found: DictRow) -> int:
+    """How many contacts are stuck until a retry by command."""
+    return sum(each["contacts"] for each in found["standing"] or () if each["how"] == "stuck")
+
+
+def _all(batch: Batch, found: DictRow, now: datetime) -> Iterator[Waiting]:
     if batch.state == BatchState.CANCELLED:
-        return _all([_cohort(found, now), _stuck(found), _singles(found)])
-    if batch.ended:
-        return None
-    if batch.paused_at is not None:
-        return f"a resume: paused since {_time(batch.paused_at)}"
-    if batch.hindrance is not None:
-        return batch.hindrance
+        yield from _standing(found, now)
+        if found["arrivals"]:
+            sentence = f"{_contacts(found['arrivals'])} by single start {_are(found['arrivals'])} still to be recalled"
+            yield Waiting(Kind.RECALL, sentence, contacts=found["arrivals"])
+    elif batch.ended:
+        return
+    elif batch.paused_at is not None:
+        sentence = f"the batch is paused since {_time(batch.paused_at)}, until it is resumed"
+        yield Waiting(Kind.PAUSED, sentence, since=batch.paused_at, remedy=Remedy.RESUME)
+    elif batch.hindrance is not None:
+        yield Waiting(Kind.TROUBLE, batch.hindrance, reason=batch.hindrance)
+    elif batch.state == BatchState.RUNNING:
+        yield from _standing(found, now)
+        yield from _singles(found)
+    else:
+        yield from _file(batch)
+
+
+def _file(batch: Batch) -> Iterator[Waiting]:
     if batch.state == BatchState.AWAITING_UPLOAD and batch.expires_at is not None:
-        return f"the file: PUT it to the uploadUrl before {_time(batch.expires_at)}"
-    if batch.state == BatchState.RECEIVING:
-        return "the rest of the download" if batch.source == Source.DOWNLOAD else "the rest of the upload"
-    if batch.state == BatchState.RUNNING:
-        return _all([_cohort(found, now), _stuck(found)]) or _to_gather(found)
-    return None
+        sentence = f"the file: PUT it to the uploadUrl before {_time(batch.expires_at)}"
+        yield Waiting(Kind.UPLOAD, sentence, until=batch.expires_at, remedy=Remedy.UPLOAD)
+    elif batch.state == BatchState.RECEIVING:
+        download = batch.source == Source.DOWNLOAD
+        kind = Kind.DOWNLOAD if download else Kind.UPLOAD
+        yield Waiting(kind, f"the rest of the {kind}", since=batch.created_at if download else None)
 
 
-def _all(sentences: list[str | None]) -> str | None:
-    return "; ".join(filter(None, sentences)) or None
+def _standing(found: DictRow, now: datetime) -> Iterator[Waiting]:
+    """What each step's contacts wait for. Those in line for a worker are in the way of nobody while others move."""
+    groups = found["standing"] or []
+    moving = any(each["how"] == "moving" for each in groups)
+    for each in groups:
+        due = datetime.fromisoformat(each["due_at"])
+        match each["how"]:
+            case "stuck":
+                yield _stuck(each)
+            case "retrying":
+                yield _retrying(each, due, now)
+            case "waiting":
+                sentence = f"{_who(each)} {_are(each['contacts'])} waiting until {_time(due)}"
+                yield _waiting(Kind.WAIT, sentence, each, until=due)
+            case "queued" if not moving and now - due >= _MOMENT:
+                sentence = f"{_who(each)} {_are(each['contacts'])} in line for a worker since {_time(due)}"
+                yield _waiting(Kind.QUEUED, sentence, each, since=due)
 
 
-def _cohort(found: DictRow, now: datetime) -> str | None:
-    if found["next_step"] is None or found["next_holder"] is not None or found["next_stuck_at"] is not None:
-        return None
-    who = f"{found['next_contacts']:,} contacts at {found['next_step']}"
-    due, reason = found["next_due_at"], found["next_reason"]
-    if reason is not None:
-        return f"the next attempt for {who}{f', {_time(due)}' if due > now else ''}: {reason}"
-    return f"the time of {who}, {_time(due)}" if due > now else None
+def _stuck(group: dict[str, Any]) -> Waiting:
+    since = datetime.fromisoformat(group["stuck_at"])
+    sentence = f"{_who(group)} {_are(group['contacts'])} stuck since {_time(since)} until a retry: {group['reason']}"
+    return _waiting(Kind.STUCK, sentence, group, since=since, reason=group["reason"], remedy=Remedy.RETRY)
 
 
-def _stuck(found: DictRow) -> str | None:
-    if found["stuck_step"] is None:
-        return None
-    who = f"{found['stuck_contacts']:,} contacts at {found['stuck_step']}"
-    return f"a retry by command: {who} are stuck since {_time(found['stuck_at'])}: {found['stuck_reason']}"
+def _retrying(group: dict[str, Any], due: datetime, now: datetime) -> Waiting:
+    when = f" at {_time(due)}" if due > now else ""
+    sentence = f"{_who(group)} {_are(group['contacts'])} retried{when}: {group['reason']}"
+    until = due if due > now else None
+    return _waiting(Kind.RETRY, sentence, group, until=until, reason=group["reason"])
 
 
-def _singles(found: DictRow) -> str | None:
-    return "singles that are still to be noted as cancelled" if found["arrivals"] else None
+def _waiting(kind: Kind, sentence: str, group: dict[str, Any], **more: Any) -> Waiting:
+    return Waiting(kind, sentence, step=group["step"], contacts=group["contacts"], **more)
 
 
-def _to_gather(found: DictRow) -> str | None:
-    return "a worker that gathers its singles" if found["arrivals"] and found["next_step"] is None else None
+def _singles(found: DictRow) -> Iterator[Waiting]:
+    """Singles in line to enter. Others of their batch may be under way meanwhile."""
+    if count := found["arrivals"]:
+        sentence = f"{_contacts(count)} by single start {_are(count)} in line to enter"
+        yield Waiting(Kind.QUEUED, sentence, contacts=count)
+
+
+def _who(group: dict[str, Any]) -> str:
+    return f"{_contacts(group['contacts'])} at {group['step']}"
+
+
+def _contacts(count: int) -> str:
+    return f"{count:,} contact{'' if count == 1 else 's'}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _time(moment: datetime) -> str:

@@ -155,18 +155,30 @@ async def lock(connection: Connection, batch: str) -> Batch:
     return _found(await row(connection, _Q.lock, id=batch), batch)
 
 
-async def shown(connection: Connection, customer: int, batch: str) -> DictRow:
+async def shown(connection: Connection, customer: int, batch: str, now: datetime) -> DictRow:
     """All that is shown of a batch of this customer. Raises `NotFound`, also for another customer's."""
-    found = await row(connection, _Q.shown, ids=[batch], customer=customer)
+    found = await row(connection, _Q.shown, ids=[batch], customer=customer, now=now)
     if found is None:
         raise _missing(batch)
     return found
 
 
-async def page(connection: Connection, customer: int, limit: int, before: str | None) -> list[DictRow]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which batches of a customer are listed, newest first."""
+
+    limit: int
+    before: str | None = None  # the last batch of the page before
+    states: tuple[BatchState, ...] = ()  # as they are shown; none takes all
+    journey: int | None = None
+
+
+async def page(connection: Connection, customer: int, wanted: Page, now: datetime) -> list[DictRow]:
     """All that is shown of a customer's batches, newest first."""
-    ids = [each["id"] for each in await rows(connection, _Q.page, customer=customer, limit=limit, before=before)]
-    found = {each["id"]: each for each in await rows(connection, _Q.shown, ids=ids, customer=customer)}
+    values = {"limit": wanted.limit, "before": wanted.before, "journey": wanted.journey}
+    listed = await rows(connection, _Q.page, customer=customer, states=list(wanted.states) or None, **values)
+    ids = [each["id"] for each in listed]
+    found = {each["id"]: each for each in await rows(connection, _Q.shown, ids=ids, customer=customer, now=now)}
     return [found[each] for each in ids]
 
 

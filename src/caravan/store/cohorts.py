@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caravan.store import sql
-from caravan.store.database import Connection, row
+from caravan.store.database import Connection, row, rows
 
 _Q = sql.load("caravan.store", "cohorts.sql")
 
@@ -95,6 +95,48 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         doubt=found["doubt"],
         deaths=found["deaths"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An open cohort, for those who ask where its contacts are."""
+
+    id: int
+    step: str
+    file: str
+    attempt: int
+    due_at: datetime
+    opened_at: datetime
+    stuck_at: datetime | None
+    reason: str | None
+    claimed: bool
+
+
+async def standing(connection: Connection, batch: str, step: str | None = None) -> list[Standing]:
+    """The open cohorts of a batch, or those at one step."""
+    return [Standing(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A cohort of which an attempt failed and that waits for the next one."""
+
+    id: int
+    step: str
+    part: Part
+    visit: int
+    doubt: bool
+    reason: str
+
+
+async def close_retried(connection: Connection, batch: str, now: datetime) -> list[Retried]:
+    """Close the cohorts that only wait for their next attempt, and return them. The caller has the batch locked."""
+    found = [
+        Retried(part=Part(each.pop("file"), each.pop("size")), **each)
+        for each in await rows(connection, _Q.retried, batch=batch)
+    ]
+    await connection.execute(_Q.close_retried, {"ids": [each.id for each in found], "now": now})
+    return found
 
 
 async def open_cohort(connection: Connection, batch: str, opening: Opening, now: datetime) -> int:

@@ -5,12 +5,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.delivery.test_silent_sender import _enter, _standing
 
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
 from caravan.store.windows import Windows
 from tests.integration.conftest import System
+from tests.integration.delivery.test_silent_sender import _enter, _standing
 
 
 class Away:

@@ -160,7 +160,7 @@ async def test_the_time_of_a_pause_is_no_time_in_which_was_tried(idle_system: Sy
     await system.publish(_journey(sink.url))
     batch = await system.start(contacts(1))
     async with working(system):
-        await system.until(batch, lambda b: "next attempt" in (b["waitingFor"] or ""))
+        await system.until(batch, lambda b: b["waiting"] is not None and b["waiting"]["kind"] == "retry")
         await system.post(f"batches/{batch}/pause", {})
         await system.turn(days=4)
         await system.post(f"batches/{batch}/resume", {})

@@ -14,30 +14,42 @@ select * from batches where id = %(id)s and customer_id = %(customer)s
 
 -- name: shown
 -- All that is shown of some batches, in one statement: so it is of one moment, and a ledger that moves balances.
--- `next_…` is what a batch waits for: the cohort that is due next, and the contacts that stand with it. `stuck_…` are
--- those of the step at which most contacts are stuck.
-select b.*, n.*, k.*,
-    exists (select from arrivals a where a.batch_id = b.id) as arrivals,
+-- `standing` has a row for each step and each way in which contacts stand there: `moving` (a worker has claimed them),
+-- `stuck`, `retrying` (an attempt failed), `waiting` (not due yet) or `queued` (due, and in line for a worker).
+-- `settled` counts contacts whose outcome is known although their cohort is still being sent.
+select b.*, j.name, n.standing,
+    (select count(*) from arrivals a where a.batch_id = b.id) as arrivals,
+    (select coalesce(sum(w.size), 0) from windows w join cohorts c on c.id = w.cohort_id
+     where c.batch_id = b.id and w.record is not null) as settled,
     (select json_agg(s) from ledger_steps s where s.batch_id = b.id) as steps,
     (select json_agg(o) from ledger_outcomes o where o.batch_id = b.id) as outcomes,
     (select json_object_agg(r.code, r.contacts) from rejected r where r.batch_id = b.id) as rejected
-from batches b left join lateral (
-    select c.step as next_step, c.due_at as next_due_at, c.reason as next_reason, c.holder as next_holder,
-        c.stuck_at as next_stuck_at, sum(c.size) over (partition by c.step, c.reason) as next_contacts
-    from cohorts c where c.batch_id = b.id and c.closed_at is null
-    order by c.stuck_at is not null, c.due_at limit 1
-) n on b.state in ('running', 'cancelled')
+from batches b
+join journeys j on j.customer_id = b.customer_id and j.id = b.journey_id
 left join lateral (
-    select c.step as stuck_step, sum(c.size) as stuck_contacts, min(c.stuck_at) as stuck_at, min(c.reason) as stuck_reason
-    from cohorts c where c.batch_id = b.id and c.closed_at is null and c.stuck_at is not null
-    group by c.step order by sum(c.size) desc, c.step limit 1
-) k on b.state in ('running', 'cancelled')
+    select json_agg(g order by g.due_at, g.step) as standing from (
+        select s.step, s.how, sum(s.size) as contacts, min(s.due_at) as due_at, min(s.opened_at) as since,
+            min(s.stuck_at) as stuck_at, max(s.attempt) as attempt, mode() within group (order by s.reason) as reason
+        from (
+            select c.*, case
+                when c.stuck_at is not null then 'stuck'
+                when c.holder is not null then 'moving'
+                when c.reason is not null then 'retrying'
+                when c.due_at > %(now)s then 'waiting'
+                else 'queued' end as how
+            from cohorts c where c.batch_id = b.id and c.closed_at is null
+        ) s group by s.step, s.how
+    ) g
+) n on b.state in ('running', 'cancelled')
 where b.id = any(%(ids)s) and b.customer_id = %(customer)s
 
 -- name: page
 -- Newest first; `before` is the id of the last batch of the page before.
 select id from batches b
 where customer_id = %(customer)s
+  and (%(journey)s::bigint is null or journey_id = %(journey)s)
+  and (%(states)s::text[] is null
+       or case when paused_at is not null and finished_at is null then 'paused' else state end = any(%(states)s))
   and (%(before)s::text is null
        or (created_at, id) < (select created_at, id from batches where id = %(before)s and customer_id = %(customer)s))
 order by created_at desc, id desc limit %(limit)s

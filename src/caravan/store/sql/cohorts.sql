@@ -40,6 +40,24 @@ select exists (select from windows where cohort_id = %(cohort)s) as there
 -- name: standing
 select id, step, due_at, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
 
+-- name: standing_files
+-- Where those who stand are: the files of a batch's open cohorts.
+select id, step, file, attempt, due_at, opened_at, stuck_at, reason, holder is not null as claimed
+from cohorts where batch_id = %(batch)s and closed_at is null and (%(step)s::text is null or step = %(step)s)
+order by id
+
+-- name: retried
+-- The cohorts of a batch of which an attempt failed and that only wait for the next one. Stuck ones are not among them,
+-- nor those that were held back by a pause, which are due as soon as they are opened.
+select id, step, file, size, visit, doubt, reason from cohorts c
+where batch_id = %(batch)s and closed_at is null and holder is null and stuck_at is null
+  and first_tried_at is not null and reason is not null and due_at > opened_at
+  and not exists (select from windows where cohort_id = c.id)
+order by id
+
+-- name: close_retried
+update cohorts set closed_at = %(now)s where id = any(%(ids)s)
+
 -- name: any_standing
 select exists (select from cohorts where batch_id = %(batch)s and closed_at is null) as there
 

@@ -1,0 +1,139 @@
+"""What calls answer, as types: /openapi.json is made of them."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from caravan.intake.rejects import RejectCode
+from caravan.queries.batch import BatchReport
+from caravan.queries.waiting import Kind, Remedy
+from caravan.store.batches import BatchState, Starter
+
+
+class Answer(BaseModel):
+    """A JSON object whose members are written in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
+
+
+class StepLine(Answer):
+    """One step's line of the ledger: arrived = standing + the sum of outcomes."""
+
+    step: str
+    arrived: int = Field(description="Contacts that have come to this step.")
+    standing: int = Field(description="Those of them that are there still.")
+    outcomes: dict[str, int] = Field(description="Those that have left it, by outcome.")
+
+
+class LedgerAnswer(Answer):
+    """lines = entered + rejected + blank."""
+
+    lines: int
+    blank: int
+    entered: int
+    rejected: dict[RejectCode, int] = Field(description="Refused rows by reason.")
+    steps: list[StepLine] = Field(description="In the order of the journey file.")
+
+
+class WaitingAnswer(Answer):
+    """What the batch waits for."""
+
+    kind: Kind
+    step: str | None
+    contacts: int | None
+    since: datetime | None
+    until: datetime | None
+    reason: str | None
+    remedy: Remedy | None = Field(description="What helps: POST batches/{id}/retry or /resume, or the PUT of the file.")
+
+
+class BatchAnswer(Answer):
+    """A batch and its ledger, at one moment."""
+
+    id: str
+    state: BatchState
+    starter: Starter
+    journey: int = Field(description="The journey's number (entityId).")
+    name: str = Field(description="The journey's name.")
+    version: int | None = Field(description="The version of the journey that its contacts walk; null until it is read.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None = Field(description="Why the batch failed: its code and one sentence.")
+    error_code: str | None
+    waiting_for: str | None = Field(description="What it waits for, in words; every step at which contacts stand.")
+    waiting: WaitingAnswer | None = Field(description="The most pressing of what it waits for.")
+    stuck: int = Field(description="Contacts that only a retry by command takes up again.")
+    ledger: LedgerAnswer
+
+
+class BatchEvent(BatchAnswer):
+    """The data of a server-sent event."""
+
+    rate: float = Field(description="Contacts a second that left a step over the last ten seconds.")
+
+
+class RejectLine(Answer):
+    """A refused row."""
+
+    line: int
+    offset: int = Field(description="The byte at which the row begins in the expanded file.")
+    code: RejectCode
+    message: str
+    row: str = Field(description="The first 200 characters of the row.")
+
+
+class JournalLine(Answer):
+    """What happened to one contact at one step."""
+
+    contact: str
+    line: int
+    step: str
+    outcome: str = Field(description="An outcome; with `contact` also `standing` or `retrying`.")
+    at: datetime
+    detail: str | None
+
+
+def batch_answer(found: BatchReport) -> dict[str, Any]:
+    """A batch as the API answers it (`BatchAnswer`)."""
+    batch = found.batch
+    return {
+        "id": batch.id,
+        "state": batch.shown_state,
+        "starter": batch.starter,
+        "journey": batch.journey_id,
+        "name": found.name,
+        "version": batch.version,
+        "createdAt": moment(batch.created_at),
+        "startedAt": moment(batch.started_at),
+        "finishedAt": moment(batch.finished_at),
+        "error": f"{batch.error_code}: {batch.error}" if batch.error_code else batch.error,
+        "errorCode": batch.error_code,
+        "waitingFor": found.waiting_for,
+        "waiting": _waiting(found),
+        "stuck": found.stuck,
+        "ledger": asdict(found.ledger),
+    }
+
+
+def _waiting(found: BatchReport) -> dict[str, Any] | None:
+    if not found.waits:
+        return None
+    first = found.waits[0]
+    return {
+        "kind": first.kind,
+        "step": first.step,
+        "contacts": first.contacts,
+        "since": moment(first.since),
+        "until": moment(first.until),
+        "reason": first.reason,
+        "remedy": first.remedy,
+    }
+
+
+def moment(at: datetime | None) -> str | None:
+    """A moment as RFC 3339 writes it."""
+    return at.isoformat() if at else None
