@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="How clients reach the API, for upload URLs. Default: what the request itself used."
     )
+    cors_origins: str | None = Field(
+        None,
+        description="Origins of web pages that may call the API, like https://app.example.com, by comma.",
+    )
     secret_key: str | None = Field(None, description="Signs upload URLs. Default: made once and kept in the database.")
     smtp_url: str = Field(
         "smtp://127.0.0.1:25",

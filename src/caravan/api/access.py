@@ -4,7 +4,8 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from caravan.engine.engine import Engine
 from caravan.errors import Unauthorized
@@ -14,6 +15,12 @@ from caravan.store.database import single
 _LARGEST = 2**63 - 1
 _TRUSTED = timedelta(seconds=5)
 _KEPT = 10_000  # tokens in memory
+_HEADER = APIKeyHeader(
+    name="X-Carma-Authentication-Token",
+    auto_error=False,
+    description="A token of the customer.",
+)
+_BEARER = HTTPBearer(auto_error=False, description="The same token as `Authorization: Bearer …` (RFC 6750).")
 
 
 class RecentTokens:
@@ -52,11 +59,11 @@ async def customer_of(
     request: Request,
     engine: Annotated[Engine, Depends(engine_of)],
     customerid: Annotated[str, Path(description="The customer's number.")],
-    x_carma_authentication_token: Annotated[str | None, Header()] = None,
-    authorization: Annotated[str | None, Header()] = None,
+    header: Annotated[str | None, Security(_HEADER)] = None,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
 ) -> int:
     """The customer of this call. Raises `Unauthorized`, the same for a wrong token as for a wrong number."""
-    token = x_carma_authentication_token or _bearer(authorization)
+    token = header or (bearer.credentials.strip() if bearer else None)
     is_number = customerid.isascii() and customerid.isdigit() and len(customerid) <= len(str(_LARGEST))
     if not token or not is_number or int(customerid) > _LARGEST:
         raise Unauthorized
@@ -68,11 +75,6 @@ async def customer_of(
                 raise Unauthorized
         recent.add(customer, token, now)
     return customer
-
-
-def _bearer(authorization: str | None) -> str | None:
-    kind, _, token = (authorization or "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else None
 
 
 AnEngine = Annotated[Engine, Depends(engine_of)]

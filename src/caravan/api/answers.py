@@ -76,6 +76,69 @@ class BatchEvent(BatchAnswer):
     rate: float = Field(description="Contacts a second that left a step over the last ten seconds.")
 
 
+class Triggered(Answer):
+    """A batch was opened. With a `downloadUrl` there is nothing to upload, and the batch starts by itself."""
+
+    batch_id: str
+    upload_url: str | None = Field(None, description="PUT the file here; the URL is signed and needs no token.")
+    expires_at: datetime | None = Field(None, description="The uploadUrl takes a PUT that begins before.")
+
+
+class Uploaded(Answer):
+    """The file is stored durably, and its batch starts by itself."""
+
+    batch_id: str
+    bytes: int
+    sha256: str
+
+
+class JourneyAnswer(Answer):
+    """A journey and its newest version."""
+
+    journey: int
+    name: str
+    version: int
+    published_at: datetime
+
+
+class BatchesChanged(Answer):
+    """What a change of a journey did to its batches."""
+
+    journey: int
+    batches: list[str] = Field(description="The batches that were changed.")
+
+
+class Commenced(Answer):
+    """A contact that has entered, stored durably."""
+
+    contact_id: str
+    batch_id: str
+
+
+class Healthy(Answer):
+    """All is well."""
+
+    status: str
+
+
+class ProblemLine(Answer):
+    """One thing that is wrong in a journey file."""
+
+    line: int = Field(description="1-based; 0 where the problem has no place.")
+    where: str
+    message: str
+
+
+class Problem(Answer):
+    """Why a call was not served (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str = Field(description="One sentence that says what to do.")
+    error: str = Field(description="The same sentence, for clients of the wire protocol.")
+    problems: list[ProblemLine] | None = Field(None, description="With 422: all that is wrong in a journey file.")
+
+
 class RejectLine(Answer):
     """A refused row."""
 

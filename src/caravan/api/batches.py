@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.answers import BatchAnswer, BatchEvent, JournalLine, RejectLine, batch_answer
 from caravan.api.calls import once, read_body
-from caravan.api.queries import among
+from caravan.api.spelling import among
 from caravan.api.streams import Pieces, events, ndjson, ndjson_of
 from caravan.engine import control, retention
 from caravan.engine.engine import Engine
@@ -73,7 +73,7 @@ async def _kept(engine: Engine, customer: int, batchid: str) -> Batch:
     return batch
 
 
-@router.get("/batches/{batchid}/rejects", responses=ndjson_of(RejectLine))
+@router.get("/batches/{batchid}/rejects", response_class=StreamingResponse, responses=ndjson_of(RejectLine))
 async def list_rejects(batchid: str, customer: ACustomer, engine: AnEngine) -> StreamingResponse:
     """Every refused row, in order, one JSON object a line."""
     batch = await _kept(engine, customer, batchid)
@@ -92,7 +92,7 @@ def _reject_line(reject: Reject) -> str:
     return json.dumps(asdict(reject), ensure_ascii=False) + "\n"
 
 
-@router.get("/batches/{batchid}/journal", responses=ndjson_of(JournalLine))
+@router.get("/batches/{batchid}/journal", response_class=StreamingResponse, responses=ndjson_of(JournalLine))
 async def list_journal(
     batchid: str,
     customer: ACustomer,
@@ -177,7 +177,7 @@ async def _answered(
     return await once(request, engine, customer, body, work)
 
 
-@router.get("/batches/{batchid}/events", responses=events(BatchEvent))
+@router.get("/batches/{batchid}/events", response_class=StreamingResponse, responses=events(BatchEvent))
 async def follow(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> StreamingResponse:
     """Server-sent events: the batch with its ledger and `rate` (contacts a second) whenever it changes, and at least
     every ten seconds, until it has ended."""

@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from caravan.addresses import check_url
 from caravan.api.access import ACustomer, AnEngine
+from caravan.api.answers import Triggered
 from caravan.api.calls import once, read_body, read_object
+from caravan.api.spelling import check_members
 from caravan.api.uploads import signer_of, upload_url
 from caravan.engine.start import open_download, open_upload
 from caravan.errors import InvalidInput
@@ -17,9 +19,9 @@ router = APIRouter(tags=["batch starter"])
 
 
 class Options(BaseModel):
-    """How the batch is to be run. What is not known here is ignored."""
+    """How the batch is to be run. They are ours, so one that is not known is refused."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     freeze_waits: bool = Field(
         False, alias="freezeWaits", description="While the batch is paused, time stands still for those who wait."
@@ -49,7 +51,7 @@ _BODY = {
 }
 
 
-@router.post("/batchtrigger/v2", openapi_extra=_BODY)
+@router.post("/batchtrigger/v2", response_model=Triggered, response_model_exclude_none=True, openapi_extra=_BODY)
 async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
     """Start a batch: get a signed `uploadUrl` (12 hours) for the file, or name a `downloadUrl`."""
     body, signer = await read_body(request), await signer_of(request)
@@ -73,6 +75,9 @@ async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JS
 
 def _read(body: bytes) -> Trigger:
     content = read_object(body)
+    check_members(content, Trigger)
+    if isinstance(options := content.get("options"), dict):
+        check_members(options, Options, closed=True)
     try:
         return Trigger.model_validate(content)
     except ValidationError as error:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from caravan.api.access import AnEngine
+from caravan.api.answers import Healthy
 from caravan.errors import Unavailable
 from caravan.queries.readiness import Part, Readiness
 from caravan.store import sql
@@ -18,13 +19,13 @@ _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _QUEUE = sql.load("caravan.store", "queue.sql")
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_model=Healthy)
 async def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=Healthy)
 async def readyz(
     request: Request,
     exclude: Annotated[list[Part], Query(default_factory=list, description="What may be away all the same.")],
@@ -36,7 +37,7 @@ async def readyz(
     return {"status": "ready"}
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(engine: AnEngine) -> Response:
     """Prometheus text format 0.0.4."""
     async with engine.pool.connection() as connection:

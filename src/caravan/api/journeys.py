@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
 from caravan.api.access import ACustomer, AnEngine
+from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer
 from caravan.api.calls import once, read_body
 from caravan.engine import control
 from caravan.engine.engine import Engine
@@ -44,7 +45,7 @@ _CONTACT = {
 }
 
 
-@router.get("/journeys")
+@router.get("/journeys", response_model=list[JourneyAnswer])
 async def list_journeys(customer: ACustomer, engine: AnEngine) -> list[dict[str, Any]]:
     """All journeys, with their newest version."""
     async with engine.pool.connection() as connection:
@@ -60,7 +61,7 @@ async def list_journeys(customer: ACustomer, engine: AnEngine) -> list[dict[str,
     ]
 
 
-@router.get("/journeys/{journeyid}")
+@router.get("/journeys/{journeyid}", response_model=dict[str, Any])
 async def show_journey(customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId) -> JSONResponse:
     """The newest definition; the header `Caravan-Version` tells its version."""
     async with engine.pool.connection() as connection:
@@ -82,7 +83,7 @@ async def publish_journey(
     return {"journey": published.journey, "name": published.name, "version": published.version}
 
 
-@router.post("/journeys/{journeyid}/pause")
+@router.post("/journeys/{journeyid}/pause", response_model=BatchesChanged)
 async def pause_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> JSONResponse:
@@ -90,7 +91,7 @@ async def pause_journey(
     return await _control(request, engine, customer, journeyid, control.pause_journey)
 
 
-@router.post("/journeys/{journeyid}/resume")
+@router.post("/journeys/{journeyid}/resume", response_model=BatchesChanged)
 async def resume_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> JSONResponse:
@@ -98,7 +99,7 @@ async def resume_journey(
     return await _control(request, engine, customer, journeyid, control.resume_journey)
 
 
-@router.post("/journeys/{journeyid}/cancel")
+@router.post("/journeys/{journeyid}/cancel", response_model=BatchesChanged)
 async def cancel_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> JSONResponse:
@@ -115,7 +116,7 @@ async def _control(request: Request, engine: Engine, customer: int, journey: int
     return await once(request, engine, customer, body, work)
 
 
-@router.post("/journeys/{journeyid}/commence", status_code=202, openapi_extra=_CONTACT)
+@router.post("/journeys/{journeyid}/commence", status_code=202, response_model=Commenced, openapi_extra=_CONTACT)
 async def commence_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> JSONResponse:

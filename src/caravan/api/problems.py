@@ -1,6 +1,7 @@
 """Errors as HTTP: problem+json (RFC 9457), with `error` for the wire protocol's clients."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import psycopg
@@ -12,9 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from caravan import errors
+from caravan.api.protocol import allowed
 from caravan.queue import transient
 from caravan.store.database import AWAY
 
+PROBLEM = "application/problem+json"
 _log = logging.getLogger(__name__)
 
 _STATUS: dict[type[errors.CaravanError], HTTPStatus] = {
@@ -37,10 +40,19 @@ _HEADERS = {
 }
 
 
-def problem(status: HTTPStatus, detail: str, **more: object) -> JSONResponse:
-    """A problem+json answer."""
-    content = {"title": status.phrase, "status": int(status), "detail": detail, "error": detail, **more}
-    return JSONResponse(content, status, headers=_HEADERS.get(status), media_type="application/problem+json")
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    problems: list[dict[str, object]] | None = None,
+) -> JSONResponse:
+    """A problem+json answer; `problems` are those of a journey file."""
+    content: dict[str, object] = {"title": status.phrase, "status": int(status), "detail": detail, "error": detail}
+    if problems is not None:
+        content["problems"] = problems
+    told = {**_HEADERS.get(status, {}), **(headers or {})}
+    return JSONResponse(content, status, headers=told, media_type=PROBLEM)
 
 
 def status_of(error: errors.CaravanError) -> HTTPStatus:
@@ -53,21 +65,23 @@ def status_of(error: errors.CaravanError) -> HTTPStatus:
 
 async def _caravan_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.CaravanError)
-    more: dict[str, object] = {}
-    if isinstance(error, errors.InvalidDefinition):
-        more["problems"] = [
-            {"line": each.line, "where": each.where, "message": each.message} for each in error.problems
-        ]
-    return problem(status_of(error), error.message, **more)
+    if not isinstance(error, errors.InvalidDefinition):
+        return problem(status_of(error), error.message)
+    problems: list[dict[str, object]] = [
+        {"line": each.line, "where": each.where, "message": each.message} for each in error.problems
+    ]
+    return problem(status_of(error), error.message, problems=problems)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.NOT_FOUND:
-        return problem(status, f"There is nothing at {request.url.path}; /docs lists all calls.")
+        return problem(status, f"There is nothing at {_shown(request)}; /docs lists all calls.")
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        return problem(status, f"{request.url.path} does not take {request.method}; /docs lists all calls.")
+        good = ", ".join(allowed(request.app.routes, request.scope))
+        sentence = f"{_shown(request)} takes {good}, not {request.method}; /docs lists all calls."
+        return problem(status, sentence, headers={"Allow": good})
     return problem(status, str(error.detail))
 
 

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from itsdangerous import BadData, URLSafeSerializer
 
 from caravan.api.access import AnEngine
+from caravan.api.answers import Uploaded
 from caravan.engine import direct
 from caravan.engine.engine import Engine
 from caravan.engine.receiving import receiving
@@ -65,6 +66,7 @@ async def upload_url(request: Request, signer: URLSafeSerializer, batch: Batch) 
 
 @router.put(
     "/uploads/{token}",
+    response_model=Uploaded,
     openapi_extra={"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse:

@@ -270,3 +270,28 @@ async def test_a_batch_does_not_keep_the_download_url_once_it_has_the_file(idle_
     async with system.engine.pool.connection() as connection:
         kept = await (await connection.execute("select * from batches")).fetchall()
     assert "verysecret" not in str(kept)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"downloadURL": "https://x.example/f"}, "did you mean downloadUrl?"),
+        ({"downlodUrl": "https://x.example/f"}, "did you mean downloadUrl?"),
+        ({"ENTITYID": 1}, "did you mean entityId?"),
+        ({"optoins": {}}, "did you mean options?"),
+        ({"options": {"freezeWait": True}}, "did you mean freezeWaits?"),
+        ({"options": {"hodl": True}}, "There is no member 'hodl'"),
+    ],
+)
+async def test_a_misspelt_member_is_refused_with_the_good_ones(
+    system: System, more: dict[str, object], said: str
+) -> None:
+    await system.publish(EXIT)
+    answer = await system.post("batchtrigger/v2", {"entityId": 1, **more})
+    assert (answer.status_code, said in answer.json()["error"]) == (400, True), answer.text
+
+
+async def test_a_member_that_is_like_no_known_one_is_ignored(system: System) -> None:
+    await system.publish(EXIT)
+    answer = await system.post("batchtrigger/v2", {"entityId": 1, "priority": 3, "campaign": "spring"})
+    assert answer.status_code == 200, answer.text
