@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 def _ended(running: Up, batch: str):  # type: ignore[no-untyped-def]
     with running.client() as client:
-        return until(lambda: (found := client.batch(batch))["finishedAt"] and found)
+        return until(lambda: (found := client.batch(batch).raw)["finishedAt"] and found)
 
 
 def test_everything_in_the_readme_works_by_copy_and_paste(folder: Path, mails: BackgroundSandbox) -> None:
@@ -103,7 +103,7 @@ def test_commands_work_beside_a_running_up_and_without_one(folder: Path, tmp_pat
         second = caravan(folder, "tokens", "create", "--customer", number, "--name", "other").stdout.strip()
         for each in (token.strip(), second):
             with running.client({"customer": number, "token": each}) as client:
-                assert client._call("GET", "journeys").json()[0]["version"] == 1
+                assert client.journeys()[0].version == 1
     assert caravan(folder, "tokens", "create", "--customer", "9").returncode == 1
     kept = caravan(folder, "customers", "retain", number, "--days", "90").stdout
     assert kept == f"{number}: contacts are kept for 90 days\n"
@@ -167,13 +167,13 @@ def test_batch_start_goes_on_over_an_api_that_is_killed_and_nothing_starts_twice
             told, complaints = starting.communicate(timeout=60)
         assert starting.returncode == 1  # it was cancelled
         assert (f"{batch}  cancelled" in told, complaints) == (True, "")
-        assert [each["id"] for each in client.batches()] == [batch]
-        assert client.batch(batch)["ledger"]["entered"] == 300_000
+        assert [each.id for each in client.batches()] == [batch]
+        assert client.batch(batch).raw["ledger"]["entered"] == 300_000
 
 
 def _state(running: Up, batch: str) -> str:
     with running.client() as client:
-        return str(client.batch(batch)["state"])
+        return str(client.batch(batch).raw["state"])
 
 
 def _change(running: Up, batch: str, change: str) -> bool:
@@ -193,9 +193,9 @@ def test_batch_start_with_a_key_may_be_repeated_and_starts_one_batch(folder: Pat
         settings = {"URL": running.url, "CUSTOMER": running.told["customer"], "TOKEN": running.told["token"]}
         command = ["batch", "start", str(file), "--journey", "1", "--key", "night 1"]
         started = [caravan(folder, *command, **settings) for _ in range(2)]
-        batch = client.batches()[0]["id"]
+        batch = next(client.batches()).id
         assert [(each.returncode, each.stdout) for each in started] == [(0, f"{batch}\n")] * 2
-        assert len(client.batches()) == 1
+        assert len(list(client.batches())) == 1
         assert _ended(running, batch)["ledger"]["entered"] == 20
         file.write_bytes(contacts(21))
         other = caravan(folder, *command, **settings)
@@ -247,9 +247,9 @@ def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder:
         with socket.create_connection((address.hostname, address.port)) as line:  # type: ignore[arg-type]
             head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
             line.sendall(head.encode() + b"Content-Length: 90000000\r\n\r\n" + contacts(30_000))
-            until(lambda: client.batch(started.batch)["state"] == "receiving")
+            until(lambda: client.batch(started.batch).raw["state"] == "receiving")
             until(lambda: any((folder / "uploads").glob("*/*")))
-        until(lambda: client.batch(started.batch)["state"] == "awaiting_upload")
+        until(lambda: client.batch(started.batch).raw["state"] == "awaiting_upload")
         assert list((folder / "uploads").glob("*/*")) == []
 
 
@@ -266,7 +266,7 @@ def test_a_client_that_vanishes_without_a_word_is_given_up_and_the_put_can_be_re
             answer = b"".join(iter(lambda: line.recv(65_536), b""))
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"nothing came for 1 seconds" in answer
-        assert client.batch(started.batch)["state"] == "awaiting_upload"
+        assert client.batch(started.batch).raw["state"] == "awaiting_upload"
         assert list((folder / "uploads").glob("*/*")) == []
         assert _put(started.upload_url, contacts(3)) == 200
         assert _ended(running, started.batch)["ledger"]["entered"] == 3
@@ -283,8 +283,8 @@ def test_a_put_that_broke_off_and_is_repeated_starts_one_batch(folder: Path) -> 
             assert _put(started.upload_url, contacts(5_000)) == 200
         found = _ended(running, started.batch)
         assert _put(started.upload_url, contacts(5_000)) == 200
-        assert client.batch(started.batch) == found
-        assert [each["id"] for each in client.batches()] == [started.batch]
+        assert client.batch(started.batch).raw == found
+        assert [each.id for each in client.batches()] == [started.batch]
         assert found["ledger"]["steps"] == [
             {"step": "out", "arrived": 5_000, "standing": 0, "outcomes": {"passed": 5_000}}
         ]
@@ -358,7 +358,7 @@ def test_sigterm_stops_everything_and_a_killed_child_is_started_again(folder: Pa
 
 def _try(client):  # type: ignore[no-untyped-def]
     entered = client.commence(1, "a", {})
-    return until(lambda: client.batch(entered["batchId"])["state"] == "completed")
+    return until(lambda: client.batch(entered.batch).raw["state"] == "completed")
 
 
 def test_children_end_when_up_is_killed_alone(folder: Path) -> None:

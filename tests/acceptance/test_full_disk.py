@@ -9,8 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from caravan.client import Client
-from caravan.client.client import CallFailed
+from caravan.client import CallFailed, Client
 from tests.acceptance.chaos.audience import JOURNEY, Audience
 from tests.acceptance.chaos.checks import check_batch, check_ledger, check_sinks
 from tests.acceptance.chaos.sinks import Sinks
@@ -34,7 +33,7 @@ def _settings(sinks: Sinks) -> dict[str, str]:
 def _look(client: Client, batch: str) -> dict[str, Any]:
     """The batch; nothing if PostgreSQL is away, of which a call must tell in one way only."""
     try:
-        found = client.batch(batch)
+        found = client.batch(batch).raw
     except CallFailed as error:
         assert error.status == 503, error
         return {}
@@ -54,7 +53,7 @@ def _waits(client: Client, batch: str) -> str:
 
 def _ends_well(client: Client, batch: str, audience: Audience, sinks: Sinks) -> None:
     found = until(lambda: (b := _look(client, batch)).get("finishedAt") and b, 40)
-    told = check_batch(found, client.journal(batch), audience, sinks)
+    told = check_batch(found, (line.raw for line in client.journal(batch)), audience, sinks)
     check_sinks(sinks, told)
     assert (told.unknown, told.repeats) == (0, 0)
     assert {*sinks.mails.got.values(), *sinks.calls.got.values()} == {1}
@@ -89,7 +88,7 @@ def test_files_wait_for_room_at_every_stage_and_a_part_of_one_is_never_taken_for
             answer = _put(started.upload_url, content)
             assert (answer.status_code, FULL in answer.json()["detail"]) == (503, True), answer.text
             assert not _files(small.seen / "files", small.seen / "uploads")
-            assert client.batch(started.batch)["state"] == "awaiting_upload"
+            assert client.batch(started.batch).raw["state"] == "awaiting_upload"
             small.clear()
         assert _put(started.upload_url, content).status_code == 200
         small.fill()

@@ -26,14 +26,14 @@ def test_a_single_start_is_mailed_within_two_seconds_and_500_survive_a_kill_9(
             entered = [client.commence(1, f"s{number}", _address(number)) for number in range(1, 501)]
         first.kill_9()
     with up(folder, SMTP_URL=mails.url) as second, second.client(told) as client:
-        ids = {each["batchId"] for each in entered}
+        ids = {each.batch for each in entered}
         found = until(lambda: _ended(client, ids), 90)
         journal = [line for batch in ids for line in client.journal(batch)]
-    outcomes = Counter(line["outcome"] for line in journal)
+    outcomes = Counter(line.outcome for line in journal)
     got = Counter(mails.recipients)
     assert max(got.values()) == 1
     # What was on the wire in the moment of the kill is listed as unknown; it may or may not have arrived.
-    unknown = {line["contact"] for line in journal if line["outcome"] == "unknown"}
+    unknown = {line.contact for line in journal if line.outcome == "unknown"}
     missing = {f"s{number}" for number in range(501)} - {address.partition("@")[0] for address in got}
     assert missing <= unknown, (outcomes, missing)
     assert len(unknown) <= 20
@@ -41,7 +41,7 @@ def test_a_single_start_is_mailed_within_two_seconds_and_500_survive_a_kill_9(
 
 
 def _ended(client, ids):  # type: ignore[no-untyped-def]
-    found = [client.batch(each) for each in ids]
+    found = [client.batch(each).raw for each in ids]
     return found if all(each["finishedAt"] for each in found) else None
 
 
@@ -59,8 +59,8 @@ def test_a_batch_that_is_killed_while_it_sends_goes_on_by_itself(
         first.kill_9()
     with up(folder, SMTP_URL=mails.url) as second, second.client(told) as client:
         found = until(lambda: _ended(client, {batch}), 90)[0]
-        unknown = {line["contact"] for line in client.journal(batch, outcome="unknown")}
-        sent = {line["contact"] for line in client.journal(batch, outcome="sent")}
+        unknown = {line.contact for line in client.journal(batch, outcome="unknown")}
+        sent = {line.contact for line in client.journal(batch, outcome="sent")}
     outcomes = found["ledger"]["steps"][0]["outcomes"]
     got = Counter(mails.recipients)
     assert found["state"] == "completed"

@@ -115,7 +115,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _ended(client: Client, batch: str) -> dict:  # type: ignore[type-arg]
-    return dict(until(lambda: (found := client.batch(batch))["finishedAt"] and found, 120))
+    return dict(until(lambda: (found := client.batch(batch).raw)["finishedAt"] and found, 120))
 
 
 def test_a_killed_machine_costs_nobody_and_nobody_gets_two(
@@ -132,8 +132,8 @@ def test_a_killed_machine_costs_nobody_and_nobody_gets_two(
     )
     machines[0].kill()
     found = _ended(client, batch)
-    unknown = {line["contact"] for line in client.journal(batch, outcome="unknown")}
-    sent = [line["contact"] for line in client.journal(batch, outcome="sent")]
+    unknown = {line.contact for line in client.journal(batch, outcome="unknown")}
+    sent = [line.contact for line in client.journal(batch, outcome="sent")]
     got = Counter(mails.recipients)
     assert found["state"] == "completed"
     assert max(got.values()) == 1

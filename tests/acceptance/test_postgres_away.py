@@ -6,8 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from caravan.client import Client
-from caravan.client.client import CallFailed
+from caravan.client import CallFailed, Client
 from tests.acceptance.conftest import BackgroundSandbox, until, up
 from tests.integration.journeys_for_tests import MAIL, contacts
 
@@ -18,7 +17,7 @@ def _postmaster(folder: Path) -> int:
 
 def _batch(client: Client, batch: str):  # type: ignore[no-untyped-def]
     try:
-        return client.batch(batch)
+        return client.batch(batch).raw
     except CallFailed as error:
         assert error.status in (0, 503), error
         return None
@@ -38,8 +37,8 @@ def test_a_postgres_that_is_killed_in_the_middle_of_a_send_starts_again_and_the_
         killed = time.monotonic()
         found = until(lambda: (b := _batch(client, batch)) and b["finishedAt"] and b, 60)
         assert time.monotonic() - killed < 30
-        journal = Counter(line["contact"] for line in client.journal(batch))
-        unknown = {line["contact"] for line in client.journal(batch, outcome="unknown")}
+        journal = Counter(line.contact for line in client.journal(batch))
+        unknown = {line.contact for line in client.journal(batch, outcome="unknown")}
     got = Counter(mails.recipients)
     assert found["state"] == "completed"
     assert journal == Counter(str(number) for number in range(4_000))

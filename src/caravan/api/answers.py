@@ -67,6 +67,7 @@ class BatchAnswer(Answer):
     waiting_for: str | None = Field(description="What it waits for, in words; every step at which contacts stand.")
     waiting: WaitingAnswer | None = Field(description="The most pressing of what it waits for.")
     stuck: int = Field(description="Contacts that only a retry by command takes up again.")
+    idle: bool = Field(description="Nothing is moved or sent before the time of a wait comes.")
     ledger: LedgerAnswer
 
 
@@ -178,6 +179,7 @@ def batch_answer(found: BatchReport) -> dict[str, Any]:
         "waitingFor": found.waiting_for,
         "waiting": _waiting(found),
         "stuck": found.stuck,
+        "idle": found.idle,
         "ledger": asdict(found.ledger),
     }
 

@@ -17,8 +17,7 @@ import psycopg
 
 from caravan.bench.inputs import Made
 from caravan.bench.measure import Meter, Run, Shared, Timed
-from caravan.client import Client
-from caravan.client.client import Started
+from caravan.client import Client, Started
 from caravan.errors import CaravanError, Unavailable
 from caravan.server.embedded import embedded
 from caravan.store import sql
@@ -197,7 +196,7 @@ def follow(client: Client, batch: str, steps: tuple[str, ...], contacts: int, pa
     """The batch, once so many contacts have arrived at these steps, or else when it has ended."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        found = client.batch(batch)
+        found = dict(client.batch(batch).raw)
         arrived = sum(step["arrived"] for step in found["ledger"]["steps"] if step["step"] in steps)
         if found["finishedAt"] or (steps and arrived >= contacts):
             return found

@@ -1,21 +1,37 @@
-"""`batch …`: start and follow batches over HTTP."""
+"""`caravan batch …`: everything over HTTP, as any other client."""
 
 import json
 import os
 import shlex
-from collections.abc import Iterable
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from caravan.cli import watching
 from caravan.errors import InvalidInput, InvalidSetting
 
 if TYPE_CHECKING:
-    from caravan.client import Client, Started
+    from caravan.client import Client, JournalEntry, Reject, Started
 
-BatchId = Annotated[str, typer.Argument(help="The batch's id.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+    Line = TypeVar("Line", Reject, JournalEntry)
+
+BatchId = Annotated[str, typer.Argument(help="The batch's id, like b_5f0c….")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
+_STDIN = Path("-")
+
+
+class Until(StrEnum):
+    """How long a batch is watched."""
+
+    COMPLETED = "completed"
+    SENT = "sent"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,8 +39,8 @@ def add_to(app: typer.Typer) -> None:
     batch = typer.Typer(
         help="Batches, over HTTP: set CARAVAN_URL, CARAVAN_CUSTOMER and CARAVAN_TOKEN.", no_args_is_help=True
     )
-    for command in (start, show, rejects, journal, pause, resume, retry, cancel, forget):
-        batch.command()(command)
+    for command in (start, show, rejects, journal, pause, resume, retry, give_up, cancel, forget):
+        batch.command(command.__name__.replace("_", "-"))(command)
     batch.command("list")(list_batches)
     app.add_typer(batch, name="batch")
 
@@ -32,8 +48,8 @@ def add_to(app: typer.Typer) -> None:
 def _client() -> "Client":
     from caravan.client import Client
 
-    url = os.environ.get("CARAVAN_URL", "http://127.0.0.1:8080")
-    customer, token = os.environ.get("CARAVAN_CUSTOMER", ""), os.environ.get("CARAVAN_TOKEN", "")
+    url = os.environ.get("CARAVAN_URL", "http://127.0.0.1:8080").strip()
+    customer, token = (os.environ.get(name, "").strip() for name in ("CARAVAN_CUSTOMER", "CARAVAN_TOKEN"))
     if not customer.isdigit() or not token:
         raise InvalidSetting("Set CARAVAN_CUSTOMER to the customer's number and CARAVAN_TOKEN to one of its tokens.")
     return Client(url, int(customer), token)
@@ -41,29 +57,36 @@ def _client() -> "Client":
 
 def start(
     journey: Annotated[int, typer.Option(help="The journey's number (entityId).")],
-    file: Annotated[Path | None, typer.Argument(help="A file of contacts; .gz and .zst too.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="A file of contacts; .gz and .zst too. - reads standard input.")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="Let the server fetch the file from here instead.")] = None,
     key: Annotated[
         str | None, typer.Option(help="An Idempotency-Key: repeated with it and the same file, nothing starts twice.")
     ] = None,
-    watch: Annotated[bool, typer.Option(help="Follow the batch until it has ended.")] = False,
+    watch: Annotated[bool, typer.Option(help="Follow the batch, see --until.")] = False,
+    until: Annotated[
+        Until, typer.Option(help="With --watch: until it has ended, or until all is sent that can be sent now.")
+    ] = Until.COMPLETED,
     as_json: Json = False,
 ) -> None:
-    """Start a batch with a file, or with a URL that the server fetches.
+    """Start a batch with a file, or with a URL that the server fetches. With --watch the exit code is 0 only if it went
+    well: 1 if the batch failed, or if every message failed.
 
     Example: caravan batch start contacts.ndjson --journey 4711 --key "spring-$(date +%F)" --watch
     """
     if (file is None) == (url is None):
         raise typer.BadParameter("name a file or --url, one of them")
-    if file is not None and not file.is_file():
+    if file is not None and file != _STDIN and not file.is_file():
         raise InvalidInput(f"{file} is no file.")
     with _client() as client:
         started = _start(client, journey, file, url, key)
         if not watch:
             _print({"batchId": started.batch}, as_json, started.batch)
             return
-        found = _watch(client, started.batch, as_json)
-        raise typer.Exit(0 if found["state"] == "completed" else 1)
+        found = watching.follow(client.events(started.batch), until)
+        _print(found.raw, as_json, watching.report(found))
+        raise typer.Exit(0 if watching.well(found, until) else 1)
 
 
 def _start(client: "Client", journey: int, file: Path | None, url: str | None, key: str | None) -> "Started":
@@ -75,9 +98,10 @@ def _start(client: "Client", journey: int, file: Path | None, url: str | None, k
 
     key = key if key is not None else new_key()
     try:
-        if file is not None:
-            return client.start_file(journey, file, key=key, opened=opened)
-        return client.start_url(journey, str(url), key=key)
+        if file is None:
+            return client.start_url(journey, str(url), key=key)
+        with _on_disk(file) as local, watching.upload_progress(file) as progress:
+            return client.start_file(journey, local, progress, key=key, opened=opened)
     except CallFailed as failed:
         if not failed.passes:
             raise
@@ -87,33 +111,44 @@ def _start(client: "Client", journey: int, file: Path | None, url: str | None, k
         raise CallFailed(again, failed.status) from failed
 
 
-def _watch(client: "Client", batch: str, as_json: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for found in client.events(batch):
-        if not as_json:
-            typer.echo(_line(found))
-    _print(found, as_json, _long(found))
-    return found
+@contextmanager
+def _on_disk(file: Path) -> Iterator[Path]:
+    """The file, or what standard input gives as one: an upload that breaks off is sent again from its beginning."""
+    if file != _STDIN:
+        yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix="caravan-", suffix=".ndjson") as copy:  # readable by its owner alone
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
-def list_batches(as_json: Json = False) -> None:
+def list_batches(
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
+    state: Annotated[list[str] | None, typer.Option(help="Only in this state, like running; more than once.")] = None,
+    journey: Annotated[int | None, typer.Option(help="Only of this journey.")] = None,
+    as_json: Json = False,
+) -> None:
     """List the newest batches.
 
-    Example: caravan batch list
+    Example: caravan batch list --state running --state paused
     """
     with _client() as client:
-        found = client.batches()
-    _print(found, as_json, "\n".join(map(_line, found)) or "no batches yet")
+        listed = client.batches(states=tuple(state or ()), journey=journey, page=min(limit, 200))
+        found = [each for each, _ in zip(listed, range(limit), strict=False)]
+    _print([each.raw for each in found], as_json, "\n".join(map(watching.line, found)) or "no batches yet")
 
 
 def show(batch: BatchId, as_json: Json = False) -> None:
-    """Show a batch and its ledger.
+    """Show a batch and its ledger. The exit code is 1 if it failed, or ended and reached nobody.
 
     Example: caravan batch show b_5f0c…
     """
     with _client() as client:
         found = client.batch(batch)
-    _print(found, as_json, _long(found))
+    _print(found.raw, as_json, watching.report(found))
+    if found.state == "failed" or (found.ended and found.reached_nobody):
+        raise typer.Exit(1)
 
 
 def rejects(batch: BatchId, as_json: Json = False) -> None:
@@ -122,18 +157,14 @@ def rejects(batch: BatchId, as_json: Json = False) -> None:
     Example: caravan batch rejects b_5f0c… --json > rejects.ndjson
     """
     with _client() as client:
-        _print_all(
-            client.rejects(batch),
-            as_json,
-            lambda each: f"line {each['line']}: {each['code']}: {each['message']}",
-        )
+        _print_all(client.rejects(batch), as_json, lambda each: f"line {each.line}: {each.code}: {each.message}")
 
 
 def journal(
     batch: BatchId,
     step: Annotated[str | None, typer.Option(help="Only this step.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="Only this outcome, like sent.")] = None,
-    contact: Annotated[str | None, typer.Option(help="Only this contact.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only this outcome, like sent; or standing, retrying.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Only this contact, also where it stands.")] = None,
     as_json: Json = False,
 ) -> None:
     """List what happened to whom.
@@ -141,8 +172,9 @@ def journal(
     Example: caravan batch journal b_5f0c… --outcome sent --json
     """
 
-    def line(each: dict[str, Any]) -> str:
-        return f"{each['at']} {each['contact']} {each['step']} {each['outcome']} {each['detail'] or ''}".rstrip()
+    def line(each: "JournalEntry") -> str:
+        at = each.at.isoformat()
+        return f"{at} {each.contact} {each.step} {each.outcome} {each.detail or ''}".rstrip()
 
     with _client() as client:
         _print_all(client.journal(batch, step=step, outcome=outcome, contact=contact), as_json, line)
@@ -180,6 +212,14 @@ def retry(batch: BatchId, as_json: Json = False) -> None:
     _change(batch, "retry", as_json)
 
 
+def give_up(batch: BatchId, as_json: Json = False) -> None:
+    """Fail the contacts that are only being retried, now; they go on to the next step.
+
+    Example: caravan batch give-up b_5f0c…
+    """
+    _change(batch, "give-up", as_json)
+
+
 def cancel(batch: BatchId, as_json: Json = False) -> None:
     """Recall a batch: everyone not yet reached leaves as cancelled.
 
@@ -191,36 +231,13 @@ def cancel(batch: BatchId, as_json: Json = False) -> None:
 def _change(batch: str, change: str, as_json: bool) -> None:
     with _client() as client:
         found = client.change(batch, change)
-    _print(found, as_json, _long(found))
+    _print(found.raw, as_json, watching.report(found))
 
 
 def _print(found: object, as_json: bool, text: str) -> None:
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
 
 
-def _print_all(lines: Iterable[dict[str, Any]], as_json: bool, text: Any) -> None:
+def _print_all(lines: "Iterable[Line]", as_json: bool, text: "Callable[[Line], str]") -> None:
     for each in lines:
-        typer.echo(json.dumps(each, ensure_ascii=False) if as_json else text(each))
-
-
-def _line(found: dict[str, Any]) -> str:
-    ledger = found["ledger"]
-    standing = sum(step["standing"] for step in ledger["steps"])
-    rejected = sum(ledger["rejected"].values())
-    counts = f"{ledger['entered']:,} entered, {rejected:,} rejected, {standing:,} standing"
-    return f"{found['id']}  {found['state']:<15} journey {found['journey']}  {counts}"
-
-
-def _long(found: dict[str, Any]) -> str:
-    lines = [_line(found)]
-    lines += [f"  {name}: {found[key]}" for key, name in _REASONS.items() if found[key]]
-    ledger = found["ledger"]
-    lines.append(f"  lines {ledger['lines']:,}, blank {ledger['blank']:,}, entered {ledger['entered']:,}")
-    lines += [f"  rejected as {code}: {count:,}" for code, count in sorted(ledger["rejected"].items())]
-    for step in ledger["steps"]:
-        outcomes = ", ".join(f"{name} {count:,}" for name, count in sorted(step["outcomes"].items()))
-        lines.append(f"  {step['step']}: arrived {step['arrived']:,}, standing {step['standing']:,}; {outcomes}")
-    return "\n".join(lines)
-
-
-_REASONS = {"error": "error", "waitingFor": "waiting for"}
+        typer.echo(json.dumps(each.raw, ensure_ascii=False) if as_json else text(each))

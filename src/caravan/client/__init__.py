@@ -1,9 +1,38 @@
-"""The Python SDK: start batches on any server that speaks the protocol, and follow them on Caravan.
+"""The Python SDK: start batches on any server that speaks the protocol, follow them, and steer them on Caravan.
 
 with Client("http://127.0.0.1:8080", 1001, "crv_…") as caravan:
-    batch = caravan.start_file(4711, Path("contacts.ndjson"))
+    started = caravan.start_file(4711, Path("contacts.ndjson"), key="spring-2026-05-04")
+    batch = caravan.wait(started.batch)
+    print(batch.state, batch.ledger.outcomes())
 """
 
-from caravan.client.client import CallFailed, Client, Started, new_key
+from caravan.client.answers import (
+    Batch,
+    Commenced,
+    JournalEntry,
+    Journey,
+    Ledger,
+    Reject,
+    Started,
+    StepCounts,
+    Uploaded,
+    Waiting,
+)
+from caravan.client.client import Client
+from caravan.client.transport import CallFailed, new_key
 
-__all__ = ["CallFailed", "Client", "Started", "new_key"]
+__all__ = [
+    "Batch",
+    "CallFailed",
+    "Client",
+    "Commenced",
+    "JournalEntry",
+    "Journey",
+    "Ledger",
+    "Reject",
+    "Started",
+    "StepCounts",
+    "Uploaded",
+    "Waiting",
+    "new_key",
+]

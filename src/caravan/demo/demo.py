@@ -106,10 +106,11 @@ def _follow(progress: Progress, client: Client, title: str, made: Made, batch: s
     """Follow a batch to its end: done is who has reached the journey's last step."""
     task = progress.add_task(f"{title}: run", total=made.entered)
     found: dict[str, Any] = {}
-    for found in client.events(batch):
-        done = sum(step["arrived"] for step in found["ledger"]["steps"] if step["step"] == "done")
+    for each in client.events(batch):
+        found = dict(each.raw)
+        done = sum(step.arrived for step in each.ledger.steps if step.step == "done")
         progress.update(task, completed=done)
-    found["rejects"] = list(client.rejects(batch))
+    found["rejects"] = [reject.raw for reject in client.rejects(batch)]
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from psycopg.rows import DictRow
 
 from caravan.engine.engine import Engine
-from caravan.queries.waiting import Waiting, stuck, why_it_waits
+from caravan.queries.waiting import Waiting, is_idle, stuck, why_it_waits
 from caravan.store import batches
 from caravan.store.batches import Batch, Page, read_batch
 from caravan.store.database import Connection
@@ -20,6 +20,7 @@ class BatchReport:
     name: str  # of its journey
     waits: list[Waiting]  # the most pressing first; none while it moves
     stuck: int  # contacts that a retry by command would take up again
+    idle: bool  # nothing is moved or sent before the time of a wait comes
     ledger: Ledger
     settled: int  # contacts whose outcome is known although the ledger waits for the rest of their cohort
 
@@ -53,4 +54,4 @@ async def _report(engine: Engine, connection: Connection, found: DictRow) -> Bat
         known = {each.step: each for each in ledger.steps}
         ledger.steps = [known.get(step.id, StepCounts(step.id)) for step in journey.steps]
     waits = why_it_waits(batch, found, engine.clock.now())
-    return BatchReport(batch, found["name"], waits, stuck(found), ledger, found["settled"])
+    return BatchReport(batch, found["name"], waits, stuck(found), is_idle(batch, found), ledger, found["settled"])

@@ -64,6 +64,13 @@ def stuck(found: DictRow) -> int:
     return sum(each["contacts"] for each in found["standing"] or () if each["how"] == "stuck")
 
 
+def is_idle(batch: Batch, found: DictRow) -> bool:
+    """Whether each contact has left the journey or waits for a moment, so that nothing is moved or sent before."""
+    if batch.state != BatchState.RUNNING or batch.paused_at is not None or found["arrivals"]:
+        return batch.ended and not found["standing"]
+    return all(each["how"] == "waiting" for each in found["standing"] or ())
+
+
 def _all(batch: Batch, found: DictRow, now: datetime) -> Iterator[Waiting]:
     if batch.state == BatchState.CANCELLED:
         yield from _standing(found, now)

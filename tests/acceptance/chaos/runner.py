@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import psycopg
 
-from caravan.client import Client
-from caravan.client.client import CallFailed
+from caravan.client import CallFailed, Client
 from tests.acceptance.chaos.audience import JOURNEY, Audience
 from tests.acceptance.chaos.checks import (
     HALT_SECONDS,
@@ -165,7 +164,8 @@ class Run:
             assert started.upload_url is not None
             direct = self._upload(client, started.upload_url, audience.path)
             batch = self._watch(client, started.batch, audience)
-            journal = self._patient(lambda: list(client.journal(started.batch)), patience=_JOURNAL_PATIENCE)
+            told = self._patient(lambda: list(client.journal(started.batch)), patience=_JOURNAL_PATIENCE)
+            journal = [line.raw for line in told]
             found = check_batch(batch, journal, audience, self._sinks)
         audience.path.unlink()
         with self._lock:
@@ -184,7 +184,7 @@ class Run:
         cancelled: float | None = None
         try:
             while not self._broken.is_set():
-                found = self._patient(lambda: client.batch(batch))
+                found = self._patient(lambda: client.batch(batch).raw)
                 check_ledger(found)
                 self.figures.looks += 1
                 self._pulse.look(batch, found["ledger"])

@@ -4,15 +4,18 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from caravan.client import CallFailed, Client
-from caravan.client.client import _lines
+from caravan.client import CallFailed, Client, JournalEntry
+from caravan.client.transport import lines
 from caravan.errors import InvalidInput
 
 #: What one call is answered: a status and a body, or None for a connection that is closed without an answer; with
@@ -25,7 +28,8 @@ class Server:
 
     def __init__(self, *answers: Answer) -> None:
         self.asked: list[tuple[str, str, str | None, bytes]] = []  # method, path, key, body
-        left = list(answers)
+        self.links: list[str] = []  # for the headers `Link` of the first answers
+        left, links = list(answers), self.links
         asked = self.asked
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,6 +44,8 @@ class Server:
                 status, content = answer[0], answer[1].replace("URL", url).encode()
                 self.send_response(status)
                 self.send_header("Connection", "close")
+                if links:
+                    self.send_header("Link", links.pop(0))
                 self.send_header("Content-Length", str(len(content) + (100 if len(answer) > 2 else 0)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -72,8 +78,17 @@ TAKEN = (200, '{"batchId": "b_1"}')
 AWAY = (503, '{"error": "Come back later."}')
 
 
+LEDGER = {"lines": 1, "blank": 0, "entered": 1, "rejected": {}, "steps": []}
+BATCH = {"id": "b_1", "state": "running", "journey": 1, "ledger": LEDGER}
+
+
 def _event(finished: str | None) -> str:
-    return f"event: batch\ndata: {json.dumps({'finishedAt': finished})}\n\n"
+    return f"event: batch\ndata: {json.dumps({**BATCH, 'finishedAt': finished})}\n\n"
+
+
+def _entry(line: int) -> str:
+    at = "2026-01-01T00:00:00+00:00"
+    return json.dumps({"contact": "c", "line": line, "step": "s", "outcome": "sent", "at": at, "detail": None})
 
 
 @pytest.fixture
@@ -86,7 +101,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
     rows = '{"row": "one\u2028two\x85three"}\n{"row": "fo'.encode(), b'ur"}\n\nlast'
     answer = httpx.Response(200, content=iter(rows))
-    assert list(_lines(answer)) == ['{"row": "one\u2028two\x85three"}', '{"row": "four"}', "last"]
+    assert list(lines(answer)) == ['{"row": "one\u2028two\x85three"}', '{"row": "four"}', "last"]
 
 
 def test_a_file_is_started_once_whatever_answers_are_lost(file: Path) -> None:
@@ -172,19 +187,19 @@ def test_every_other_call_is_tried_once_and_fails_with_a_sentence(
 
 
 def test_a_journal_that_breaks_off_gives_its_whole_lines_and_fails() -> None:
-    came: list[object] = []
-    broken = (200, '{"line": 1}\n{"line": 2}\n{"li', "cut")
+    came: list[JournalEntry] = []
+    broken = (200, f'{_entry(1)}\n{_entry(2)}\n{{"li', "cut")
     with _serving(broken) as (_, client, _), pytest.raises(CallFailed, match="does not answer"):
         came.extend(client.journal("b_1"))
-    assert came == [{"line": 1}, {"line": 2}]
+    assert [each.line for each in came] == [1, 2]
 
 
 def test_events_go_on_over_connections_that_break_and_servers_that_are_away() -> None:
     begun, ended = _event(None), _event("2026-01-01")
     answers = [(200, begun, "cut"), None, AWAY, (200, begun), (200, begun + ended)]
     with _serving(*answers) as (_, client, slept):
-        found = [each["finishedAt"] for each in client.events("b_1")]
-    assert found == [None, None, None, "2026-01-01"]
+        found = [each.finished_at for each in client.events("b_1")]
+    assert found == [None, None, None, datetime(2026, 1, 1)]
     assert slept == [0.5, 1, 2, 0.5]
 
 
@@ -204,3 +219,66 @@ def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
 def test_an_answer_that_is_no_json_is_told() -> None:
     with _serving((200, "<html>")) as (_, client, _), pytest.raises(CallFailed, match="not with JSON"):
         client.batch("b_1")
+
+
+def test_batches_come_a_page_at_a_time_as_long_as_there_is_a_next_one() -> None:
+    page = json.dumps([BATCH])
+    with _serving((200, page), (200, page)) as (server, client, _):
+        server.links.append(f'<{server.url}/7/batches?limit=1&state=running&state=paused&before=b_1>; rel="next"')
+        assert [each.id for each in client.batches(states=("running", "paused"), page=1)] == ["b_1", "b_1"]
+    assert [path for _, path, *_ in server.asked] == [
+        "/7/batches?limit=1&state=running&state=paused",
+        "/7/batches?limit=1&state=running&state=paused&before=b_1",
+    ]
+
+
+def test_a_later_page_is_asked_for_only_when_it_is_wanted() -> None:
+    with _serving((200, json.dumps([BATCH]))) as (server, client, _):
+        server.links.append(f'<{server.url}/7/batches?before=b_1>; rel="next"')
+        assert next(client.batches()).id == "b_1"
+    assert len(server.asked) == 1
+
+
+KEYED: list[Callable[[Client], object]] = [
+    lambda client: client.pause("b_1", key="k"),
+    lambda client: client.resume("b_1", key="k"),
+    lambda client: client.cancel("b_1", key="k"),
+    lambda client: client.retry("b_1", key="k"),
+    lambda client: client.give_up("b_1", key="k"),
+    lambda client: client.forget("b_1", key="k"),
+]
+
+
+@pytest.mark.parametrize("call", KEYED)
+def test_a_change_is_sent_with_its_key(call: Callable[[Client], object]) -> None:
+    with _serving((200, json.dumps(BATCH))) as (server, client, _):
+        call(client)
+    assert [key for _, _, key, _ in server.asked] == ["k"]
+
+
+@pytest.mark.parametrize("change", ["pause", "resume", "cancel"])
+def test_a_change_of_a_journey_tells_its_batches(change: str) -> None:
+    with _serving((200, '{"journey": 1, "batches": ["b_1"]}')) as (server, client, _):
+        assert getattr(client, f"{change}_journey")(1, key="k") == ["b_1"]
+    assert server.asked == [("POST", f"/7/journeys/1/{change}", "k", b"{}")]
+
+
+def test_waiting_for_what_is_sent_ends_when_the_batch_rests() -> None:
+    resting = f"data: {json.dumps({**BATCH, 'idle': True})}\n\n"
+    with _serving((200, _event(None) + resting + _event(None))) as (_, client, _):
+        assert client.wait("b_1", "sent").idle
+
+
+@pytest.mark.parametrize("around", ["{}\n", "  {}\r\n", "\n{}\n\n"])
+def test_white_space_around_a_token_is_no_part_of_it(around: str) -> None:
+    assert Client("http://127.0.0.1:9", 7, around.format("crv_1_secret"))
+
+
+@given(st.text(min_size=1))
+def test_a_token_that_is_none_is_never_printed(token: str) -> None:
+    try:
+        Client("http://127.0.0.1:9", 7, f"crv_hidden {token}")
+    except InvalidInput as refused:
+        assert "hidden" not in str(refused)
+    else:
+        assert not token.strip()

@@ -1,6 +1,6 @@
 """Pauses that grow and end."""
 
-from caravan.client.patience import RetryPolicy
+from caravan.client.retries import RetryPolicy
 
 
 def test_the_pauses_double_and_are_a_minute_in_all() -> None:

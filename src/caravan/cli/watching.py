@@ -1,0 +1,120 @@
+"""A batch as the command line shows it: in words, and as a progress display while it is followed."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from caravan.client import Batch
+
+Progress = Callable[[int, int], None]
+
+
+def line(batch: "Batch") -> str:
+    """A batch in one line."""
+    created = f"{batch.created_at:%Y-%m-%d %H:%M}" if batch.created_at else " " * 16
+    rejected = sum(batch.ledger.rejected.values())
+    counts = f"{batch.ledger.entered:,} entered, {rejected:,} rejected, {batch.ledger.standing:,} standing"
+    journey = f"journey {batch.journey}{f' {batch.name}' if batch.name else ''}"
+    return f"{batch.id}  {created}  {batch.state:<15} {journey}: {counts}"
+
+
+def report(batch: "Batch") -> str:
+    """All that there is to say of a batch."""
+    ledger = batch.ledger
+    lines = [line(batch)]
+    if batch.reached_nobody and batch.ended:
+        lines.append(
+            f"  NOBODY WAS REACHED: all {ledger.outcomes()['failed']:,} messages failed; see `caravan batch journal`"
+        )
+    lines += [f"  {name}: {said}" for name, said in (("error", batch.error), ("waiting", batch.waiting_for)) if said]
+    lines.append(f"  lines {ledger.lines:,}, blank {ledger.blank:,}, entered {ledger.entered:,}")
+    lines += [f"  rejected as {code}: {count:,}" for code, count in sorted(ledger.rejected.items())]
+    for step in ledger.steps:
+        outcomes = ", ".join(f"{name} {count:,}" for name, count in sorted(step.outcomes.items()))
+        lines.append(f"  {step.step}: arrived {step.arrived:,}, standing {step.standing:,}; {outcomes}".rstrip("; "))
+    return "\n".join(lines)
+
+
+def well(batch: "Batch", until: str) -> bool:
+    """Whether it went as its caller wanted: the exit code says so."""
+    reached = batch.state == "completed" or (until == "sent" and batch.idle)
+    return reached and not batch.reached_nobody
+
+
+@contextmanager
+def upload_progress(file: Path) -> Iterator[Progress | None]:
+    """A bar for an upload, on a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with _bars("upload {task.fields[name]}", "{task.percentage:>3.0f} %") as bars:
+        task = bars.add_task("upload", total=None, name=file.name)
+        yield lambda sent, total: bars.update(task, completed=sent, total=total)
+
+
+def follow(batches: Iterable["Batch"], until: str) -> "Batch":
+    """Show a batch each time it changes, until it has ended or, with `sent`, rests. The last one."""
+    return _live(batches, until) if sys.stderr.isatty() else _plain(batches, until)
+
+
+def _done(batch: "Batch", until: str) -> bool:
+    return batch.ended or (until == "sent" and batch.idle)
+
+
+def _plain(batches: Iterable["Batch"], until: str) -> "Batch":
+    """A line for each change, for logs."""
+    last: Batch | None = None
+    for last in batches:
+        typer.echo(line(last) + (f"; {_moving(last)}" if _moving(last) else ""), err=True)
+        if _done(last, until):
+            break
+    assert last is not None
+    return last
+
+
+def _live(batches: Iterable["Batch"], until: str) -> "Batch":
+    """A bar with share done, counts, rate, time left and what the batch waits for."""
+    last: Batch | None = None
+    with _bars("{task.fields[state]}", "{task.percentage:>3.0f} %  {task.fields[said]}") as bars:
+        task = bars.add_task("batch", total=None, state="", said="")
+        for last in batches:
+            done, total = share(last)
+            bars.update(task, completed=done, total=total or None, state=last.state, said=_moving(last))
+            if _done(last, until):
+                break
+    assert last is not None
+    return last
+
+
+def share(batch: "Batch") -> tuple[int, int]:
+    """How many of the contacts that entered have left the journey, as far as the ledger shows it: (done, all)."""
+    return batch.ledger.entered - batch.ledger.standing, batch.ledger.entered
+
+
+def _moving(batch: "Batch") -> str:
+    """Sent, failed, rate, time left, and what the batch waits for."""
+    outcomes = batch.ledger.outcomes()
+    said = [f"{outcomes[name]:,} {name}" for name in ("sent", "failed", "unknown") if outcomes.get(name)]
+    if batch.rate:
+        said.append(f"{batch.rate:,.0f}/s")
+        left = timedelta(seconds=round(batch.ledger.standing / batch.rate))
+        said += [f"{left} left"] if batch.ledger.standing else []
+    return ", ".join(said) + (f" ({batch.waiting_for})" if batch.waiting_for else "")
+
+
+@contextmanager
+def _bars(before: str, after: str) -> "Iterator[Bars]":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(before), BarColumn(30), TextColumn(after), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        yield bars

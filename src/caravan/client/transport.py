@@ -1,0 +1,144 @@
+"""Calls over HTTP: one sentence for whatever goes wrong on the way, and which calls may be repeated."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import httpx
+
+from caravan.client.retries import RetryPolicy
+from caravan.errors import CaravanError, InvalidInput
+
+_AWAY = 503
+_PASSING = (0, 408, 502, _AWAY, 504)  # no answer, and the answers of servers that are about to come back
+_LONGEST_KEY = 255
+Got = TypeVar("Got")
+
+
+class CallFailed(CaravanError):
+    """The server refused the call, or did not answer: then `status` is 0."""
+
+    def __init__(self, message: str, status: int = 0, *, arrived: bool = True) -> None:
+        self.status = status
+        self.arrived = arrived and status != _AWAY  # the call may have; else it certainly has not
+        super().__init__(message)
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.status in _PASSING
+
+
+class Transport:
+    """One customer's calls on one server, with its token."""
+
+    def __init__(self, url: str, customer: int, token: str, timeout: float) -> None:
+        self.server = origin(url)
+        self._customer = f"{url.rstrip('/')}/{customer}"
+        self._http = httpx.Client(timeout=timeout, headers={"X-Carma-Authentication-Token": _sound_token(token)})
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def call(self, method: str, path: str, key: str | None = None, **options: Any) -> Any:
+        """The JSON that a call answers. Raises `CallFailed`."""
+        return content(self.answer(method, path, key, **options))
+
+    def answer(self, method: str, path: str, key: str | None = None, **options: Any) -> httpx.Response:
+        """The answer itself, for its headers or a text. Raises `CallFailed` for no answer, not for a refusal."""
+        headers = {**options.pop("headers", {}), **({} if key is None else {"Idempotency-Key": sound_key(key)})}
+        with answering(self.server):
+            return self._http.request(method, f"{self._customer}/{path}", headers=headers, **options)
+
+    def lines(self, path: str, **options: Any) -> Iterator[str]:
+        """The lines of a streamed answer, as they come."""
+        with answering(self.server), self._http.stream("GET", f"{self._customer}/{path}", **options) as answer:
+            check(answer)
+            yield from lines(answer)
+
+
+def insist(call: Callable[[], Got], retries: RetryPolicy, *, again: bool = True) -> Got:
+    """Call until it succeeds. `again`: it may come twice; else it is repeated only if it certainly has not arrived."""
+    while True:
+        try:
+            return call()
+        except CallFailed as failed:
+            if not failed.passes or (failed.arrived and not again) or not retries.wait():
+                raise
+
+
+def new_key() -> str:
+    """An Idempotency-Key that nobody has used."""
+    return secrets.token_hex(16)
+
+
+def sound_key(key: str) -> str:
+    """The key, if it can stand in a header. Raises `InvalidInput`."""
+    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable() and key == key.strip()):
+        raise InvalidInput(f"An Idempotency-Key has 1 to {_LONGEST_KEY} printable ASCII characters.")
+    return key
+
+
+def _sound_token(token: str) -> str:
+    """The token without the white space that a file or a shell left around it. Raises `InvalidInput`, and does not
+    print it, if it can't stand in a header: then it is no token."""
+    stripped = token.strip()
+    if not (stripped and stripped.isascii() and stripped.isprintable() and " " not in stripped):
+        raise InvalidInput(
+            "The token holds characters that no token has, like a line end or a space; copy it once more."
+        )
+    return stripped
+
+
+def origin(url: str) -> str:
+    """Whose URL that is; the rest of it may be a credential. Raises `InvalidInput` if it names no server."""
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL:
+        found = httpx.URL()
+    if found.scheme not in ("http", "https") or not found.host:
+        raise InvalidInput("The server's address is no URL that begins with http:// or https:// and a host.")
+    return f"{found.scheme}://{found.netloc.decode()}"
+
+
+@contextmanager
+def answering(server: str) -> Iterator[None]:
+    """What goes wrong on the way to the server and back, in one sentence."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        sentence = f"Caravan at {server} does not answer: {str(error) or type(error).__name__}."
+        raise CallFailed(sentence, arrived=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)) from error
+
+
+def lines(answer: httpx.Response) -> Iterator[str]:
+    """Lines that end with a newline and nothing else: a row may hold U+2028."""
+    rest = ""
+    for text in answer.iter_text():
+        *whole, rest = (rest + text).split("\n")
+        yield from (line for line in whole if line)
+    if rest:
+        yield rest
+
+
+def content(answer: httpx.Response) -> Any:
+    """The JSON of an answer. Raises `CallFailed`."""
+    check(answer)
+    try:
+        return answer.json()
+    except ValueError:
+        raise CallFailed(f"The server answered {answer.status_code}, but not with JSON.", answer.status_code) from None
+
+
+def check(answer: httpx.Response) -> None:
+    """Raise `CallFailed` with the server's own sentence unless the call was served."""
+    if answer.is_success:
+        return
+    answer.read()
+    try:
+        sentence = str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        sentence = f"The server answered {answer.status_code}."
+    raise CallFailed(sentence, answer.status_code)
