@@ -4,7 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -84,7 +84,21 @@ def _url(server: str, name: str) -> str:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A data folder. Not one of pytest's, whose folders only the user who runs it may enter: PostgreSQL is another."""
+    """A data folder."""
+    with data_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def shared_folder() -> Iterator[Path]:
+    """A data folder for all tests of a module."""
+    with data_folder() as path:
+        yield path
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """Not one of pytest's, whose folders only the user who runs it may enter: PostgreSQL is another."""
     with tempfile.TemporaryDirectory(prefix="caravan-test-", ignore_cleanup_errors=True) as path:
         yield Path(path).resolve() / "data"
 

@@ -41,8 +41,8 @@ class Described:
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
-    with up(tmp_path_factory.mktemp("openapi")) as running, running.client() as client:
+def described(shared_folder: Path) -> Iterator[Described]:
+    with up(shared_folder) as running, running.client() as client:
         client.publish(4711, JOURNEY.read_text())
         batch = client.start_file(4711, CONTACTS).batch
         schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")

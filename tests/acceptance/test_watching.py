@@ -16,9 +16,9 @@ from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def running(shared_folder: Path) -> Iterator[Up]:
     mails = BackgroundSandbox()
-    with closing(mails), up(tmp_path_factory.mktemp("watching"), SMTP_URL=mails.url) as found:
+    with closing(mails), up(shared_folder, SMTP_URL=mails.url) as found:
         with found.client() as client:
             client.publish(1, EXIT)
             client.publish(2, WAIT.replace("journey: 1", "journey: 2"))
