@@ -27,6 +27,7 @@ from yarl import URL
 from caravan.addresses import check_url, connector, redacted, was_refused
 from caravan.errors import AddressRefused, FileFailed, FileFailure, InvalidInput, Unavailable
 from caravan.intake.pace import StoodStill, paced
+from caravan.urls import follow
 
 log = logging.getLogger(__name__)
 
@@ -207,13 +208,13 @@ class _Fetch:
     def _next(self, url: URL, response: ClientResponse) -> URL:
         location = response.headers.get("Location", "")
         try:
-            target = url.join(URL(location, encoded=True))
+            target = follow(url, location) if location else None
         except ValueError:
-            target = URL()
-        if not location or not target.raw_host:
+            target = None
+        if target is None:
             raise self.failed("it was redirected to nowhere")
         # User and password were given to the first address alone.
-        return check_url(str(target.with_user(None).with_fragment(None)), allow_private=self.allow_private)
+        return check_url(str(target.with_user(None)), allow_private=self.allow_private)
 
     def _place(self, response: ClientResponse, part: _Part) -> None:
         """Decide from the status where the answer's bytes belong."""
