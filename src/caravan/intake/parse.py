@@ -55,8 +55,8 @@ def parse(connection: duckdb.DuckDBPyConnection, rows: pa.StringArray) -> Parsed
     places = np.flatnonzero(clear.to_numpy(zero_copy_only=False))
     table = pa.table({"place": places, "row": rows.take(pa.array(places))})
     found = _ask(connection, "rows", table, _QUERIES.parsed)
-    refused = found.filter(found["culprit"].is_valid())
-    contacts = _without_duplicates(found.filter(found["culprit"].is_null()))
+    refused = found.filter(found["fault"].is_valid())
+    contacts = _without_duplicates(found.filter(found["fault"].is_null()))
     return Parsed(contacts, refused["place"].to_numpy(), _reasons(refused))
 
 
@@ -65,7 +65,7 @@ def _reasons(refused: pa.Table) -> NDArray[np.int64]:
     first = pc.utf8_slice_codeunits(refused["culprit"], 0, 1)
     kind = pc.if_else(pc.match_substring_regex(refused["culprit"], r"^-?[0-9]+\s*$"), "integer", first)
     empty = pc.equal(refused["culprit"], '""')
-    key = pc.binary_join_element_wise(refused["place_of_it"], kind, pc.if_else(empty, "empty", ""), " ")
+    key = pc.binary_join_element_wise(refused["fault"], kind, pc.if_else(empty, "empty", ""), " ")
     if not len(key):
         return np.empty(0, np.int64)
     return np.asarray(key.combine_chunks().dictionary_encode().indices.to_numpy(), dtype=np.int64)

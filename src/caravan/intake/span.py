@@ -110,7 +110,7 @@ class _Written:
     codes: Counter[RejectCode]
     part: Part | None
     suspects: pa.Table
-    ids: pa.Table
+    ids: pa.Table | None
 
 
 @dataclass(slots=True)
@@ -176,7 +176,9 @@ class _Reading:
             count_codes(work.sifted.rejects),
             write_part(self._part_path(work.block.first_line), contacts),
             to_suspects(suspects, work.block),
-            pa.table([work.hashes[~repeated], contacts["line"], contacts["id"]], schema=ID_SCHEMA),
+            pa.table([work.hashes[~repeated], contacts["line"], contacts["id"]], schema=ID_SCHEMA)
+            if self._ids
+            else None,
         )
 
     def _part_path(self, first_line: int) -> Path:
@@ -189,7 +191,7 @@ class _Reading:
         self._pieces.append(_Piece(written.block.first_line, written.block.last_line, written.part))
         self._rejects.append(written.rejects)
         self._suspects.append(written.suspects)
-        if self._ids:
+        if self._ids and written.ids:
             self._ids.append(written.ids)
 
     def settle(self) -> None:
