@@ -5,7 +5,7 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
-from caravan.engine import spans
+from caravan.engine import retention, spans
 from caravan.engine.engine import Engine
 from caravan.engine.entering import Entry, enter, store, store_parts
 from caravan.engine.file_job import FileJob, work_on_file
@@ -26,7 +26,8 @@ async def _read(job: FileJob) -> None:
         return
     receipt = await _read_file(job)
     entry = await asyncio.to_thread(_store, job.engine, job.batch, receipt)
-    await enter(job.engine, job.batch, entry)
+    if await enter(job.engine, job.batch, entry):
+        await retention.delete_file_soon(job.engine, job.batch.id)
 
 
 async def _read_file(job: FileJob) -> Receipt:

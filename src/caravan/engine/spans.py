@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from caravan.engine import retention
 from caravan.engine.engine import Engine
 from caravan.engine.entering import Entry, enter, store, store_parts
 from caravan.engine.file_job import FileJob, work_on_file
@@ -232,6 +233,7 @@ async def _enter(job: FileJob, found: list[Span]) -> None:
     receipts = [_receipt(span) for span in found]
     entry = await asyncio.to_thread(_entry, job, receipts)
     if await enter(job.engine, job.batch, entry):
+        await retention.delete_file_soon(job.engine, job.batch.id)
         await asyncio.to_thread(_clear, job.engine, found)
 
 
