@@ -123,7 +123,7 @@ def _row(contact_number: int, number: int, shape: Shape) -> bytes:
 
 
 def _members(number: int) -> str:
-    """Five to ten properties: who is asked for what differs from row to row, without a rhythm, as in an export."""
+    """Five to ten properties: which ones a row has differs, without a rhythm, as in an export."""
     chance = number * 2_654_435_761 % 4_294_967_296 >> 8  # Knuth's multiplicative hash: 24 bits that look random
     members = (
         f'"emailAddress": "c{number}@example.com", "firstname": "{NAMES[chance % 12]}", '

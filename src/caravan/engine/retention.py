@@ -16,7 +16,7 @@ _LEDGER = sql.load("caravan.store", "ledger.sql")
 _log = logging.getLogger(__name__)
 _UNUSED = timedelta(minutes=1)  # after its end, no worker still reads a file for a batch that was cancelled
 _UNREAD = (BatchState.AWAITING_UPLOAD, BatchState.RECEIVING, BatchState.READING)
-_SETTLED = timedelta(hours=1)  # after its end, nobody can be about to name one of a batch's files any more
+_SETTLED = timedelta(hours=1)  # after its end, no worker can be about to name one of a batch's files any more
 
 
 async def forget(engine: Engine, customer: int, batch_id: str) -> None:
@@ -44,7 +44,7 @@ async def _forget(engine: Engine, batch_id: str) -> None:
 
 
 async def _check(connection: Connection, batch: Batch) -> None:
-    """Raise `Conflict` unless nobody needs the batch's files any more."""
+    """Raise `Conflict` while the batch's files are needed."""
     if not batch.ended:
         raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
     standing = await row(connection, _COHORTS.any_standing, batch=batch.id)

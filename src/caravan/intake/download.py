@@ -257,7 +257,7 @@ class _Fetch:
     async def _store(self, part: _Part, chunk: bytes) -> None:
         try:
             await asyncio.to_thread(part.write, chunk)
-        except OSError as error:  # nobody's fault over there, and no reason to give up
+        except OSError as error:  # no fault of the server's, and no reason to give up
             raise Unavailable(f"The download can't be stored here: {error.strerror}.") from error
 
     async def _tell(self, done: int) -> None:

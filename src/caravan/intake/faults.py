@@ -1,4 +1,4 @@
-"""What is wrong with a text that is not JSON, in words for people who don't know the parser."""
+"""What is wrong with a text that is not JSON, in words that need no knowledge of the parser."""
 
 import json
 import unicodedata

@@ -183,7 +183,8 @@ class _Rows:
         odd = pc.is_in(codes, _SHOWN_STRICTLY).to_numpy(zero_copy_only=False)
         plain = which[~odd]
         (texts,) = slices(self._block.data, (self._starts[plain], self._ends[plain]))
-        strictly = pa.array([shown(self.line(index)) for index in which[odd].tolist()], pa.string())
+        bounds = zip(self._starts[which[odd]].tolist(), self._ends[which[odd]].tolist(), strict=True)
+        strictly = pa.array([shown(bytes(self._block.data[start:end])) for start, end in bounds], pa.string())
         both = pa.concat_arrays([pc.utf8_slice_codeunits(texts, 0, SHOWN), strictly])
         return both.take(pa.array(np.argsort(np.concatenate((plain, which[odd])))))
 
@@ -227,11 +228,13 @@ def _readable(found: Matches) -> Matches:
 def _in_order(found: list[Matches], first_line: int) -> pa.Table:
     """The contacts of all readings, as they stood in the file."""
     found = [each for each in found if len(each.rows)] or found[:1]
+    if len(found) == 1:  # joining would copy them
+        (only,) = found
+        return pa.table([pa.array(only.rows + first_line), only.ids, only.properties], schema=PART_SCHEMA)
     rows = np.concatenate([each.rows for each in found])
     columns = [
         pa.array(rows + first_line, pa.int64()),
         pa.concat_arrays([each.ids for each in found]),
         pa.concat_arrays([each.properties for each in found]),
     ]
-    table = pa.table(columns, schema=PART_SCHEMA)
-    return table if len(found) == 1 else table.take(pa.array(np.argsort(rows)))
+    return pa.table(columns, schema=PART_SCHEMA).take(pa.array(np.argsort(rows)))
