@@ -9,7 +9,6 @@ however it was found.
 """
 
 import asyncio
-import re
 import socket
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -21,6 +20,7 @@ from aiohttp.connector import AddrInfoType
 from yarl import URL
 
 from caravan.errors import AddressRefused, InvalidInput
+from caravan.urls import as_asked
 
 _REFUSED_V4: Final = tuple(
     IPv4Network(network)
@@ -54,7 +54,7 @@ _REFUSED_V6: Final = tuple(
     )
 )
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-_AS_WRITTEN: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986 §2
+_NO_URL: Final = "The address must be a URL that starts with http:// or https:// and names a host."
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
@@ -74,27 +74,21 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def check_url(url: str, *, allow_private: bool) -> URL:
-    """`url`, parsed, when it is one that may be called: http or https, with a host.
+    """`url` as it is asked for (`urls.as_asked`), when it is one that may be called: http or https, with a host.
 
     Raises `InvalidInput` for any other, and `AddressRefused` when the host is itself an address that is
     refused. The sentences hold no part of the URL, which may carry a signature.
     """
     try:
-        parsed = _parse(url.strip())
-        port = parsed.explicit_port
+        asked = as_asked(url)
+        port = asked.explicit_port
     except (ValueError, TypeError):
-        raise InvalidInput("The address is not a URL that can be read.") from None
-    if parsed.scheme not in ("http", "https") or not parsed.raw_host or port == 0:
-        raise InvalidInput("The address must be a URL that starts with http:// or https:// and names a host.")
+        raise InvalidInput(_NO_URL) from None
+    if asked.scheme not in ("http", "https") or not asked.raw_host or port == 0:
+        raise InvalidInput(_NO_URL)
     if not allow_private:
-        _check_literal(parsed.raw_host)
-    return parsed
-
-
-def _parse(url: str) -> URL:
-    # A URL in good form is kept octet for octet: yarl would turn %2F into / and break signatures over the
-    # raw query.
-    return URL(url, encoded=_AS_WRITTEN.fullmatch(url) is not None)
+        _check_literal(asked.raw_host)
+    return asked
 
 
 def _check_literal(host: str) -> None:
@@ -116,8 +110,7 @@ def redacted(url: str) -> str:
     """`url` as it may be shown and logged: without user, password, query and fragment, which may be
     secret."""
     try:
-        parsed = URL(url.strip())
-        return str(parsed.with_user(None).with_query(None).with_fragment(None))
+        return str(as_asked(url).with_user(None).with_query(None)).removesuffix("?")
     except (ValueError, TypeError):
         return "the given address"
 

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     upload_timeout: float = Field(
         60, gt=0, description="Seconds without a byte after which an upload is given up (408); it can be repeated."
     )
+    keep_uploads: bool = Field(
+        False, description="Keep the files of contacts once they are read, for as long as their batch's contacts."
+    )
     max_file_bytes: int = Field(
         20 * GIB, gt=0, description="The largest file that is taken, as sent (compressed or not)."
     )

@@ -19,7 +19,7 @@ from caravan.engine import direct
 from caravan.engine.engine import Engine
 from caravan.engine.receiving import receiving
 from caravan.engine.start import Received, receive, refuse_upload
-from caravan.errors import Forbidden, Gone, TooLarge, TooSlow, UnsupportedType
+from caravan.errors import Forbidden, Gone, InvalidInput, TooLarge, TooSlow, UnsupportedType
 from caravan.intake.expand import Encoding
 from caravan.intake.pace import StoodStill, paced
 from caravan.settings import Settings
@@ -39,6 +39,9 @@ _ENCODINGS = {
     "x-gzip": Encoding.GZIP,
     "zstd": Encoding.ZSTD,
 }
+
+# What says that a body is a part of a file: RFC 9110 §14.4; resumable uploads, as tus and the IETF have them.
+_PARTIAL = frozenset({"content-range", "upload-offset", "upload-complete"})
 
 
 async def signer_of(request: Request) -> URLSafeSerializer:
@@ -98,17 +101,33 @@ async def _batch_of(engine: Engine, signer: URLSafeSerializer, token: str) -> st
 
 
 def _check_headers(request: Request, settings: Settings) -> Encoding | None:
-    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    """How the body is compressed. Raises `InvalidInput`, `UnsupportedType` or `TooLarge` for what can't be taken."""
+    _refuse_part(request)
+    kind, _, parameters = _header(request, "content-type").partition(";")
     charset = parameters.partition("charset=")[2].strip(' "') or "utf-8"
     if kind.strip() != "text/plain" or charset not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedType("Send the file with Content-Type: text/plain, as UTF-8.")
-    encoding = request.headers.get("content-encoding", "").strip().lower()
+    encoding = _header(request, "content-encoding")
     if encoding not in _ENCODINGS:
         raise UnsupportedType(f"Content-Encoding {encoding!r} is not known; use gzip, zstd or none.")
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > settings.max_file_bytes:
         raise TooLarge(_too_large(settings.max_file_bytes))
     return _ENCODINGS[encoding]
+
+
+def _refuse_part(request: Request) -> None:
+    """Raise `InvalidInput` for what announces a part of a file (RFC 9110 §14.5): the batch would lack the others."""
+    for name in _PARTIAL & set(request.headers.keys()):
+        if (name, _header(request, name)) != ("upload-complete", "?1"):
+            raise InvalidInput(f"{name.title()} announces a part of a file; PUT the whole file in one request.")
+    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+        raise InvalidInput("The PUT announces no body; send the file, with Content-Length or in chunks.")
+
+
+def _header(request: Request, name: str) -> str:
+    """A header in lower case; several of the name are a list (RFC 9110 §5.3)."""
+    return ", ".join(request.headers.getlist(name)).strip().lower()
 
 
 def _too_large(largest: int) -> str:

@@ -86,7 +86,7 @@ def contact(number: int) -> dict[str, object]:
 def _line(number: int, shape: Shape, made: Made) -> bytes:
     made.lines += 1
     if shape.bad and number % shape.bad == 0:
-        row, code = BAD_ROWS[number // shape.bad % len(BAD_ROWS)]
+        row, code = _bad_row(number, number // shape.bad % len(BAD_ROWS), shape)
         made.rejected[code] += 1
         return row
     if _is_repeated(number, shape):
@@ -94,6 +94,14 @@ def _line(number: int, shape: Shape, made: Made) -> bytes:
         return _row(1, number, shape)
     made.entered += 1
     return _row(number, number, shape)
+
+
+def _bad_row(number: int, kind: int, shape: Shape) -> tuple[bytes, RejectCode]:
+    """A row that is bad as one of the samples is; no two are the same, as in an export."""
+    row, code = BAD_ROWS[kind]
+    if code is RejectCode.NOT_JSON:  # cut off anywhere
+        return _row(number, number, shape).decode()[: 20 + number % 97].encode(), code
+    return row.replace(b'"x"', b'"c-%08d"' % number).replace(b"1.5", b"%d.5" % number), code
 
 
 def _is_good(number: int, shape: Shape) -> bool:
@@ -115,7 +123,7 @@ def _row(contact_number: int, number: int, shape: Shape) -> bytes:
 
 
 def _members(number: int) -> str:
-    """Five to ten properties: who is asked for what differs from row to row, without a rhythm, as in an export."""
+    """Five to ten properties: which ones a row has differs, without a rhythm, as in an export."""
     chance = number * 2_654_435_761 % 4_294_967_296 >> 8  # Knuth's multiplicative hash: 24 bits that look random
     members = (
         f'"emailAddress": "c{number}@example.com", "firstname": "{NAMES[chance % 12]}", '

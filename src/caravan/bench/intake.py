@@ -99,7 +99,7 @@ def _received(file: Path, made: Made) -> start.Received:
 
 
 async def _receive(place: Place, received: start.Received) -> str:
-    """A batch that has its file, as after an upload; nobody works on its job."""
+    """A batch that has its file, as after an upload; no worker runs its job."""
     async with open_engine(place.settings) as (engine, _):
         async with engine.pool.connection() as connection:
             batch = await start.open_upload(engine, connection, place.customer, JOURNEY)

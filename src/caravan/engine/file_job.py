@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caravan.engine.engine import Engine
+from caravan.engine.retention import delete_file_soon
 from caravan.errors import CaravanError, FileFailed, FileFailure
 from caravan.queue import transient
 from caravan.store import batches, sql
@@ -57,6 +58,7 @@ async def work_on_file(engine: Engine, batch_id: str, state: BatchState, stoppin
                 await work(FileJob(engine, batch, folder, interrupted))
         except FileFailed as error:
             await fail(engine, batch.id, error)
+            await delete_file_soon(engine, batch.id)
         except Interrupted:
             await _begin_again_later(engine, batch.id)
 

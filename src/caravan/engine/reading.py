@@ -1,32 +1,36 @@
-"""Reading a batch's file: from bytes in the store to cohorts. A very large one is left to spans.py."""
+"""Reading a batch's file: from bytes in the store to cohorts. A file is one span; a very large one is
+several, which spans.py shares out among all workers."""
 
 import asyncio
 import hashlib
 from functools import partial
 from pathlib import Path
 
-from caravan.engine import spans
+from caravan.engine import retention, spans
 from caravan.engine.engine import Engine
-from caravan.engine.entering import Entry, enter, store, store_parts
+from caravan.engine.entering import enter, store_receipt
 from caravan.engine.file_job import FileJob, work_on_file
 from caravan.intake.expand import Encoding
 from caravan.intake.reading import Limits, Receipt, read_contacts
 from caravan.store import batches
 from caravan.store.batches import Batch, BatchState
 from caravan.store.files import Draft, in_thread
+from caravan.store.spans import Receipt as StoredReceipt
 
 
 async def read(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
-    """Read a batch's whole file, then enter everyone at once; nobody moves before the last line is read."""
+    """Read a batch's whole file, then enter all contacts at once; none moves before the last line is read."""
     await work_on_file(engine, batch_id, BatchState.READING, stopping, _read)
 
 
 async def _read(job: FileJob) -> None:
-    if await spans.cut(job):
+    if await spans.is_shared(job):
+        await spans.share_out(job)
         return
-    receipt = await _read_file(job)
-    entry = await asyncio.to_thread(_store, job.engine, job.batch, receipt)
-    await enter(job.engine, job.batch, entry)
+    found = await _read_file(job)
+    receipt = await asyncio.to_thread(_store, job, found)
+    if await enter(job.engine, job.batch, receipt, found.failure):
+        await retention.delete_file_soon(job.engine, job.batch.id)
 
 
 async def _read_file(job: FileJob) -> Receipt:
@@ -53,13 +57,6 @@ async def _note_sha256(engine: Engine, batch: Batch, source: Path) -> None:
         await batches.set_sha256(connection, batch.id, digest.hexdigest())
 
 
-def _store(engine: Engine, batch: Batch, receipt: Receipt) -> Entry:
-    with Draft(engine.files) as draft:
-        return Entry(
-            lines=receipt.lines,
-            blank=receipt.blank,
-            rejected={code.value: count for code, count in receipt.rejected.items()},
-            parts=store_parts(draft, batch, receipt.parts),
-            rejects=store(draft, batch, receipt.rejects, "rejects") if receipt.rejects else None,
-            failure=receipt.failure,
-        )
+def _store(job: FileJob, found: Receipt) -> StoredReceipt:
+    with Draft(job.engine.files) as draft:
+        return store_receipt(draft, job.batch, found)

@@ -7,14 +7,16 @@ from datetime import timedelta
 from caravan.engine.engine import Engine
 from caravan.errors import Conflict, Unavailable
 from caravan.store import batches, spans, sql
-from caravan.store.batches import Batch
+from caravan.store.batches import Batch, BatchState
 from caravan.store.database import Connection, row, rows
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _LEDGER = sql.load("caravan.store", "ledger.sql")
 _log = logging.getLogger(__name__)
-_SETTLED = timedelta(hours=1)  # after its end, nobody can be about to name one of a batch's files any more
+_UNUSED = timedelta(minutes=1)  # after its end, no worker still reads a file for a batch that was cancelled
+_UNREAD = (BatchState.AWAITING_UPLOAD, BatchState.RECEIVING, BatchState.READING)
+_SETTLED = timedelta(hours=1)  # after its end, no worker can be about to name one of a batch's files any more
 
 
 async def forget(engine: Engine, customer: int, batch_id: str) -> None:
@@ -42,7 +44,7 @@ async def _forget(engine: Engine, batch_id: str) -> None:
 
 
 async def _check(connection: Connection, batch: Batch) -> None:
-    """Raise `Conflict` unless nobody needs the batch's files any more."""
+    """Raise `Conflict` while the batch's files are needed."""
     if not batch.ended:
         raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
     standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
@@ -66,6 +68,41 @@ async def forget_outlived(engine: Engine) -> None:
             raise  # it would be so for all
         except Exception as error:  # one that can't be deleted keeps no other
             _log.warning("Can't forget batch %s just now: %s", each["id"], error)
+
+
+async def delete_file(engine: Engine, batch_id: str) -> None:
+    """Delete the file that a batch was read from, unless the settings keep it: its contacts are in the cohorts.
+
+    Nothing happens before the commit by which everybody entered. The row names the file until it is gone, so that
+    whatever ends in between, `delete_read_files` does it again.
+    """
+    if engine.settings.keep_uploads:
+        return
+    async with engine.pool.connection() as connection:
+        batch = await batches.get(connection, batch_id)
+    if batch.file is None or batch.state in _UNREAD:
+        return
+    await asyncio.to_thread(engine.files.delete, batch.file)
+    async with engine.pool.connection() as connection:
+        await connection.execute(_BATCHES.forget_file, {"id": batch.id, "file": batch.file})
+
+
+async def delete_file_soon(engine: Engine, batch_id: str) -> None:
+    """The same, where nothing is lost if it has to wait for `delete_read_files`."""
+    try:
+        await delete_file(engine, batch_id)
+    except Exception as error:
+        _log.warning("Can't delete the file of batch %s just now: %s", batch_id, error)
+
+
+async def delete_read_files(engine: Engine) -> None:
+    """Delete the files whose deletion failed or was cut short, and those of batches that ended unread."""
+    if engine.settings.keep_uploads:
+        return
+    async with engine.pool.connection() as connection:
+        found = await rows(connection, _BATCHES.read_files, before=engine.clock.now() - _UNUSED)
+    for each in found:
+        await delete_file(engine, each["id"])
 
 
 async def sweep(engine: Engine) -> None:

@@ -1,10 +1,10 @@
-"""A very large file is read in spans, by all workers that are there.
+"""A very large file is read in several spans, by all workers that are there; any other is one span, see reading.py.
 
-cut → take (each span) → join ─┬→ take (those with contacts of an earlier span too) → join ─┬→ enter
-                               └────────────────────────────────────────────────────────────┘
+share_out → take (each span) → join ─┬→ take (those with contacts of an earlier span too) → join ─┬→ enter
+                                     └────────────────────────────────────────────────────────────┘
 
 Each arrow is a job that is deferred in the transaction of the state before it, so any worker can take it, and one
-that runs twice finds its work done. Nobody moves before the last span is read and compared with the others.
+that runs twice finds its work done. No contact moves before the last span is read and compared with the others.
 """
 
 import asyncio
@@ -16,14 +16,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from caravan.engine import retention
 from caravan.engine.engine import Engine
-from caravan.engine.entering import Entry, enter, store, store_parts
+from caravan.engine.entering import enter, store, store_parts, store_receipt
 from caravan.engine.file_job import FileJob, work_on_file
+from caravan.errors import FileFailed
 from caravan.intake import parts as intake
 from caravan.intake import survey
 from caravan.intake.between import drop_losers, find_losers, join_rejects
 from caravan.intake.limits import Limits
-from caravan.intake.parse import hash_family
 from caravan.intake.reading import judge
 from caravan.intake.rejects import RejectCode
 from caravan.intake.span import read_span
@@ -33,26 +34,33 @@ from caravan.store import batches, spans
 from caravan.store.batches import BatchState
 from caravan.store.database import Connection
 from caravan.store.files import Draft, Section
-from caravan.store.spans import Span, SpanReceipt, SpanState
+from caravan.store.spans import Receipt, Span, SpanState
 
 _HEAD = 1 << 16  # bytes that tell whether a file is plain
 _STRETCH = 256 << 20  # bytes of a file that are on this machine at a time while its lines are counted
 _PIECE = 16 << 20  # bytes of it in memory
 
 
-async def cut(job: FileJob) -> bool:
-    """Have the batch's file read in spans, if it is large and plain; False if it is to be read whole. Called again,
-    it sees to it that each span that is left has its job."""
+async def is_shared(job: FileJob) -> bool:
+    """Whether the batch's file is one that all workers read, in spans: it is large and plain, or cut already."""
+    engine, batch = job.engine, job.batch
+    assert batch.file is not None and batch.bytes is not None
+    async with engine.pool.connection() as connection:
+        if await spans.of_batch(connection, batch.id):  # whatever the settings are by now
+            return True
+    if batch.encoding or batch.bytes <= engine.settings.span_bytes:
+        return False
+    return is_plain(await asyncio.to_thread(engine.files.read, batch.file, 0, _HEAD))
+
+
+async def share_out(job: FileJob) -> None:
+    """Cut the batch's file into spans, and give each that is left a job."""
     engine, batch = job.engine, job.batch
     assert batch.file is not None and batch.bytes is not None
     async with engine.pool.connection() as connection:
         if await spans.of_batch(connection, batch.id):
             await _requeue_jobs(engine, connection, batch.id)
-            return True
-    if batch.encoding or batch.bytes <= engine.settings.span_bytes:
-        return False
-    if not is_plain(await asyncio.to_thread(engine.files.read, batch.file, 0, _HEAD)):
-        return False
+            return
     found, sha256 = await asyncio.to_thread(_survey, job, batch.file, batch.bytes)
     async with engine.pool.connection() as connection, connection.transaction():
         if (await batches.lock(connection, batch.id)).state == BatchState.READING:
@@ -60,11 +68,10 @@ async def cut(job: FileJob) -> bool:
             if sha256:
                 await batches.set_sha256(connection, batch.id, sha256)
             await _requeue_jobs(engine, connection, batch.id)
-    return True
 
 
 def _survey(job: FileJob, file: str, size: int) -> tuple[list[Span], str | None]:
-    """Where to cut the file, which takes counting its lines; and its SHA-256, if nobody knows it yet. Blocks."""
+    """Where to cut the file, which takes counting its lines; and its SHA-256, if it is not known yet. Blocks."""
     span_bytes = job.engine.settings.span_bytes
     counter = LineCounter(min(CHUNK, span_bytes))
     digest = hashlib.sha256() if job.batch.sha256 is None else None
@@ -98,7 +105,7 @@ async def _requeue_jobs(engine: Engine, connection: Connection, batch: str) -> N
 
 
 async def take(engine: Engine, batch_id: str, number: int, stopping: asyncio.Event) -> None:
-    """Do what is to be done with one span: read it, or take out who is in an earlier span too."""
+    """Do what is to be done with one span: read it, or take out the contacts that are in an earlier span too."""
     await work_on_file(engine, batch_id, BatchState.READING, stopping, partial(_take, number=number))
 
 
@@ -112,7 +119,7 @@ async def _take(job: FileJob, number: int) -> None:
             await _settle(job, span, SpanState.DONE, await asyncio.to_thread(_drop, job, span))
 
 
-async def _settle(job: FileJob, span: Span, state: SpanState, receipt: SpanReceipt) -> None:
+async def _settle(job: FileJob, span: Span, state: SpanState, receipt: Receipt) -> None:
     async with job.engine.pool.connection() as connection, connection.transaction():
         batch = await batches.lock(connection, job.batch.id)
         if batch.state != BatchState.READING or not await spans.settle(connection, batch.id, span, state, receipt):
@@ -122,25 +129,17 @@ async def _settle(job: FileJob, span: Span, state: SpanState, receipt: SpanRecei
             await job.engine.jobs.join(connection, batch.id)
 
 
-def _read(job: FileJob, span: Span) -> SpanReceipt:
+def _read(job: FileJob, span: Span) -> Receipt:
     """The span's contacts and rejects, in the store. Blocks."""
     limits = Limits.from_settings(job.engine.settings)
     with _section(job, span) as section:
         found = read_span(section.path, section.at, _bounds(span), job.folder, limits, progress=job.go_on)
     with Draft(job.engine.files) as draft:
-        return SpanReceipt(
-            lines=found.lines,
-            blank=found.blank,
-            rejected={code.value: count for code, count in found.rejected.items()},
-            parts=store_parts(draft, job.batch, found.parts),
-            rejects=_store(job, draft, found.rejects, "rejects"),
-            ids=_store(job, draft, found.ids, "ids"),
-            hash_family=hash_family(),
-        )
+        return store_receipt(draft, job.batch, found)
 
 
-def _drop(job: FileJob, span: Span) -> SpanReceipt:
-    """The same without those who are in an earlier span too: they become rejects. Blocks."""
+def _drop(job: FileJob, span: Span) -> Receipt:
+    """The same without the contacts that are in an earlier span too: they become rejects. Blocks."""
     receipt, limits = _receipt(span), Limits.from_settings(job.engine.settings)
     assert span.losers is not None
     with ExitStack() as stack:
@@ -204,7 +203,7 @@ async def _spans(job: FileJob) -> list[Span]:
 
 
 async def _compare(job: FileJob, found: list[Span]) -> None:
-    """Find who is in an earlier span too; where nobody is, the span is done."""
+    """Find the contacts that are in an earlier span too; a span without any is done."""
     losers = await asyncio.to_thread(_find_losers, job, found)
     async with job.engine.pool.connection() as connection, connection.transaction():
         batch = await batches.lock(connection, job.batch.id)
@@ -220,7 +219,7 @@ def _find_losers(job: FileJob, found: list[Span]) -> list[str | None]:
     """For each span, the stored file of its contacts that are in an earlier one too, or None. Blocks."""
     receipts = [_receipt(span) for span in found]
     limits = Limits.from_settings(job.engine.settings)
-    rehash = len({each.hash_family for each in receipts}) > 1
+    rehash = len({each.hash_family for each in receipts if each.ids}) > 1
     with ExitStack() as stack:
         ids = [_local(job, stack, each.ids) if each.ids else None for each in receipts]
         losers = find_losers(ids, job.folder, limits, progress=job.go_on, rehash=rehash)
@@ -229,14 +228,14 @@ def _find_losers(job: FileJob, found: list[Span]) -> list[str | None]:
 
 
 async def _enter(job: FileJob, found: list[Span]) -> None:
-    receipts = [_receipt(span) for span in found]
-    entry = await asyncio.to_thread(_entry, job, receipts)
-    if await enter(job.engine, job.batch, entry):
+    whole, failure = await asyncio.to_thread(_join_receipts, job, [_receipt(span) for span in found])
+    if await enter(job.engine, job.batch, whole, failure):
+        await retention.delete_file_soon(job.engine, job.batch.id)
         await asyncio.to_thread(_clear, job.engine, found)
 
 
-def _entry(job: FileJob, receipts: list[SpanReceipt]) -> Entry:
-    """The whole file, from what became of its spans. Blocks."""
+def _join_receipts(job: FileJob, receipts: list[Receipt]) -> tuple[Receipt, FileFailed | None]:
+    """The receipt of the whole file, as if it had been one span; and why no contact of it enters, if so. Blocks."""
     with ExitStack() as stack:
         files = [_local(job, stack, each.rejects) for each in receipts if each.rejects]
         rejects = join_rejects(files, job.folder / "rejects.parquet")
@@ -245,11 +244,11 @@ def _entry(job: FileJob, receipts: list[SpanReceipt]) -> Entry:
     parts = [part for each in receipts for part in each.parts]
     failure = judge(lines - blank, len(parts), rejects)
     with Draft(job.engine.files) as draft:
-        return Entry(lines, blank, rejected, parts, _store(job, draft, rejects, "rejects"), failure)
+        return Receipt(lines, blank, rejected, parts, _store(job, draft, rejects, "rejects")), failure
 
 
 def _clear(engine: Engine, found: list[Span]) -> None:
-    """Delete what nobody needs any more; what is missed here, the sweep of the ended batch finds. Blocks."""
+    """Delete what is needed no more; what is missed here, the sweep of the ended batch finds. Blocks."""
     for span in found:
         receipt = _receipt(span)
         for name in (receipt.ids, receipt.rejects, span.losers):
@@ -257,6 +256,6 @@ def _clear(engine: Engine, found: list[Span]) -> None:
                 engine.files.delete(name)
 
 
-def _receipt(span: Span) -> SpanReceipt:
+def _receipt(span: Span) -> Receipt:
     assert span.receipt is not None, "The span is not read."
     return span.receipt

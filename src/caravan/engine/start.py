@@ -84,10 +84,10 @@ def refuse_upload(engine: Engine, batch: Batch) -> None:
     """Raise what a PUT to this batch deserves before its body is read: `Gone` or `Conflict`."""
     if batch.source != Source.UPLOAD:
         raise Conflict(f"Batch {batch.id} fetches its file itself; it takes no upload.")
-    late = batch.file is None and batch.expires_at is not None and engine.clock.now() >= batch.expires_at
+    late = not batch.has_file and batch.expires_at is not None and engine.clock.now() >= batch.expires_at
     if late or batch.state == BatchState.EXPIRED:
         raise Gone(_EXPIRED)
-    if batch.file is None and batch.state == BatchState.CANCELLED:
+    if not batch.has_file and batch.state == BatchState.CANCELLED:
         raise Conflict(f"Batch {batch.id} was cancelled; POST to batchtrigger/v2 for a new one.")
 
 

@@ -23,8 +23,9 @@ _log = logging.getLogger(__name__)
 
 async def tidy(engine: Engine, stopping: asyncio.Event | None = None) -> None:
     """All chores that nobody waits for. One that fails is done again at the next round, and holds up no other."""
-    local = (receiving.forget_silent, expire_uploads, requeue_missing_jobs, forget_keys)
-    for chore in (*local, retention.forget_outlived, retention.sweep, direct.sweep):  # these ask the store
+    chores = [receiving.forget_silent, expire_uploads, requeue_missing_jobs, forget_keys]
+    ask_the_store = [retention.delete_read_files, retention.forget_outlived, retention.sweep, direct.sweep]
+    for chore in chores + ask_the_store:
         if stopping is not None and stopping.is_set():
             return
         await _attempt(engine, chore)

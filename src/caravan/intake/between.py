@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from caravan.intake.blocks import Block, Size, read_blocks
 from caravan.intake.duplicates import LOSER_SCHEMA, QUERIES, name_the_first, places, to_rejects
-from caravan.intake.limits import Limits, Progress, database, nobody
+from caravan.intake.limits import Limits, Progress, database, no_progress
 from caravan.intake.parse import hashes
 from caravan.intake.parts import ByLine, Part, lines_of, split_off, write_part
 from caravan.intake.rejects import REJECT_SCHEMA, TableFile
@@ -45,7 +45,7 @@ def find_losers(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(dir=folder, prefix="finding-")))
         connection = stack.enter_context(database(scratch, limits, limits.threads))
-        buckets = _scatter(_hashes(connection, files, rehash, progress or nobody), _size(files), bucket, scratch)
+        buckets = _scatter(_hashes(connection, files, rehash, progress or no_progress), _size(files), bucket, scratch)
         repeated = scratch / "repeated.parquet"
         if not _write_repeated(buckets, repeated):
             return [None for _ in ids]
@@ -113,7 +113,7 @@ def _of_span(connection: duckdb.DuckDBPyConnection, losers: Path, ids: Path | No
 class Dropped:
     """A span without its losers."""
 
-    parts: list[Part | None]  # as given: the same if nobody in it lost, written anew, or None if nobody is left
+    parts: list[Part | None]  # as given: the same if it lost no contact, written anew, or None if none is left
     rejects: Path  # all rejects of the span
     losers: int
 
@@ -140,7 +140,7 @@ def drop_losers(
     target = TableFile(folder / "rejects.parquet", REJECT_SCHEMA)
     all_lost = pq.read_table(losers, columns=["line", "first"])
     with ByLine(losers, LOSER_SCHEMA) as lost, ByLine(rejects, REJECT_SCHEMA) as before:
-        for block in _blocks(source, at, span, limits, progress or nobody):
+        for block in _blocks(source, at, span, limits, progress or no_progress):
             found = lost.up_to(block.last_line)
             new = to_rejects(found, *places(found["line"].to_numpy(), block))
             old = name_the_first(before.up_to(block.last_line), all_lost)

@@ -49,7 +49,7 @@ class Block:
 class Size:
     """What bounds a block."""
 
-    lines: int  # but for those that are all empty: they cost little, and become nobody
+    lines: int  # but for those that are all empty: they cost little, and become no contacts
     bytes: int
     row_bytes: int  # a line that is longer may be cut to `row_bytes` + 1 bytes
 

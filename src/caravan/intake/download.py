@@ -4,9 +4,9 @@ meanwhile."""
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -22,11 +22,14 @@ from aiohttp import (
     InvalidURL,
 )
 from aiohttp.abc import AbstractResolver
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from yarl import URL
 
 from caravan.addresses import check_url, connector, redacted, was_refused
 from caravan.errors import AddressRefused, FileFailed, FileFailure, InvalidInput, Unavailable
 from caravan.intake.pace import StoodStill, paced
+from caravan.intake.ranges import Version, encoding_of, end_of_rest, is_part, version_of
+from caravan.urls import follow
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ Sleep = Callable[[float], Awaitable[None]]
 _MAX_REDIRECTS: Final = 5
 _CHUNK: Final = 1 << 18  # bytes; aiohttp drops up to twice as many when a transfer breaks
 _GAIN: Final = 1 << 20  # bytes after which a broken transfer counts as having got on, so attempts start anew
+_HEADER: Final = 1 << 18  # bytes of one header, as in browsers; signed redirects have been longer than aiohttp's 8,190
+_HEADERS: Final = 256
 _LONGEST_PAUSE: Final = 300.0  # seconds; a server may ask for more in Retry-After
 _TEMPORARY: Final = frozenset({408, 425, 429})
 _HINTS: Final = {
@@ -66,12 +71,13 @@ class _BrokenOff(Exception):
 
 @dataclass(slots=True)
 class _Part:
-    """What has arrived so far, and what the server said that allows to go on from there."""
+    """What has arrived so far, and of which version of the file that is."""
 
     file: BinaryIO
     done: int = 0
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    validator: str | None = None  # for If-Range; None when it can't be resumed
+    version: Version | None = None  # None when it can't be resumed
+    stop: int | None = None  # where the answer that is being received ends
     total: int | None = None
     encoding: str | None = None
 
@@ -80,9 +86,9 @@ class _Part:
         self.file.seek(0)
         self.file.truncate()
         self.done, self.digest = 0, hashlib.sha256()
-        self.total = response.content_length
-        self.encoding = _encoding(response)
-        self.validator = _validator(response)
+        self.stop = self.total = response.content_length
+        self.encoding = encoding_of(response)
+        self.version = version_of(response)
 
     def write(self, chunk: bytes) -> None:
         """Append. Blocks, so it is called in a thread."""
@@ -120,6 +126,9 @@ async def download(
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
         read_bufsize=_CHUNK,
+        max_line_size=_HEADER,
+        max_field_size=_HEADER,
+        max_headers=_HEADERS,
     ) as session:
         with await asyncio.to_thread(target.open, "wb") as file:
             part = _Part(file)
@@ -207,22 +216,24 @@ class _Fetch:
     def _next(self, url: URL, response: ClientResponse) -> URL:
         location = response.headers.get("Location", "")
         try:
-            target = url.join(URL(location, encoded=True))
+            target = follow(url, location) if location else None
         except ValueError:
-            target = URL()
-        if not location or not target.raw_host:
+            target = None
+        if target is None:
             raise self.failed("it was redirected to nowhere")
         # User and password were given to the first address alone.
-        return check_url(str(target.with_user(None).with_fragment(None)), allow_private=self.allow_private)
+        return check_url(str(target.with_user(None)), allow_private=self.allow_private)
 
     def _place(self, response: ClientResponse, part: _Part) -> None:
-        """Decide from the status where the answer's bytes belong."""
+        """Decide from status and headers where the answer's bytes belong."""
         status = response.status
-        if status == 206 and part.done and _continues(response, part):
+        if status == 206 and part.version and part.done and (rest := end_of_rest(response, part.version, part.done)):
+            part.stop, part.total = rest
+            part.version = replace(part.version, total=part.total)
             return
-        if status in (206, 416) and part.done:
-            part.validator = None
-            raise _BrokenOff("the rest of the file was asked for and something else was answered")
+        if (status in (206, 416) and part.done) or (status == 200 and is_part(response)):
+            part.version = None
+            raise _BrokenOff("only a part of the file was answered, and not the one that is missing")
         if status >= 500 or status in _TEMPORARY:
             raise _BrokenOff(f"the address answered {status}", _retry_after(response))
         if status != 200:
@@ -235,6 +246,9 @@ class _Fetch:
         async for chunk in paced(response.content.iter_chunked(_CHUNK), self.timeout, self.timeout):
             if part.done + len(chunk) > self.max_bytes:
                 raise self.too_large()
+            if part.stop is not None and part.done + len(chunk) > part.stop:
+                part.version = None
+                raise _BrokenOff("more came than was announced")
             await self._store(part, chunk)
             await self._tell(part.done)
         if part.total is not None and part.done != part.total:
@@ -243,7 +257,7 @@ class _Fetch:
     async def _store(self, part: _Part, chunk: bytes) -> None:
         try:
             await asyncio.to_thread(part.write, chunk)
-        except OSError as error:  # nobody's fault over there, and no reason to give up
+        except OSError as error:  # no fault of the server's, and no reason to give up
             raise Unavailable(f"The download can't be stored here: {error.strerror}.") from error
 
     async def _tell(self, done: int) -> None:
@@ -255,32 +269,9 @@ def _headers(part: _Part) -> dict[str, str]:
     # identity: compressing on the way makes ranges and lengths useless; a stored .gz comes as it is all the
     # same.
     headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Caravan"}
-    if part.done and part.validator:
-        headers |= {"Range": f"bytes={part.done}-", "If-Range": part.validator}
+    if part.done and part.version:
+        headers |= {"Range": f"bytes={part.done}-", "If-Range": part.version.validator}
     return headers
-
-
-def _validator(response: ClientResponse) -> str | None:
-    """What If-Range may hold (RFC 9110 §13.1.5: a strong ETag or a date), if the server resumes at all."""
-    ranges = response.headers.get("Accept-Ranges", "").lower()
-    etag = response.headers.get("ETag", "")
-    if ranges == "none":
-        return None
-    if etag:
-        return etag if etag.startswith('"') else None
-    return response.headers.get("Last-Modified") if ranges == "bytes" else None
-
-
-def _continues(response: ClientResponse, part: _Part) -> bool:
-    """Whether a 206 answer holds exactly the bytes that are missing."""
-    span, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-    same_size = part.total is None or total in ("*", str(part.total))
-    return span.partition("-")[0] == str(part.done) and same_size
-
-
-def _encoding(response: ClientResponse) -> str | None:
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    return None if encoding in ("", "identity") else encoding
 
 
 def _retry_after(response: ClientResponse) -> float:
@@ -307,4 +298,16 @@ def _reason(error: Exception, timeout: float) -> str:
             return "its host name was not found"
         case ClientConnectorError(os_error=ConnectionRefusedError()):
             return "its host refused the connection"
+    causes = list(_causes(error))
+    if any(isinstance(cause, LineTooLong) for cause in causes):
+        return f"its answer has a header of more than {_HEADER:,} bytes"
+    if any(isinstance(cause, HttpProcessingError) for cause in causes):
+        return "its answer is not HTTP that can be read"
     return "the connection was lost"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

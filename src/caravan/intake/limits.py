@@ -1,4 +1,4 @@
-"""What one reading may take of a machine, and who hears how far it is."""
+"""What one reading may take of a machine, and how it reports its progress."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -38,8 +38,8 @@ class Limits:
         )
 
 
-def nobody(done: int, total: int) -> None:
-    """Hears the progress when nobody else wants to."""
+def no_progress(done: int, total: int) -> None:
+    """Reports the progress to nothing."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How slowly a transfer may come before it counts as standing still: who sends it may be gone without a word."""
+"""How slowly a transfer may come before it counts as standing still: its sender may have vanished unnoticed."""
 
 import asyncio
 from collections.abc import AsyncIterator

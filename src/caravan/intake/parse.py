@@ -6,6 +6,7 @@ all that DuckDB refuses.
 """
 
 import hashlib
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
@@ -37,14 +38,37 @@ PROBED = (0, 1, 3, 4, 7, 8, 11, 12, 13, 15, 16, 17, 31, 32, 33, 64, 255)  # leng
 _QUERIES = sql.load("caravan.intake", "rows.sql")
 
 
-def parse(connection: duckdb.DuckDBPyConnection, rows: pa.StringArray) -> Matches:
-    """Those of `rows` that DuckDB reads beyond doubt as the strict reading does."""
-    # A parse that fails is dear, so rows that are hopeless at first sight don't get that far either.
-    hopeful = pc.and_(pc.match_substring_regex(rows, r"^\s*\{"), pc.match_substring(rows, '"id"'))
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What DuckDB makes of rows beyond doubt, as the strict reading does."""
+
+    contacts: Matches
+    refused: NDArray[np.int64]  # rows
+    reasons: NDArray[np.int64]  # of each of these; equal ones are refused with the same words
+
+
+def parse(connection: duckdb.DuckDBPyConnection, rows: pa.StringArray) -> Parsed:
+    """Those of `rows` that are contacts, and those that are JSON and must be refused; both without any doubt."""
+    # A parse that fails is dear, so rows that are hopeless at first sight don't get that far.
+    hopeful = pc.match_substring_regex(rows, r"^[ \t\r]*[\[{]")
     clear = pc.and_not(hopeful, pc.match_substring_regex(rows, _DOUBTFUL))
     places = np.flatnonzero(clear.to_numpy(zero_copy_only=False))
     table = pa.table({"place": places, "row": rows.take(pa.array(places))})
-    return _without_duplicates(_ask(connection, "rows", table, _QUERIES.parsed))
+    found = _ask(connection, "rows", table, _QUERIES.parsed)
+    refused = found.filter(found["fault"].is_valid())
+    contacts = _without_duplicates(found.filter(found["fault"].is_null()))
+    return Parsed(contacts, refused["place"].to_numpy(), _reasons(refused))
+
+
+def _reasons(refused: pa.Table) -> NDArray[np.int64]:
+    """The kind of value that stands where it must not: known by its first character, but for integers."""
+    first = pc.utf8_slice_codeunits(refused["culprit"], 0, 1)
+    kind = pc.if_else(pc.match_substring_regex(refused["culprit"], r"^-?[0-9]+\s*$"), "integer", first)
+    empty = pc.equal(refused["culprit"], '""')
+    key = pc.binary_join_element_wise(refused["fault"], kind, pc.if_else(empty, "empty", ""), " ")
+    if not len(key):
+        return np.empty(0, np.int64)
+    return np.asarray(key.combine_chunks().dictionary_encode().indices.to_numpy(), dtype=np.int64)
 
 
 def hashes(connection: duckdb.DuckDBPyConnection, ids: pa.StringArray) -> NDArray[np.uint64]:

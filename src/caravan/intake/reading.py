@@ -1,10 +1,11 @@
 """From a file of lines to the cohorts that enter: `read_contacts` does it whole, in bounded memory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from caravan.errors import FileFailed, FileFailure
 from caravan.intake.expand import Encoding, expand
-from caravan.intake.limits import Limits, Progress, nobody
+from caravan.intake.limits import Limits, Progress, no_progress
 from caravan.intake.parts import Part
 from caravan.intake.receipt import Receipt
 from caravan.intake.rejects import read_rejects
@@ -31,7 +32,7 @@ def read_contacts(
     read as one (`empty`, `unreadable`, `json_array`, `too_large`). If no row of it can be used, the receipt says so
     in `failure`.
     """
-    progress = progress or nobody
+    progress = progress or no_progress
     text = expand(source, folder, encoding, limits.expanded_bytes, progress)
     check_beginning(text, limits.row_bytes)
     everything = Span(0, text.stat().st_size, 1)
@@ -39,11 +40,11 @@ def read_contacts(
     if text != source:
         text.unlink()
     failure = judge(read.lines - read.blank, read.entered, read.rejects)
-    return Receipt(read.lines, read.blank, read.entered, read.rejected, read.parts, read.rejects, failure)
+    return replace(read, failure=failure)
 
 
 def judge(rows: int, entered: int, rejects: Path | None) -> FileFailed | None:
-    """Why nobody of a whole file enters, if that is so, when it had `rows` lines that were not blank. Raises
+    """Why no contact of a whole file enters, if that is so, when it had `rows` lines that were not blank. Raises
     `FileFailed` if it had none."""
     if not rows:
         raise FileFailed(FileFailure.EMPTY, "The file has only blank lines.")

@@ -14,19 +14,24 @@ EXAMPLES = 5  # line numbers that are shown for each code
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a file's lines (law 1: every line is blank, entered or rejected)."""
+    """What became of the lines of a span: each is blank, in a part, or rejected. A whole file is one span."""
 
     lines: int
     blank: int
-    entered: int
     rejected: dict[RejectCode, int]  # only codes that occur
     parts: list[Part]  # in the order of the lines
     rejects: Path | None
-    failure: FileFailed | None
+    ids: Path | None = None  # of all contacts, if wanted: hash UBIGINT, line BIGINT, id VARCHAR, nearly in their order
+    failure: FileFailed | None = None  # why no contact of a whole file enters
+
+    @property
+    def entered(self) -> int:
+        """The contacts in the parts."""
+        return sum(part.size for part in self.parts)
 
     def __post_init__(self) -> None:
-        assert self.lines == self.entered + sum(self.rejected.values()) + self.blank, "The ledger doesn't balance."
-        assert self.entered == sum(part.size for part in self.parts), "The parts don't hold who entered."
+        rest = self.lines - self.blank - sum(self.rejected.values())
+        assert rest == self.entered, "The ledger doesn't balance."
 
 
 def tell(receipt: Receipt) -> str:

@@ -14,7 +14,7 @@ SHOWN = 200  # characters of a refused row that are kept
 
 
 class RejectCode(StrEnum):
-    """Why a row was refused (DESIGN §6, docs/contacts-file.md)."""
+    """Why a row was refused; docs/contacts-file.md describes each."""
 
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"

@@ -87,7 +87,7 @@ def _bits(hashes: Hashes) -> Hashes:
 class _Runs:
     """Sorted runs of hashes: the youngest in memory, the merged ones in files that are mapped while they are searched.
 
-    (These files are our own and nobody truncates them, as could be with a customer's.)
+    (These files are private to this process; a customer's file could be truncated while it is mapped.)
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,18 +1,21 @@
 """One block of lines becomes contacts and rejects: the fast readings first, the strict one for what they leave."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caravan.intake import strict
 from caravan.intake.blocks import Block
 from caravan.intake.parse import parse
 from caravan.intake.parts import PART_SCHEMA
-from caravan.intake.rejects import REJECT_SCHEMA, shown
-from caravan.intake.template import Matches, Template, learn
+from caravan.intake.refuse import Refusals, alike, not_json, not_utf8
+from caravan.intake.rejects import REJECT_SCHEMA, SHOWN, RejectCode, shown
+from caravan.intake.template import Matches, Template, learn, slices
 from caravan.intake.utf8 import broken_texts
 
 BOM = b"\xef\xbb\xbf"
@@ -20,6 +23,8 @@ SAMPLE = 200  # rows from which a template is learned
 FEW = 1000  # rows that are read strictly sooner than DuckDB has made its plan
 SHORT = 64  # bytes of white space that are seen to be a blank line without the strict reading
 POOR = 0.75  # share of rows below which a template isn't worth keeping
+
+_SHOWN_STRICTLY = pa.array([RejectCode.NOT_UTF8.value, RejectCode.TOO_LONG.value])  # all others are UTF-8
 
 _IS_SPACE = np.isin(np.arange(256), list(strict.SPACE.encode()))
 
@@ -49,10 +54,11 @@ class Sieve:
         if rows.blank == len(block.ends):
             return Sifted(PART_SCHEMA.empty_table(), REJECT_SCHEMA.empty_table(), rows.blank)
         left, found = self._by_template(rows)
+        refused: list[Refusals] = []
         if len(left) > FEW:
-            left = self._by_parser(rows, left, connection, found)
-        matches, rejects, blank = self._strictly(rows, np.union1d(left, rows.too_long))
-        return Sifted(_in_order([*found, matches], block.first_line), rejects, blank + rows.blank)
+            left = self._by_parser(rows, left, connection, found, refused)
+        blank = self._strictly(rows, np.union1d(left, rows.too_long), found, refused)
+        return Sifted(_in_order(found, block.first_line), _to_rejects(rows, refused), blank + rows.blank)
 
     def _by_template(self, rows: "_Rows") -> tuple[NDArray[np.int64], list[Matches]]:
         """The rows that are left, and the matches."""
@@ -73,49 +79,70 @@ class Sieve:
         return np.setdiff1d(left, found[-1].rows, assume_unique=True)
 
     def _by_parser(
-        self, rows: "_Rows", left: NDArray[np.int64], connection: duckdb.DuckDBPyConnection, found: list[Matches]
+        self,
+        rows: "_Rows",
+        left: NDArray[np.int64],
+        connection: duckdb.DuckDBPyConnection,
+        found: list[Matches],
+        refused: list[Refusals],
     ) -> NDArray[np.int64]:
+        """The rows that are left; contacts and refusals are added."""
         texts = rows.take(left)
-        readable = np.delete(np.arange(len(left)), broken_texts(texts))
-        parsed = parse(connection, texts.take(pa.array(readable)))
-        places = readable[parsed.rows]
-        found.append(Matches(left[places], parsed.ids, parsed.properties))
-        return np.delete(left, places)
+        refused.append(not_utf8(texts, self._reader(rows, left)).of(left))
+        readable = np.setdiff1d(left, refused[-1].rows, assume_unique=True)
+        texts = rows.take(readable)
+        parsed = parse(connection, texts)
+        found.append(replace(parsed.contacts, rows=readable[parsed.contacts.rows]))
+        refused.append(alike(parsed.refused, parsed.reasons, self._reader(rows, readable)).of(readable))
+        rest = np.setdiff1d(readable, np.concatenate((found[-1].rows, refused[-1].rows)), assume_unique=True)
+        if len(rest):
+            refused.append(not_json(rows.take(rest), self._reader(rows, rest)).of(rest))
+        return np.setdiff1d(rest, refused[-1].rows, assume_unique=True)
+
+    def _reader(self, rows: "_Rows", which: NDArray[np.int64]) -> Callable[[int], strict.Verdict]:
+        """The strict reading of one of some rows."""
+        return lambda index: strict.classify(rows.line(int(which[index])), self._row_bytes)
 
     def _learn(self, rows: "_Rows", among: NDArray[np.int64]) -> Template | None:
         sample = [rows.line(each) for each in among[:: max(1, len(among) // SAMPLE)].tolist()]
         verdicts = [(line, strict.classify(line, self._row_bytes)) for line in sample]
         return learn([(line, row) for line, row in verdicts if isinstance(row, strict.Accepted)])
 
-    def _strictly(self, rows: "_Rows", which: NDArray[np.int64]) -> tuple[Matches, pa.Table, int]:
-        """Contacts, rejects and the number of blank lines."""
+    def _strictly(self, rows: "_Rows", which: NDArray[np.int64], found: list[Matches], refused: list[Refusals]) -> int:
+        """The number of blank lines; contacts and refusals are added."""
         accepted: list[tuple[int, strict.Accepted]] = []
-        refused: list[tuple[int, strict.Refused]] = []
+        bad: list[tuple[int, strict.Refused]] = []
         for index in which.tolist():
             match strict.classify(rows.line(index), self._row_bytes):
                 case strict.Accepted() as row:
                     accepted.append((index, row))
                 case strict.Refused() as refusal:
-                    refused.append((index, refusal))
-        matches = Matches(
-            np.array([index for index, _ in accepted], np.int64),
-            pa.array([row.id for _, row in accepted], pa.string()),
-            pa.array([row.properties for _, row in accepted], pa.string()),
+                    bad.append((index, refusal))
+        found.append(
+            Matches(
+                np.array([index for index, _ in accepted], np.int64),
+                pa.array([row.id for _, row in accepted], pa.string()),
+                pa.array([row.properties for _, row in accepted], pa.string()),
+            )
         )
-        return matches, _to_rejects(rows, refused), len(which) - len(accepted) - len(refused)
+        refused.append(
+            Refusals(
+                np.array([index for index, _ in bad], np.int64),
+                pa.array([refusal.code for _, refusal in bad], pa.string()),
+                pa.array([refusal.message for _, refusal in bad], pa.string()),
+            )
+        )
+        return len(which) - len(accepted) - len(bad)
 
 
-def _to_rejects(rows: "_Rows", refused: list[tuple[int, strict.Refused]]) -> pa.Table:
+def _to_rejects(rows: "_Rows", refused: list[Refusals]) -> pa.Table:
     # Column by column, because an object for each reject would cost as much as finding out why it is one.
-    lines, offsets = rows.places(np.array([index for index, _ in refused], np.int64))
-    columns = [
-        lines,
-        offsets,
-        pa.array([refusal.code for _, refusal in refused], pa.string()),
-        pa.array([refusal.message for _, refusal in refused], pa.string()),
-        pa.array([shown(rows.line(index)) for index, _ in refused], pa.string()),
-    ]
-    return pa.table(columns, schema=REJECT_SCHEMA)
+    all_of_them = Refusals.join(refused)
+    order = np.argsort(all_of_them.rows)
+    lines, offsets = rows.places(all_of_them.rows[order])
+    codes, messages = (each.take(pa.array(order)) for each in (all_of_them.codes, all_of_them.messages))
+    beginnings = rows.shown(all_of_them.rows[order], codes)
+    return pa.table([lines, offsets, codes, messages, beginnings], schema=REJECT_SCHEMA)
 
 
 class _Rows:
@@ -150,6 +177,16 @@ class _Rows:
     def take(self, which: NDArray[np.int64]) -> pa.StringArray:
         """Copies of some lines, with their newlines."""
         return self._strings.take(pa.array(which))
+
+    def shown(self, which: NDArray[np.int64], codes: pa.StringArray) -> pa.StringArray:
+        """The beginnings of refused lines."""
+        odd = pc.is_in(codes, _SHOWN_STRICTLY).to_numpy(zero_copy_only=False)
+        plain = which[~odd]
+        (texts,) = slices(self._block.data, (self._starts[plain], self._ends[plain]))
+        bounds = zip(self._starts[which[odd]].tolist(), self._ends[which[odd]].tolist(), strict=True)
+        strictly = pa.array([shown(bytes(self._block.data[start:end])) for start, end in bounds], pa.string())
+        both = pa.concat_arrays([pc.utf8_slice_codeunits(texts, 0, SHOWN), strictly])
+        return both.take(pa.array(np.argsort(np.concatenate((plain, which[odd])))))
 
     def match(self, template: Template, which: NDArray[np.int64]) -> Matches:
         """Those lines of `which` that fit the template."""
@@ -191,11 +228,13 @@ def _readable(found: Matches) -> Matches:
 def _in_order(found: list[Matches], first_line: int) -> pa.Table:
     """The contacts of all readings, as they stood in the file."""
     found = [each for each in found if len(each.rows)] or found[:1]
+    if len(found) == 1:  # joining would copy them
+        (only,) = found
+        return pa.table([pa.array(only.rows + first_line), only.ids, only.properties], schema=PART_SCHEMA)
     rows = np.concatenate([each.rows for each in found])
     columns = [
         pa.array(rows + first_line, pa.int64()),
         pa.concat_arrays([each.ids for each in found]),
         pa.concat_arrays([each.properties for each in found]),
     ]
-    table = pa.table(columns, schema=PART_SCHEMA)
-    return table if len(found) == 1 else table.take(pa.array(np.argsort(rows)))
+    return pa.table(columns, schema=PART_SCHEMA).take(pa.array(np.argsort(rows)))

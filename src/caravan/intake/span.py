@@ -1,7 +1,7 @@
 """Reads the lines of one span into parts and rejects: `read_span`. A whole file is one span over everything.
 
 Blocks pass three stations: a thread sifts one and hashes its ids; in the order of the file it is noted which hashes
-were there before; a thread writes the part without those, who are decided about in the end (duplicates.py).
+were there before; a thread writes the part without those; duplicates.py decides about them in the end.
 """
 
 from collections import Counter
@@ -28,9 +28,10 @@ from caravan.intake.duplicates import (
     to_rejects,
     to_suspects,
 )
-from caravan.intake.limits import Limits, Progress, database, nobody
+from caravan.intake.limits import Limits, Progress, database, no_progress
 from caravan.intake.parse import hashes
 from caravan.intake.parts import PART_SCHEMA, ByLine, Part, split_off, write_part
+from caravan.intake.receipt import Receipt
 from caravan.intake.rejects import REJECT_SCHEMA, RejectCode, TableFile, count_codes
 from caravan.intake.seen import Hashes, Seen
 from caravan.intake.sift import Sieve, Sifted
@@ -38,27 +39,6 @@ from caravan.intake.survey import Span, owned
 from caravan.intake.turns import crew, in_turn
 
 ID_SCHEMA = pa.schema([("hash", pa.uint64()), ("line", pa.int64()), ("id", pa.string())])
-
-
-@dataclass(frozen=True, slots=True)
-class SpanReceipt:
-    """What became of a span's lines: each is blank, in a part, or rejected."""
-
-    lines: int
-    blank: int
-    rejected: dict[RejectCode, int]  # only codes that occur
-    parts: list[Part]  # in the order of the lines
-    rejects: Path | None
-    ids: Path | None  # of all contacts: hash UBIGINT, line BIGINT, id VARCHAR, nearly in their order
-
-    @property
-    def entered(self) -> int:
-        """The contacts in the parts."""
-        return sum(part.size for part in self.parts)
-
-    def __post_init__(self) -> None:
-        rest = self.lines - self.blank - sum(self.rejected.values())
-        assert rest == self.entered, "The ledger doesn't balance."
 
 
 def read_span(
@@ -70,7 +50,7 @@ def read_span(
     *,
     progress: Progress | None = None,
     with_ids: bool = True,
-) -> SpanReceipt:
+) -> Receipt:
     """Reads the lines that a span owns into Parquet parts, a file of rejects and one of ids, all in the empty `folder`.
 
     The local file `source` begins with byte `at` of the whole file. It must reach to the end of that, or at least
@@ -84,7 +64,7 @@ def read_span(
         pool = stack.enter_context(crew(limits.threads))
         ids = TableFile(folder / "ids.parquet", ID_SCHEMA, "snappy") if with_ids else None
         reading = _Reading(owned(source, at, span), at, folder, scratch, limits, connection, ids)
-        reading.read(pool, progress or nobody)
+        reading.read(pool, progress or no_progress)
         reading.settle()
         return reading.receipt()
 
@@ -110,7 +90,7 @@ class _Written:
     codes: Counter[RejectCode]
     part: Part | None
     suspects: pa.Table
-    ids: pa.Table
+    ids: pa.Table | None
 
 
 @dataclass(slots=True)
@@ -142,7 +122,7 @@ class _Reading:
         self._pieces: list[_Piece] = []
         self._lines = self._blank = 0
         self._rejected: Counter[RejectCode] = Counter()
-        self._rejects = TableFile(folder / "rejects.parquet", REJECT_SCHEMA)
+        self._rejects = TableFile(folder / "rejects.parquet", REJECT_SCHEMA, "snappy")  # often written anew
         self._suspects = TableFile(scratch / "suspects.parquet", SUSPECT_SCHEMA, "snappy")
         self._ids = ids
 
@@ -176,7 +156,9 @@ class _Reading:
             count_codes(work.sifted.rejects),
             write_part(self._part_path(work.block.first_line), contacts),
             to_suspects(suspects, work.block),
-            pa.table([work.hashes[~repeated], contacts["line"], contacts["id"]], schema=ID_SCHEMA),
+            pa.table([work.hashes[~repeated], contacts["line"], contacts["id"]], schema=ID_SCHEMA)
+            if self._ids
+            else None,
         )
 
     def _part_path(self, first_line: int) -> Path:
@@ -189,7 +171,7 @@ class _Reading:
         self._pieces.append(_Piece(written.block.first_line, written.block.last_line, written.part))
         self._rejects.append(written.rejects)
         self._suspects.append(written.suspects)
-        if self._ids:
+        if self._ids and written.ids:
             self._ids.append(written.ids)
 
     def settle(self) -> None:
@@ -212,11 +194,11 @@ class _Reading:
         with ByLine(suspects, SUSPECT_SCHEMA) as suspected, ByLine(losers, LOSER_SCHEMA) as lost:
             for piece in self._pieces:
                 those, found = suspected.up_to(piece.last_line), lost.up_to(piece.last_line)
-                guilty, innocent = _part_ways(those, found["line"].to_numpy())
-                yield piece, to_rejects(found, guilty["offset"], guilty["row"]), innocent
+                duplicates, others = _separate(those, found["line"].to_numpy())
+                yield piece, to_rejects(found, duplicates["offset"], duplicates["row"]), others
 
     def _put_back(self, piece: _Piece, suspects: pa.Table) -> None:
-        """Different ids that share a hash are rare, unless somebody looks for them."""
+        """Different ids that share a hash are rare, unless they were made on purpose."""
         if not suspects.num_rows:
             return
         contacts = [PART_SCHEMA.empty_table() if piece.part is None else pq.read_table(piece.part.path)]
@@ -237,14 +219,14 @@ class _Reading:
                 rows.append({"line": line, "id": row.id, "properties": row.properties})
         return pa.Table.from_pylist(rows, schema=PART_SCHEMA)
 
-    def receipt(self) -> SpanReceipt:
+    def receipt(self) -> Receipt:
         """What became of all lines."""
         parts = [piece.part for piece in self._pieces if piece.part]
         rejected = dict(+self._rejected)
         ids = self._ids.close() if self._ids else None
-        return SpanReceipt(self._lines, self._blank, rejected, parts, self._rejects.close(), ids)
+        return Receipt(self._lines, self._blank, rejected, parts, self._rejects.close(), ids)
 
 
-def _part_ways(suspects: pa.Table, lost: NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
-    innocent, guilty = split_off(suspects, np.isin(suspects["line"].to_numpy(), lost))
-    return guilty, innocent
+def _separate(suspects: pa.Table, lost: NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
+    others, duplicates = split_off(suspects, np.isin(suspects["line"].to_numpy(), lost))
+    return duplicates, others

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NoReturn
 
+from caravan.intake.faults import explain
 from caravan.intake.rejects import RejectCode
 
 ID_LENGTH = 256  # characters
@@ -75,10 +76,11 @@ class _Members(dict[str, object]):
 def _read(line: bytes, row_bytes: int) -> Verdict:
     if len(line) > row_bytes:
         raise _Refusal(RejectCode.TOO_LONG, f"The row is longer than {row_bytes} bytes.")
-    text = _decode(line).strip(SPACE)
+    whole = _decode(line)
+    text = whole.strip(SPACE)
     if not text:
         return Blank()
-    row = _parse(text)
+    row = _parse(text, whole.find(text[0]))
     return Accepted(_id(row), _properties(row))
 
 
@@ -90,13 +92,12 @@ def _decode(line: bytes) -> str:
         raise _Refusal(RejectCode.NOT_UTF8, message) from None
 
 
-def _parse(text: str) -> _Members:
+def _parse(text: str, before: int) -> _Members:
     _check_depth(text)
     try:
         row = (_LONG_DECODER if len(text) > DIGITS and _LONG.search(text) else _DECODER).decode(text)
     except json.JSONDecodeError as error:
-        message = f"The row is not JSON: {error.msg} at character {error.pos + 1}."
-        raise _Refusal(RejectCode.NOT_JSON, message) from None
+        raise _Refusal(RejectCode.NOT_JSON, f"The row is not JSON: {explain(error, before)}.") from None
     if "\\u" in text:
         _check_surrogates(row)
     if not isinstance(row, _Members):

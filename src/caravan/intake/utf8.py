@@ -25,11 +25,17 @@ _HIGHEST[0xED], _HIGHEST[0xF4] = 0x9F, 0x8F
 def broken_texts(texts: pa.StringArray) -> NDArray[np.int64]:
     """Indices of those texts that aren't UTF-8. Each text, except perhaps the last, must end in an ASCII character, and
     they must lie in memory one behind the other."""
+    return first_breaks(texts)[0]
+
+
+def first_breaks(texts: pa.StringArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same, and in each of them the position of the first byte at which decoding fails."""
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
     if not len(texts) or _is_utf8(data := texts.buffers()[2].slice(offsets[0], offsets[-1] - offsets[0])):
-        return np.empty(0, np.int64)
-    found = not_utf8(data.to_pybytes()) + int(offsets[0])
-    return np.unique(np.searchsorted(offsets, found, side="right") - 1)
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    found = np.sort(not_utf8(data.to_pybytes()) + int(offsets[0]))
+    rows, firsts = np.unique(np.searchsorted(offsets, found, side="right") - 1, return_index=True)
+    return rows, found[firsts] - offsets[rows]
 
 
 def _is_utf8(data: pa.Buffer) -> bool:

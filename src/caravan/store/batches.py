@@ -88,6 +88,11 @@ class Batch:
         return self.state in ENDED
 
     @property
+    def has_file(self) -> bool:
+        """Whether its file has come; it may be deleted already."""
+        return self.file is not None or self.sha256 is not None
+
+    @property
     def folder(self) -> str:
         """Where its files are, in the store of files."""
         return f"batches/{self.id}"

@@ -28,16 +28,21 @@ UNDER_WAY = frozenset({SpanState.UNREAD, SpanState.DOUBLED})
 
 
 @dataclass(frozen=True, slots=True)
-class SpanReceipt:
-    """What reading a span gave: its ledger, and the names of its files in the store."""
+class Receipt:
+    """What reading a span gave: its ledger, and the names of its files in the store. A whole file is one span."""
 
     lines: int
     blank: int
     rejected: dict[str, int]
     parts: list[Part]  # in the order of the lines
     rejects: str | None
-    ids: str | None  # the ids of its contacts, with hashes of this family
-    hash_family: str
+    ids: str | None = None  # the ids of its contacts, with hashes of this family
+    hash_family: str = ""
+
+    @property
+    def entered(self) -> int:
+        """The contacts in the parts."""
+        return sum(part.size for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Span:
     stop: int
     first_line: int
     state: SpanState = SpanState.UNREAD
-    receipt: SpanReceipt | None = None
+    receipt: Receipt | None = None
     losers: str | None = None
 
 
@@ -71,7 +76,7 @@ async def get(connection: Connection, batch: str, number: int) -> Span | None:
     return _span(found) if found else None
 
 
-async def settle(connection: Connection, batch: str, span: Span, state: SpanState, receipt: SpanReceipt) -> bool:
+async def settle(connection: Connection, batch: str, span: Span, state: SpanState, receipt: Receipt) -> bool:
     """The span was worked on: it goes to `state` with this receipt. False if somebody else has done that."""
     values = {"batch": batch, "number": span.number, "before": span.state, "state": state}
     return await row(connection, _Q.set_read, **values, receipt=Jsonb(asdict(receipt))) is not None
@@ -106,5 +111,5 @@ def _span(found: DictRow) -> Span:
     )
 
 
-def _receipt(read: dict[str, Any]) -> SpanReceipt:
-    return SpanReceipt(**{**read, "parts": [Part(**each) for each in read["parts"]]})
+def _receipt(read: dict[str, Any]) -> Receipt:
+    return Receipt(**{**read, "parts": [Part(**each) for each in read["parts"]]})

@@ -306,7 +306,7 @@ class TestDirectUploads:
         async with working(system):
             found = await system.ended(batch)
         assert (found["ledger"]["lines"], found["ledger"]["entered"]) == (5, 5)
-        assert len(system.engine.files.names("batches")) == 2  # the file and its one cohort
+        assert len(system.engine.files.names("batches")) == 1  # its one cohort
 
     @pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {}])
     async def test_a_packed_file_is_recognised(self, idle_system: System, headers: dict[str, str]) -> None:

@@ -126,7 +126,7 @@ async def test_nothing_of_the_spans_is_left_when_all_have_entered(idle_system: S
     await read_by_hand(system, batch, random.Random(1))
     assert await _left(system, batch) == []
     kinds = {name.rpartition("/")[2].partition("-")[0] for name in system.engine.files.names(f"batches/{batch}")}
-    assert kinds == {"upload", "cohort", "rejects"}
+    assert kinds == {"cohort", "rejects"}
 
 
 async def test_a_span_that_two_workers_have_read_counts_once(idle_system: System) -> None:

@@ -38,14 +38,14 @@ class Origin:
 
 
 @asynccontextmanager
-async def running(origin: Origin, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def running(origin: Origin, host: str = "127.0.0.1", port: int = 0, limit: int = 1 << 16) -> AsyncIterator[str]:
     tasks = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.current_task())
         await origin.serve(reader, writer)
 
-    server = await asyncio.start_server(serve, host, port)
+    server = await asyncio.start_server(serve, host, port, limit=limit)
     try:
         yield f"http://{host}:{server.sockets[0].getsockname()[1]}"
     finally:

@@ -13,8 +13,9 @@ from caravan.errors import FileFailed
 from caravan.intake.between import drop_losers, find_losers, join_rejects
 from caravan.intake.parse import hash_family
 from caravan.intake.parts import Part
+from caravan.intake.receipt import Receipt
 from caravan.intake.rejects import Reject, read_rejects
-from caravan.intake.span import SpanReceipt, read_span
+from caravan.intake.span import read_span
 from caravan.intake.survey import LineCounter, Span, spans
 from tests.unit.intake.reading_bytes import limits, read_bytes
 from tests.unit.intake.test_agreement import ROW_BYTES, agrees, relaxed, styles
@@ -42,10 +43,10 @@ class Cut:
         path.mkdir()
         return path
 
-    def read(self) -> list[SpanReceipt]:
+    def read(self) -> list[Receipt]:
         return [read_span(*self.source(span), span, self.folder(f"span-{span.start}"), LIMITS) for span in self.spans]
 
-    def drop(self, read: SpanReceipt, losers: Path, span: Span) -> tuple[list[Part], Path]:
+    def drop(self, read: Receipt, losers: Path, span: Span) -> tuple[list[Part], Path]:
         out = self.folder(f"dropped-{span.start}")
         done = drop_losers(read.parts, read.rejects, losers, *self.source(span), span, out, LIMITS)
         assert sum(each.size for each in done.parts if each) == read.entered - done.losers
@@ -111,7 +112,7 @@ def test_a_span_inside_a_row_that_is_too_long_owns_nothing(tmp_path: Path) -> No
     source = tmp_path / "file"
     source.write_bytes(b'{"id":1}\n' + b"x" * 9000 + b'\n{"id":2}')
     read = read_span(source, 0, Span(4000, 6000, 3), tmp_path, LIMITS)
-    assert read == SpanReceipt(0, 0, {}, [], None, None)
+    assert read == Receipt(0, 0, {}, [], None, None)
     assert find_losers([read.ids, None], tmp_path, LIMITS) == [None, None]
 
 

@@ -57,7 +57,7 @@ def test_a_file_without_one_good_row_fails_but_has_its_receipt(tmp_path: Path) -
     assert receipt.failure.code is FileFailure.TOO_MANY_REJECTS
     assert receipt.failure.message == (
         "None of the 2 rows can be used. The first problem is on line 1: "
-        "The row is not JSON: Expecting value at character 1."
+        "The row is not JSON: 'a' stands at character 1 where a value must follow."
     )
     assert (receipt.lines, receipt.blank, receipt.rejected) == (3, 1, {RejectCode.NOT_JSON: 2})
 
@@ -142,7 +142,7 @@ def test_of_equal_ids_anywhere_in_the_file_the_first_line_counts(tmp_path: Path)
     assert [(each.line, each.code, each.message) for each in result.rejects] == [
         (2001, RejectCode.DUPLICATE, "The id '1999' was already on line 2000."),
         (2002, RejectCode.DUPLICATE, "The id '0' was already on line 1."),
-        (2003, RejectCode.NOT_JSON, "The row is not JSON: Expecting value at character 1."),
+        (2003, RejectCode.NOT_JSON, "The row is not JSON: 'b' stands at character 1 where a value must follow."),
         (2005, RejectCode.DUPLICATE, "The id '0' was already on line 1."),
     ]
     assert result.rejects[1].offset == len(ROWS) + len(b'{"id":1999}\n')

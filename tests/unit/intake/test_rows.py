@@ -16,7 +16,7 @@ GOOD = '{"id":"good","properties":{"a":1}}'
     ("row", "code", "message"),
     [
         (b'{"id":"\xff"}', RejectCode.NOT_UTF8, "The row is not UTF-8: byte 8 of it can't be read."),
-        ("Bruce;yes", RejectCode.NOT_JSON, "The row is not JSON: Expecting value at character 1."),
+        ("Bruce;yes", RejectCode.NOT_JSON, "The row is not JSON: 'B' stands at character 1 where a value must follow."),
         ('{"id":1,"x":NaN}', RejectCode.NOT_JSON, "The row is not JSON: NaN is not a JSON number."),
         ('{"id":1,"id":2}', RejectCode.NOT_JSON, "The row has the member 'id' twice."),
         (

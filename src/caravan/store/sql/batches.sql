@@ -242,7 +242,17 @@ update batches set swept_at = %(now)s where id = %(id)s
 -- All files of an ended batch that somebody may still ask for.
 select file from journal where batch_id = %(id)s
 union select rejects from batches where id = %(id)s and rejects is not null
-union select file from batches where id = %(id)s and state = 'failed' and file is not null
+union select file from batches where id = %(id)s and file is not null
 
 -- name: by_state
 select state, count(*) as batches from batches group by state
+
+-- name: read_files
+-- Batches whose file was read, or will never be, and that still name it.
+select id from batches
+where file is not null and state not in ('awaiting_upload', 'receiving', 'reading')
+  and coalesce(finished_at, started_at) <= %(before)s
+order by random() limit 100
+
+-- name: forget_file
+update batches set file = null where id = %(id)s and file = %(file)s
