@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from caravan.journeys.definition import read_journey
-from caravan.journeys.placeholder_engine import FILTERS, TAGS
 from caravan.journeys.placeholders import ContactView, compile_template
+from caravan.journeys.placeholders.engine import TAGS
+from caravan.journeys.placeholders.filters import FILTERS
 from caravan.journeys.segments import FUNCTIONS, UNITS, compile_segment
 from caravan.steps.registry import STEP_TYPES
 
