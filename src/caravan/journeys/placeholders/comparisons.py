@@ -43,7 +43,7 @@ def contains(left: object, right: object, rendering: Rendering) -> bool:
     if right is None or right is False or isinstance(right, Undefined):
         return False
     if isinstance(left, str):
-        rendering.charge(len(left) // 4)
+        rendering.charge(len(left) // 16)
         return as_text(right, rendering) in left
     if isinstance(left, Mapping):
         rendering.charge(len(right) if isinstance(right, str) else 0)
@@ -59,15 +59,15 @@ def contains(left: object, right: object, rendering: Rendering) -> bool:
 def _charge_comparison(value: object, rendering: Rendering) -> None:
     if isinstance(value, str):
         if len(value) > LONG:
-            rendering.charge(len(value) // 4)
+            rendering.charge(len(value) // 32)
     elif isinstance(value, list | tuple | Mapping):
-        rendering.charge(4 * _size(value))
+        rendering.charge(10 * _size(value))
 
 
 def _size(value: object) -> int:
     """About how much there is to compare in a list or an object, in characters and items."""
     if isinstance(value, str):
-        return 1 + len(value) // 4
+        return 1 + len(value) // 64
     if isinstance(value, Mapping):
         return 1 + sum(1 + _size(each) for each in value.values())
     return 1 + sum(map(_size, value)) if isinstance(value, list | tuple) else 1

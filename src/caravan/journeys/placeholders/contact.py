@@ -88,18 +88,24 @@ class ContactNames(Mapping[str, object]):
 class Names(ContactNames):
     """All names that a template starts with: `contact`, and what is in it."""
 
-    __slots__ = ("_contact",)
+    __slots__ = ("_contact", "_whole")
 
     def __init__(self, contact: ContactView) -> None:
         super().__init__(contact)
         self._contact = contact
+        self._whole: ContactNames | None = None
 
     def __getitem__(self, name: str) -> object:
         if name == "contact":
-            return ContactNames(self._contact)
+            return self._all()
         try:
             return super().__getitem__(name)
         except KeyError:
             if name.casefold() == "contact":
-                return ContactNames(self._contact)
+                return self._all()
             raise
+
+    def _all(self) -> ContactNames:
+        if self._whole is None:
+            self._whole = ContactNames(self._contact)
+        return self._whole

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from liquid import Token
 from liquid.builtin.expressions import KeywordArgument, Nil, PositionalArgument
-from liquid.builtin.expressions.primitive import Blank, Empty, Literal, RangeLiteral, StringLiteral
+from liquid.builtin.expressions.primitive import Literal, RangeLiteral, StringLiteral
 from liquid.exceptions import LiquidError, LiquidSyntaxError
 from liquid.expression import Expression
 from markupsafe import Markup
@@ -181,8 +181,8 @@ class FilterCall:
         self, read: Read, expression: Expression, bound: Callable[[Expression], Expression], html: bool
     ) -> tuple[Read, Expression]:
         """The argument, read at once if it is written in the template."""
-        if isinstance(expression, RangeLiteral | Empty | Blank) and read not in (kinds.read_any, kinds.read_items):
-            raise self._misused("takes no range, empty or blank")
+        if isinstance(expression, RangeLiteral) and read not in (kinds.read_any, kinds.read_items):
+            raise self._misused("takes no range")
         if not isinstance(expression, Literal | Nil):
             return read, bound(expression)
         value = None if isinstance(expression, Nil) else expression.value

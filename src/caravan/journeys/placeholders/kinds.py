@@ -38,7 +38,8 @@ def charge_text(text: str, rendering: Rendering) -> None:
 
 
 def read_number(value: object, rendering: Rendering) -> Number:
-    return number(value) or 0
+    found = number(value)
+    return 0 if found is None else found
 
 
 def read_count(value: object, rendering: Rendering) -> int:

@@ -56,7 +56,7 @@ def where(rendering: Rendering, items: list[Any], name: str, value: object = Non
 
 def sum_(rendering: Rendering, items: list[Any], name: str | None = None) -> Result:
     found = (number(each if name is None else _member(each, name, rendering)) for each in items)
-    return sum_of(rendering, [each or 0 for each in found])
+    return sum_of(rendering, [each for each in found if each is not None])
 
 
 def sort(rendering: Rendering, items: list[Any], name: str | None = None) -> list[Any]:

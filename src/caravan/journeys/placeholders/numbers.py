@@ -4,7 +4,7 @@ What is no number counts as 0, as in Liquid; only `fixed` and `money`, which wri
 """
 
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import lru_cache
 
 from babel import Locale, UnknownLocaleError
@@ -105,7 +105,8 @@ def money(rendering: Rendering, value: object, currency: str, locale: str = "en"
         return as_text(value, rendering)
     rendering.charge(_MONEY_UNITS)
     amount = rounded_to(found, get_currency_precision(currency))
-    return format_currency(amount, currency, locale=_locale(locale), decimal_quantization=False)
+    with localcontext(_EXACT):  # Babel computes in the context that there is
+        return format_currency(amount, currency, locale=_locale(locale), decimal_quantization=False)
 
 
 def is_currency(code: object) -> bool:
