@@ -29,6 +29,8 @@ BIG = ContactView(
         "n": "9" * 299,
         "same": "x" * 1_000_000,
         "almost": "x" * 500 + "y",
+        "spaced": " " * 900_000 + "1",
+        "digits": "9" * 900_000 + "x",
         "small": "one Two  three",
     },
 )
@@ -122,12 +124,14 @@ SLOW = {
     "one object many times": "{% assign y = c | compact %}"
     + "{% assign y = y | concat: y %}" * 13
     + "{{ y | append: 1 }}",
+    "loops without a turn over objects": "{% for i in c limit: 0 %}{% endfor %}" * 8_000,
+    "digits that are no number": "{{ n | plus: digits | times: 0 }}{% if spaced < 1 %}{% endif %}" * 5_000,
     "a reversed range": "{% for i in (1..999999999999999999999) reversed %}{% break %}{% endfor %}",
     "a width of a date": ("{{ 5 | date: '" + "%999Y" * 190 + "' }}") * 500,
 }
 
 
-ENDS = {"variables", "names that are not there", "long numbers"}  # in time, with a text
+ENDS = {"variables", "names that are not there", "long numbers", "digits that are no number"}  # in time, with a text
 
 
 @pytest.mark.parametrize("name", SLOW)

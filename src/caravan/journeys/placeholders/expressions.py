@@ -29,7 +29,7 @@ from liquid.expression import Expression
 
 from caravan.journeys.placeholders.comparisons import below, contains, same
 from caravan.journeys.placeholders.filters import FilterCall
-from caravan.journeys.placeholders.values import kind, number
+from caravan.journeys.placeholders.values import Rendering, kind, number
 
 Compare = Callable[[object, object, Any], bool]
 
@@ -186,14 +186,15 @@ class Loop(_Bound):
         self._limit = None if expression.limit is None else _bound(expression.limit, html)
         self._reversed = expression.reversed
 
-    def evaluate(self, context: RenderContext) -> tuple[Iterator[object], int]:
+    def evaluate(self, context: Any) -> tuple[Iterator[object], int]:
         """The items and how many they are."""
-        items, length = _items(self.iterable.evaluate(context))
+        items, length = _items(self.iterable.evaluate(context), context)
         start = context.stopindex(self._key) if self._resumes else self._whole(self._offset, context, 0)
         start = min(max(start, 0), length)
         stop = min(max(start + self._whole(self._limit, context, length), start), length)
         context.stopindex(self._key, stop)
         chosen = items[start:stop]
+        context.charge(stop - start)
         return iter(chosen[::-1] if self._reversed else chosen), stop - start
 
     def _whole(self, expression: Expression | None, context: RenderContext, otherwise: int) -> int:
@@ -208,10 +209,11 @@ class Loop(_Bound):
         return int(found)
 
 
-def _items(value: object) -> tuple[Sequence[Any], int]:
+def _items(value: object, rendering: Rendering) -> tuple[Sequence[Any], int]:
     if isinstance(value, range):
         return value, max(value.stop - value.start, 0)  # len() of a long one overflows
     if isinstance(value, Mapping):
+        rendering.charge(10 * len(value))
         value = tuple(value.items())
     elif isinstance(value, str):
         value = (value,) if value else ()

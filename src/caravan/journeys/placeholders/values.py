@@ -135,7 +135,9 @@ def _bounded(separator: str, pieces: Iterator[str], rendering: Rendering) -> str
 # Numbers
 
 _NUMBER = re.compile(r"([+-]?)(?:(\d+)(\.\d*)?|(\.\d+))(?:[eE]([+-]?\d+))?", re.ASCII)
+_DIGITS = re.compile(rf"\s{{0,9}}[+-]?[\d.]{{{2 * MAX_DIGITS}}}", re.ASCII)
 _MOST = 10**MAX_DIGITS
+_LONGEST_NUMBER = 3 * MAX_DIGITS  # characters, with blanks, sign and exponent
 
 
 def number(value: object) -> Number | None:
@@ -180,11 +182,16 @@ def _checked(value: Decimal) -> Decimal:
 
 
 def _read_number(text: str) -> Number | None:
+    if len(text) > _LONGEST_NUMBER:
+        if _DIGITS.match(text):
+            raise too_many_digits()
+        return None
     found = _NUMBER.fullmatch(text.strip(" \t\r\n"))
     if found is None:
         return None
     sign, whole, fraction, bare, exponent = found.groups(default="")
-    if len(digits := whole.lstrip("0") + fraction + bare) > 3 * MAX_DIGITS or len(whole.lstrip("0")) > MAX_DIGITS:
+    digits = whole.lstrip("0") + fraction + bare
+    if len(whole.lstrip("0")) > MAX_DIGITS:
         raise too_many_digits()
     if whole and not fraction and not exponent:
         return int(sign + (whole.lstrip("0") or "0"))
