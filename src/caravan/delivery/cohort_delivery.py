@@ -1,6 +1,5 @@
 """One cohort's delivery, and what comes of each of its contacts."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,6 +51,6 @@ class CohortDelivery(Generic[Message]):
         return Windows(self.tools.pool, self.cohort.id, self.claim)
 
 
-def view(person: dict[str, Any]) -> ContactView:
-    """A row of CONTACTS as templates see it."""
-    return ContactView(person["id"], json.loads(person["properties"]))
+def view(person: dict[str, Any], now: datetime) -> ContactView:
+    """A row of CONTACTS as templates see it at the moment `now`. Raises `RenderFailed`."""
+    return ContactView.read(person["id"], person["properties"], now)

@@ -69,7 +69,7 @@ class _Letter:
 
     def write(self, cohort: Cohort, date: datetime, person: dict[str, Any]) -> Mail:
         """One contact's mail. Raises `RenderFailed`."""
-        contact = view(person)
+        contact = view(person, date)
         return compose(
             _envelope(self.sender.render(contact), _filled(self.reply_to, contact)),
             self.writer,

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
@@ -15,6 +16,7 @@ from caravan.channels.identity import delivery_key
 from caravan.channels.webhook import Call
 from caravan.delivery.cohort_delivery import CohortDelivery, view
 from caravan.delivery.deliver import deliver
+from caravan.errors import RenderFailed
 from caravan.journeys.fields import LineTemplate, OnUnknown, check_template
 from caravan.journeys.placeholders import ContactView, Template, compile_template
 from caravan.steps.move import Move, Tools
@@ -77,7 +79,7 @@ class Webhook(CohortStep):
 
     async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
         """Make one request for each contact."""
-        write = partial(self._form.write, self, cohort)
+        write = partial(self._form.write, self, cohort, tools.clock.now())
         one_host = "/" in self.url.partition("{")[0].partition("://")[2] or "{" not in self.url
         return await deliver(CohortDelivery(cohort, tools, tools.webhook, write, self.on_unknown, self.next, one_host))
 
@@ -109,9 +111,9 @@ class _Form:
     headers: dict[str, Template]
     body: Any
 
-    def write(self, step: Webhook, cohort: Cohort, person: dict[str, Any]) -> Call:
+    def write(self, step: Webhook, cohort: Cohort, now: datetime, person: dict[str, Any]) -> Call:
         """One contact's request. Raises `RenderFailed`."""
-        contact = view(person)
+        contact = view(person, now)
         body = _told(cohort, contact) if self.body is None else _filled(self.body, contact)
         headers = {name: template.render(contact) for name, template in self.headers.items()}
         if not any(name.lower() == "content-type" for name in headers):
@@ -120,7 +122,7 @@ class _Form:
             method=step.method,
             url=self.url.render(contact),
             headers=headers,
-            body=json.dumps(body, ensure_ascii=False).encode(),
+            body=_as_json(body),
             key=delivery_key(cohort.batch, cohort.step, contact.id, person["line"], cohort.visit),
         )
 
@@ -129,6 +131,16 @@ def _told(cohort: Cohort, contact: ContactView) -> dict[str, Any]:
     """What a webhook without a body tells."""
     where = {"journey": cohort.journey, "batch": cohort.batch, "step": cohort.step}
     return {"contact": contact.id, **where, "properties": contact.properties}
+
+
+def _as_json(body: Any) -> bytes:
+    """Raises `RenderFailed` for what JSON (RFC 8259) has no form for."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise RenderFailed("The body can't be sent: a text holds half a surrogate pair.") from None
+    except ValueError:
+        raise RenderFailed("The body can't be sent: a number in it is too large.") from None
 
 
 def _compiled(value: Any) -> Any:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from caravan.journeys.definition import read_journey
-from caravan.journeys.placeholder_engine import FILTERS, TAGS
 from caravan.journeys.placeholders import ContactView, compile_template
+from caravan.journeys.placeholders.engine import TAGS
+from caravan.journeys.placeholders.filters import FILTERS
 from caravan.journeys.segments import FUNCTIONS, UNITS, compile_segment
 from caravan.steps.registry import STEP_TYPES
 
@@ -59,5 +60,5 @@ def test_every_field_of_a_step_type_is_in_the_docs(kind: str) -> None:
 def test_every_function_filter_tag_and_unit_is_in_the_docs() -> None:
     segments, placeholders = section("Segments"), section("Placeholders")
     assert {name for name in FUNCTIONS if f"`{name}`" not in segments and f"`{name}()`" not in segments} == set()
-    assert {name for name in FILTERS | TAGS - {"#"} if f"`{name}`" not in placeholders} == set()
+    assert {name for name in {*FILTERS, *TAGS} - {"#"} if f"`{name}`" not in placeholders} == set()
     assert {unit for unit in UNITS if unit not in PAGE} == set()

@@ -1,25 +1,19 @@
-"""Placeholders: Liquid templates over one contact."""
+"""A template: read once, with every mistake told, and filled in for each contact."""
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from liquid import Environment
+from liquid import Environment, RenderContext
 from liquid.exceptions import LiquidError
 from liquid.template import BoundTemplate
 
 from caravan.errors import InvalidInput, RenderFailed
-from caravan.journeys.placeholder_engine import (
-    FILTERS,
-    MAX_OUTPUT,
-    TAGS,
-    ContactView,
-    Context,
-    make_environment,
-)
-from caravan.journeys.placeholder_parts import Block
-
-__all__ = ["ContactView", "Template", "compile_template"]
+from caravan.journeys.placeholders.contact import ContactView
+from caravan.journeys.placeholders.engine import TAGS, Context, make_environment
+from caravan.journeys.placeholders.expressions import bind
+from caravan.journeys.placeholders.filters import Misused
+from caravan.journeys.placeholders.limits import MAX_OUTPUT, output_too_long
+from caravan.journeys.placeholders.parts import Block
 
 MAX_TEMPLATE = 1 << 19  # characters
 
@@ -45,8 +39,10 @@ class Template:
             return self._render(self._liquid, contact)
         except LiquidError as error:
             raise RenderFailed(f"A placeholder can't be filled: {_sentence(error)}.") from None
-        except Exception as error:  # a filter's arithmetic, Python's own limits
-            raise RenderFailed(f"A placeholder can't be filled: {type(error).__name__}: {error}.") from None
+        except RecursionError:
+            raise RenderFailed("A placeholder can't be filled: a value or a condition is nested too deeply.") from None
+        except Exception:  # what no filter foresees must fail one contact, and not the batch
+            raise RenderFailed("A placeholder can't be filled: a filter can't work with its value.") from None
 
     def _render(self, liquid: BoundTemplate, contact: ContactView) -> str:
         context = Context(liquid, contact)
@@ -56,7 +52,7 @@ class Template:
             return buffer.getvalue()
         result = self._quick.fill(context)
         if len(result) * 4 > MAX_OUTPUT and len(result.encode(errors="replace")) > MAX_OUTPUT:
-            raise LiquidError(f"the text becomes longer than {MAX_OUTPUT} bytes", token=None)
+            raise output_too_long()
         return result
 
 
@@ -72,27 +68,34 @@ def compile_template(text: str, *, html: bool = False) -> Template:
         raise InvalidInput(f"the template is longer than {MAX_TEMPLATE} characters")
     if "{{" not in text and "{%" not in text:
         return Template(text, text, frozenset(), None, None)
-    liquid = _parse(text, _HTML if html else _PLAIN)
-    analysis = liquid.analyze()
-    for name, spans in analysis.filters.items():
-        if name not in FILTERS:
-            line = text.count("\n", 0, spans[0].index) + 1
-            close = ", ".join(get_close_matches(name, FILTERS, 1))
-            hint = f"; did you mean {close}?" if close else f"; there are {', '.join(sorted(FILTERS))}"
-            raise InvalidInput(f"there is no filter {name}{hint} (line {line} of the template)")
-    return Template(text, None, frozenset(analysis.globals), liquid, Block.of(liquid.nodes))
+    liquid, names = _parse(text, _HTML if html else _PLAIN)
+    return Template(text, None, names, liquid, Block.of(liquid.nodes))
 
 
-def _parse(text: str, environment: Environment) -> BoundTemplate:
+def _parse(text: str, environment: Environment) -> tuple[BoundTemplate, frozenset[str]]:
+    """The template, and the names that it takes from the contact."""
     try:
-        return environment.from_string(text)
+        liquid = environment.from_string(text)
+        names = frozenset(liquid.analyze().globals)
+        bind(liquid.nodes, RenderContext(liquid), html=environment.autoescape)
+    except Misused as error:
+        raise InvalidInput(_sentence(error)) from None
     except LiquidError as error:
-        what = _sentence(error)
-        if isinstance(error.__cause__, RecursionError):
-            what = "it is nested too deeply"
-        if tag := re.match(r"unexpected tag '(\w+)'", what):
-            what = f"there is no tag {tag[1]} here; there are {', '.join(sorted(TAGS - {'#'}))}"
-        raise InvalidInput(f"the template can't be read: {what}") from None
+        raise InvalidInput(f"the template can't be read: {_problem(error)}") from None
+    except RecursionError:
+        raise InvalidInput("the template can't be read: it is nested too deeply") from None
+    return liquid, names
+
+
+def _problem(error: LiquidError) -> str:
+    if isinstance(error.__cause__, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error.__cause__, LiquidError):
+        return _sentence(error.__cause__)
+    what = _sentence(error)
+    if tag := re.match(r"unexpected tag '(\w+)'", what):
+        return f"there is no tag {tag[1]} here; there are {', '.join(sorted(TAGS - {'#'}))}"
+    return what
 
 
 def _sentence(error: LiquidError) -> str:

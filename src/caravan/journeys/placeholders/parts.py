@@ -4,31 +4,36 @@ Outputs and conditions are still Liquid's own expressions, so that both ways giv
 """
 
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Self
 
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
 from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.if_tag import IfNode
+from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 
-from caravan.journeys.placeholder_engine import Context, to_text
-
-_LONG: Final = 1_000  # characters; shorter values can't come to much in a template of a bounded length
+from caravan.journeys.placeholders.engine import Context
+from caravan.journeys.placeholders.limits import LONG
+from caravan.journeys.placeholders.values import printed
 
 
 class Value:
     """`{{ … }}`"""
 
-    __slots__ = ("_expression",)
+    __slots__ = ("_expression", "_token")
 
-    def __init__(self, expression: Expression) -> None:
-        self._expression = expression
+    def __init__(self, node: OutputNode) -> None:
+        self._expression, self._token = node.expression, node.token
 
     def fill(self, context: Context) -> str:
         """The value's text. Raises `LiquidError`, also when this rendering's long values come to too much."""
-        text = to_text(self._expression.evaluate(context), context.autoescape)
-        if len(text) > _LONG:
+        try:
+            text = printed(self._expression.evaluate(context), context)
+        except LiquidError as error:
+            error.token = error.token or self._token
+            raise
+        if len(text) > LONG:  # shorter ones can't come to much in a template of a bounded length
             context.grow(len(text))
         return text
 
@@ -74,7 +79,7 @@ def _part(node: Node) -> str | Value | Choice | None:
     if isinstance(node, ContentNode):
         return node.text
     if isinstance(node, OutputNode):
-        return Value(node.expression)
+        return Value(node)
     return _choice(node) if isinstance(node, IfNode) else None
 
 

@@ -1,0 +1,111 @@
+"""What a template sees of a contact, and how a name in it is found."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from caravan.clock import Clock
+from caravan.journeys.placeholders.limits import MAX_DIGITS
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """What a template sees of a contact: its id, its properties (JSON values), and the moment for `'now' | date`.
+
+    Without `now` that is the moment of the first question.
+    """
+
+    id: str
+    properties: Mapping[str, Any]
+    now: datetime | None = None
+
+    @classmethod
+    def read(cls, id: str, properties: str, now: datetime | None = None) -> "ContactView":
+        """A contact whose properties are JSON text. A number with too many digits for an int stays their text."""
+        try:
+            return cls(id, json.loads(properties), now)
+        except ValueError:
+            return cls(id, json.loads(properties, parse_int=_integer), now)
+
+    def moment(self) -> datetime:
+        """The moment of the rendering, timezone-aware."""
+        return self.now or Clock().now()
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
+
+
+def find(names: Mapping[str, Any], name: str) -> Any:
+    """The value with this name, else the first one whose name differs only in case. Raises KeyError."""
+    try:
+        return names[name]
+    except KeyError:
+        folded = name.casefold()
+        for each in names:
+            if each.casefold() == folded:
+                return names[each]
+        raise
+
+
+class ContactNames(Mapping[str, object]):
+    """`contact`: its id, then its properties."""
+
+    __slots__ = ("_folded", "_id", "_properties")
+
+    def __init__(self, contact: ContactView) -> None:
+        self._id, self._properties = contact.id, contact.properties
+        self._folded: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> object:
+        if name == "id":
+            return self._id
+        try:
+            return self._properties[name]
+        except KeyError:
+            return self._find(name.casefold())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({"id": None, **self._properties})
+
+    def __len__(self) -> int:
+        return len(self._properties) + ("id" not in self._properties)
+
+    def _find(self, folded: str) -> object:
+        if self._folded is None:
+            self._folded = {}
+            for each in self._properties:
+                self._folded.setdefault(each.casefold(), each)
+        if folded in self._folded:
+            return self._properties[self._folded[folded]]
+        if folded == "id":
+            return self._id
+        raise KeyError(folded)
+
+
+class Names(ContactNames):
+    """All names that a template starts with: `contact`, and what is in it."""
+
+    __slots__ = ("_contact", "_whole")
+
+    def __init__(self, contact: ContactView) -> None:
+        super().__init__(contact)
+        self._contact = contact
+        self._whole: ContactNames | None = None
+
+    def __getitem__(self, name: str) -> object:
+        if name == "contact":
+            return self._all()
+        try:
+            return super().__getitem__(name)
+        except KeyError:
+            if name.casefold() == "contact":
+                return self._all()
+            raise
+
+    def _all(self) -> ContactNames:
+        if self._whole is None:
+            self._whole = ContactNames(self._contact)
+        return self._whole
