@@ -10,8 +10,8 @@ from typing import Final, Self
 
 from caravan.channels.mail import Mail
 from caravan.channels.relay import Refused, Relay
-from caravan.channels.result import Delivery, Result
 from caravan.channels.smtp import ConnectionLost, Conversation
+from caravan.delivery.result import Delivery, Result
 
 # What would end the address, or the command, that it stands in.
 _UNSAFE: Final = re.compile("[\x00-\x20\x7f<>\ud800-\udfff]")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Delivery, Result
 
 Message = TypeVar("Message")
 Script = Callable[[Message], Delivery]

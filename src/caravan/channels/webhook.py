@@ -26,8 +26,8 @@ from multidict import CIMultiDict
 
 from caravan.addresses import check_url, connector, was_refused
 from caravan.channels.replies import one_line
-from caravan.channels.result import Delivery, Result
 from caravan.clock import Clock
+from caravan.delivery.result import Delivery, Result
 from caravan.errors import AddressRefused, InvalidInput
 
 _TEMPORARY: Final = frozenset({408, 425, 429})

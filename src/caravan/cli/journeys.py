@@ -28,8 +28,8 @@ def check(
 
     Example: caravan journeys check journeys/*.yaml
     """
+    from caravan.channels.registry import STEP_TYPES
     from caravan.journeys.definition import read_journey
-    from caravan.steps.registry import STEP_TYPES
 
     failed = False
     for file in files:

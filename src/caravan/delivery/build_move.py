@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
+from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome
+from caravan.delivery.envelope import Message
 from caravan.delivery.outcomes import outage_delay, record_of
 from caravan.steps.cohort_files import file_name, scratch_file, write_part
 from caravan.steps.move import Move, Passage, Retry

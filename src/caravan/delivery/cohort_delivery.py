@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from caravan.channels.channel import Channel
+from caravan.delivery.channel import Channel
+from caravan.delivery.envelope import Envelope, Message
+from caravan.delivery.tools import DeliveryTools
 from caravan.journeys.fields import OnUnknown
 from caravan.journeys.placeholders import ContactView
-from caravan.steps.move import Tools
 from caravan.store.cohorts import Cohort
 from caravan.store.windows import Windows
 
 AGAIN = "again"  # in a window's record: this contact is to be tried once more
-Message = TypeVar("Message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class CohortDelivery(Generic[Message]):
     """One cohort's delivery: how to make a contact's message, and what sends it."""
 
     cohort: Cohort
-    tools: Tools
+    tools: DeliveryTools
     channel: Channel[Message]
-    prepare: Callable[[dict[str, Any]], Message]  # a row of CONTACTS; may raise RenderFailed
+    prepare: Callable[[dict[str, Any]], Envelope[Message]]  # a row of CONTACTS; may raise RenderFailed
     on_unknown: OnUnknown
     to: str | None
     one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them

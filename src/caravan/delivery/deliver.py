@@ -12,7 +12,8 @@ import psycopg
 import pyarrow as pa
 
 from caravan.delivery.build_move import all_outcomes, build_move
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
+from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome
+from caravan.delivery.envelope import Envelope, Message
 from caravan.delivery.lease import HeldBack, Lease
 from caravan.delivery.outcomes import outcome_of, outcome_of_mark, record_of
 from caravan.delivery.share import share_out
@@ -169,16 +170,18 @@ async def _send_window(
 
 def _prepare(
     delivery: CohortDelivery[Message], people: list[dict[str, Any]], lease: Lease
-) -> list[Message | ContactOutcome]:
+) -> list[Envelope[Message] | ContactOutcome]:
     """Everyone's message, or their outcome where there is none to send."""
-    messages: list[Message | ContactOutcome] = []
+    messages: list[Envelope[Message] | ContactOutcome] = []
     for person in people:
         message = _message(delivery, person, lease)
         messages.append(message)
     return messages
 
 
-def _message(delivery: CohortDelivery[Message], person: dict[str, Any], lease: Lease) -> Message | ContactOutcome:
+def _message(
+    delivery: CohortDelivery[Message], person: dict[str, Any], lease: Lease
+) -> Envelope[Message] | ContactOutcome:
     if lease.halted:
         return _held_back(delivery)
     try:
@@ -225,10 +228,14 @@ async def _renew(delivery: CohortDelivery[Message], lease: Lease) -> bool:
 
 
 async def _send(
-    delivery: CohortDelivery[Message], message: Message | ContactOutcome, trace: Trace, index: int, lease: Lease
+    delivery: CohortDelivery[Message],
+    envelope: Envelope[Message] | ContactOutcome,
+    trace: Trace,
+    index: int,
+    lease: Lease,
 ) -> ContactOutcome:
-    if isinstance(message, ContactOutcome):
-        return message
+    if isinstance(envelope, ContactOutcome):
+        return envelope
     if not await lease.wait():
         return _held_back(delivery)
 
@@ -237,7 +244,7 @@ async def _send(
         lease.check()
 
     try:
-        sent = await delivery.channel.send(message, under_way)
+        sent = await delivery.channel.send(envelope.message, under_way)
     except HeldBack:
         trace.mark(index, Mark.AGAIN)
         return _held_back(delivery)

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from caravan.channels.result import Delivery, Result
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
+from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome
+from caravan.delivery.envelope import Message
+from caravan.delivery.result import Delivery, Result
 from caravan.delivery.trace import Mark
 from caravan.journeys.fields import OnUnknown
 from caravan.store.ledger import Outcome

@@ -97,7 +97,7 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
             return None
         token = secrets.token_hex(8)
         claimed = await cohorts.claim(connection, cohort.id, token)
-    return (cohort.claimed_by(token), journey) if claimed else None
+    return (cohort.claimed_by(token, journey.place(cohort.step)), journey) if claimed else None
 
 
 async def _note_failure(engine: Engine, cohort: Cohort, error: Exception) -> None:

@@ -5,14 +5,13 @@ import asyncio
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidInput
 from caravan.journeys.definition import as_dict, read_journey
-from caravan.steps.registry import STEP_TYPES
 from caravan.store import journeys
 from caravan.store.journeys import Published
 
 
 async def publish(engine: Engine, customer: int, source: str, expected: int | None = None) -> Published:
     """Publish a definition file. Raises `InvalidDefinition`, and `InvalidInput` if it is not journey `expected`."""
-    journey = await asyncio.to_thread(read_journey, source, STEP_TYPES)  # a large one takes seconds
+    journey = await asyncio.to_thread(read_journey, source, engine.journeys.types)  # a large one takes seconds
     if expected is not None and journey.journey != expected:
         raise InvalidInput(f"The definition says journey {journey.journey}, but the address says {expected}.")
     now = engine.clock.now()

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import duckdb
 
-from caravan.channels.channel import Channel
-from caravan.channels.mail import Mail
-from caravan.channels.webhook import Call
 from caravan.clock import Clock
 from caravan.store.cohorts import Part
 from caravan.store.database import Pool
@@ -48,27 +45,12 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Pacing:
-    """How many contacts are in hand at once, and how long temporary failures are tried again."""
-
-    window_size: int
-    retry_delay: float  # seconds until the first retry; doubles
-    retry_hours: float
-    lease: float = 1.0  # seconds for which a sender may send after it was last told that it may: a halt takes no longer
-    share_windows: int = 10  # a large cohort is cut into shares of so many windows at least
-
-
-@dataclass(frozen=True, slots=True)
 class Tools:
-    """What the steps of one worker work with."""
+    """What all steps of one worker work with."""
 
     pool: Pool
     files: Files
     scratch: Path  # of this process: files that are about to go into the store
-    traces: Path  # of this machine: traces of sends under way
     clock: Clock
     duck: duckdb.DuckDBPyConnection
-    email: Channel[Mail]
-    webhook: Channel[Call]
-    pacing: Pacing
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

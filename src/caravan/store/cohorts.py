@@ -47,11 +47,13 @@ class Cohort:
     paused: bool
     stuck: bool
     doubt: bool  # an earlier try may have reached any of them
-    deaths: int  # of workers that had it in hand, in a row
+    deaths: int  # of workers that had claimed it, in a row
+    batch_created_at: datetime
+    place: int = -1  # of its step among the steps of the journey's version, once it is claimed
 
-    def claimed_by(self, token: str) -> "Cohort":
-        """The same, under this claim."""
-        return replace(self, claim=token)
+    def claimed_by(self, token: str, place: int) -> "Cohort":
+        """The same, under this claim, by a worker that knows the journey."""
+        return replace(self, claim=token, place=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         stuck=found["stuck_at"] is not None,
         doubt=found["doubt"],
         deaths=found["deaths"],
+        batch_created_at=found["batch_created_at"],
     )
 
 

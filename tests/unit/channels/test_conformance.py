@@ -15,9 +15,9 @@ from caravan.channels.email import EmailChannel
 from caravan.channels.fake import FakeChannel
 from caravan.channels.mail import Mail
 from caravan.channels.replies import Stage
-from caravan.channels.result import Delivery, Result
 from caravan.channels.sandbox import Act, Received, Sandbox
 from caravan.channels.webhook import Call, WebhookChannel
+from caravan.delivery.result import Delivery, Result
 
 TIMEOUT = 0.3
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
 
-from caravan.channels.result import Delivery, Result
 from caravan.channels.webhook import Call, WebhookChannel, retry_after
+from caravan.delivery.result import Delivery, Result
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from caravan.channels.registry import STEP_TYPES
 from caravan.journeys.definition import read_journey
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.placeholders.engine import TAGS
 from caravan.journeys.placeholders.filters import FILTERS
 from caravan.journeys.segments import FUNCTIONS, UNITS, compile_segment
-from caravan.steps.registry import STEP_TYPES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "journeys.md").read_text(encoding="utf-8")
 

@@ -6,7 +6,7 @@ values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first
 returning id
 
 -- name: cohort
-select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version
+select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version, b.created_at as batch_created_at
 from cohorts c join batches b on b.id = c.batch_id where c.id = %(id)s
 
 -- name: claim
