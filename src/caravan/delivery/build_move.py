@@ -7,17 +7,17 @@ from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome
+from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Message
 from caravan.delivery.outcomes import outage_delay, record_of
 from caravan.steps.cohort_files import file_name, scratch_file, write_part
 from caravan.steps.move import Move, Passage, Retry
 from caravan.store.cohorts import Part
 from caravan.store.files import Draft
-from caravan.store.ledger import Outcome, Record
-from caravan.store.windows import JOURNAL, RECORD, Verdict, Window, gaps
+from caravan.store.journal import AGAIN, RECORD, Record, write_journal
+from caravan.store.ledger import Outcome
+from caravan.store.windows import Verdict, Window, gaps
 
 _LONGEST_DELAY = 6 * 3600.0
 
@@ -84,7 +84,7 @@ def _part(
 def _journal(delivery: CohortDelivery[Message], draft: Draft, done: pa.Table) -> Record:
     name = file_name(delivery.cohort, "journal")
     with scratch_file(delivery.tools.scratch) as local:
-        pq.write_table(done.select(JOURNAL.names), local, compression="zstd", compression_level=1)
+        write_journal(done, local)
         draft.put(local, name)
     return Record(delivery.cohort.step, name, None)
 

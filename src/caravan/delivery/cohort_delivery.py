@@ -13,8 +13,6 @@ from caravan.journeys.placeholders import ContactView
 from caravan.store.cohorts import Cohort
 from caravan.store.windows import Windows
 
-AGAIN = "again"  # in a window's record: this contact is to be tried once more
-
 
 @dataclass(frozen=True, slots=True)
 class ContactOutcome:

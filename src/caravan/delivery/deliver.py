@@ -12,7 +12,7 @@ import psycopg
 import pyarrow as pa
 
 from caravan.delivery.build_move import all_outcomes, build_move
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome
+from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Envelope, Message
 from caravan.delivery.lease import HeldBack, Lease
 from caravan.delivery.outcomes import outcome_of, outcome_of_mark, record_of
@@ -23,6 +23,7 @@ from caravan.steps.move import Move
 from caravan.store.batches import clear_hindrance, note_hindrance
 from caravan.store.cohorts import read_contacts, slices
 from caravan.store.database import AWAY
+from caravan.store.journal import AGAIN
 from caravan.store.ledger import Outcome
 from caravan.store.windows import Verdict, gaps
 

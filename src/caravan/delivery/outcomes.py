@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome
+from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Message
 from caravan.delivery.result import Delivery, Result
 from caravan.delivery.trace import Mark
 from caravan.journeys.fields import OnUnknown
+from caravan.store.journal import AGAIN, RECORD
 from caravan.store.ledger import Outcome
-from caravan.store.windows import RECORD
 
 _OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should not be left alone for hours
 _OUTCOMES = {

@@ -11,11 +11,12 @@ from caravan.queue import transient
 from caravan.queue.names import Queue
 from caravan.steps.move import Move, Passage, Retry, Tools
 from caravan.steps.step import CohortStep
-from caravan.store import batches, cohorts, ledger, sql
+from caravan.store import batches, cohorts, journal, ledger, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import Cohort, Opening, Part
 from caravan.store.database import Connection, row
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _BATCHES = sql.load("caravan.store", "batches.sql")
@@ -134,7 +135,7 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         if batch.state == BatchState.CANCELLED:
             move = await _recalled(connection, journey, cohort, move, now)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
-        await ledger.add_records(connection, batch.id, move.records, now)
+        await journal.add_records(connection, batch.id, move.records, now)
         await connection.execute(_COHORTS.delete_windows, {"cohort": cohort.id})
         await open_cohorts(engine, connection, batch, journey, _openings(cohort, journey, move, now))
         await finish_if_empty(connection, batch, now)
@@ -160,7 +161,7 @@ async def recall(
     outcome = Outcome.UNKNOWN if doubt else Outcome.CANCELLED
     detail = "an earlier attempt may have arrived" if doubt else None
     await ledger.add_left(connection, batch, step, {outcome: part.size})
-    await ledger.add_records(connection, batch, [Record(step, part.file, outcome, detail)], now)
+    await journal.add_records(connection, batch, [Record(step, part.file, outcome, detail)], now)
     following = journey.step(step).next
     if doubt and following is not None:
         await arrive_and_leave(connection, batch, following, part, now)
@@ -170,7 +171,7 @@ async def arrive_and_leave(connection: Connection, batch: str, step: str, part: 
     """Contacts arrive at a step and get no further."""
     await ledger.add_arrived(connection, batch, {step: part.size})
     await ledger.add_left(connection, batch, step, {Outcome.CANCELLED: part.size})
-    await ledger.add_records(connection, batch, [Record(step, part.file, Outcome.CANCELLED)], now)
+    await journal.add_records(connection, batch, [Record(step, part.file, Outcome.CANCELLED)], now)
 
 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:

@@ -12,7 +12,8 @@ from caravan.clock import Clock
 from caravan.store.cohorts import Part
 from caravan.store.database import Pool
 from caravan.store.files import Files
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 
 @dataclass(frozen=True, slots=True)

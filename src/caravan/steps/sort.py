@@ -10,7 +10,8 @@ from caravan.steps.cohort_files import write_part
 from caravan.steps.move import Move, Passage, Tools
 from caravan.store.cohorts import Cohort, Part, read_contacts
 from caravan.store.files import Draft
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 Arms = npt.NDArray[np.int64]
 END = "the end"  # the journal's word for those whom no branch takes
