@@ -9,6 +9,7 @@ from procrastinate import App
 from caravan.channels.registry import CHANNELS, step_types
 from caravan.clock import Clock
 from caravan.delivery.channel_type import ChannelType
+from caravan.delivery.gates import GATES, GateType
 from caravan.engine.engine import Engine, Journeys
 from caravan.errors import InvalidSetting
 from caravan.queue.job_manager import queue_app
@@ -22,7 +23,10 @@ from caravan.store.process_locks import OwnFolder
 
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, clock: Clock | None = None, channels: Sequence[ChannelType[Any]] = CHANNELS
+    settings: Settings,
+    clock: Clock | None = None,
+    channels: Sequence[ChannelType[Any]] = CHANNELS,
+    gates: Sequence[GateType] = GATES,
 ) -> AsyncIterator[tuple[Engine, App]]:
     """The engine of this process and its queue, on the database that the settings name. Raises `InvalidSetting`, also
     for the settings of a channel."""
@@ -43,7 +47,7 @@ async def open_engine(
                 jobs = Jobs(app, clock)
                 journeys = Journeys(step_types(channels))
                 yield (
-                    Engine(settings, pool, files, clock, jobs, journeys, scratch.path, uploads.path, channels),
+                    Engine(settings, pool, files, clock, jobs, journeys, scratch.path, uploads.path, channels, gates),
                     app,
                 )
 

@@ -16,12 +16,12 @@ from caravan.store.windows import Windows
 
 @dataclass(frozen=True, slots=True)
 class ContactOutcome:
-    """What came of one contact of a window."""
+    """What came of one contact of a window: an `Outcome`, AGAIN or LATER."""
 
     outcome: str
     detail: str
     at: datetime
-    after: float | None = None  # with `again`: seconds that the other side asked for
+    after: float | None = None  # with `again`: seconds that the other side asked for; with `later`: until it is due
     outage: bool = False  # with `again`: not this contact, but the channel is in trouble
     doubt: bool = False  # with `again`: this try, or an earlier one, may have arrived
 
@@ -36,11 +36,12 @@ class CohortDelivery(Generic[Message]):
     prepare: Callable[[dict[str, Any]], Envelope[Message]]  # a row of CONTACTS; may raise RenderFailed
     on_unknown: OnUnknown
     to: str | None
+    name: str  # of the channel
     one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them
 
     @property
     def claim(self) -> str:
-        """Whose hands the cohort is in: ours."""
+        """The claim under which this worker has the cohort."""
         assert self.cohort.claim is not None
         return self.cohort.claim
 

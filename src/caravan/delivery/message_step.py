@@ -43,6 +43,15 @@ class MessageStep(CohortStep):
         def prepare(person: dict[str, Any]) -> Envelope[Any]:
             return self.write(view(person, at), keys.key(person["line"]), cohort, at)
 
-        channel = tools.channels[self.kind]
-        delivery = CohortDelivery(cohort, tools, channel, prepare, self.on_unknown, self.next, self.one_place)
-        return await deliver(delivery)
+        return await deliver(
+            CohortDelivery(
+                cohort=cohort,
+                tools=tools,
+                channel=tools.channels[self.kind],
+                prepare=prepare,
+                on_unknown=self.on_unknown,
+                to=self.next,
+                name=self.kind,
+                one_place=self.one_place,
+            )
+        )

@@ -7,13 +7,15 @@ import pyarrow as pa
 
 from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Message
+from caravan.delivery.gates import Later, Skip
 from caravan.delivery.result import Delivery, Result
 from caravan.delivery.trace import Mark
 from caravan.journeys.fields import OnUnknown
-from caravan.store.journal import AGAIN, RECORD
+from caravan.store.journal import AGAIN, LATER, RECORD
 from caravan.store.ledger import Outcome
 
 _OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should not be left alone for hours
+_SOONEST = 1.0  # seconds until a gate is asked again; of one that says "later" about a time that is over, not at once
 _OUTCOMES = {
     Result.SENT: Outcome.SENT,
     Result.FAILED: Outcome.FAILED,
@@ -36,11 +38,19 @@ def outcome_of(sent: Delivery, delivery: CohortDelivery[Message], now: datetime)
     return ContactOutcome(AGAIN, sent.detail, now, sent.retry_after, doubt=resend)
 
 
+def outcome_of_decision(decision: Skip | Later, now: datetime) -> ContactOutcome:
+    """What becomes of a contact whose delivery a gate did not let through."""
+    if isinstance(decision, Skip):
+        return ContactOutcome(decision.outcome, decision.reason, now)
+    after = None if decision.until is None else max((decision.until - now).total_seconds(), _SOONEST)
+    return ContactOutcome(LATER, decision.reason, now, after)
+
+
 def _in_doubt(outcome: ContactOutcome) -> ContactOutcome:
-    """The outcome of a contact whom an earlier try may have reached: that this one failed does not make it untrue."""
+    """The outcome of a contact that an earlier try may have reached: that this one failed does not make it untrue."""
     if outcome.outcome in (Outcome.SENT, Outcome.UNKNOWN):
         return outcome
-    if outcome.outcome == AGAIN:
+    if outcome.outcome in (AGAIN, LATER):
         return replace(outcome, doubt=True)
     detail = "; ".join(filter(None, ["an earlier attempt may have arrived", outcome.detail]))
     return replace(outcome, outcome=Outcome.UNKNOWN, detail=detail)
@@ -57,7 +67,8 @@ def _exhausted(delivery: CohortDelivery[Message], now: datetime) -> bool:
 
 
 def outcome_of_mark(mark: Mark, on_unknown: OnUnknown, now: datetime) -> ContactOutcome:
-    """What becomes of a contact at whom a sender who is gone left this mark: nothing is sent again blindly (law 3)."""
+    """What becomes of a contact at which a sender that is gone left this mark: nothing is sent again blindly
+    (guarantee 3)."""
     match mark:
         case Mark.SENT:
             return ContactOutcome(Outcome.SENT, "accepted just before the sender stopped", now)

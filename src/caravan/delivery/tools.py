@@ -1,11 +1,12 @@
 """What message steps work with beyond the tools of all steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caravan.delivery.channel import Channel
+from caravan.delivery.gates import Gate
 from caravan.steps.move import Tools
 
 
@@ -27,3 +28,4 @@ class DeliveryTools(Tools):
     traces: Path  # of this machine: traces of sends under way
     channels: Mapping[str, Channel[Any]]  # open, each under the word that journey files have for its step
     pacing: Pacing
+    gates: Sequence[Gate] = ()

@@ -9,11 +9,11 @@ from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
 from caravan.queue import transient
 from caravan.queue.names import Queue
-from caravan.steps.move import Move, Passage, Retry, Tools
+from caravan.steps.move import Move, Passage, Retry, Standing, Tools
 from caravan.steps.step import CohortStep
 from caravan.store import batches, cohorts, journal, ledger, sql
 from caravan.store.batches import Batch, BatchState
-from caravan.store.cohorts import Cohort, Opening, Part
+from caravan.store.cohorts import NEVER, Cohort, Opening, Part
 from caravan.store.database import Connection, row
 from caravan.store.journal import Record
 from caravan.store.ledger import Outcome
@@ -143,8 +143,9 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
     """The same move in a cancelled batch: who stays is recalled, and so is who goes on, at the next step."""
-    for retry in move.retries:
-        await recall(connection, journey, cohort.batch, cohort.step, retry.part, now, doubt=retry.doubt)
+    stays: list[Retry | Standing] = [*move.retries, *move.standing]
+    for stay in stays:
+        await recall(connection, journey, cohort.batch, cohort.step, stay.part, now, doubt=stay.doubt)
     for share in move.shares:
         await recall(connection, journey, cohort.batch, cohort.step, share, now, doubt=False)
     for passage in move.passages:
@@ -178,7 +179,9 @@ def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> li
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
     staying = [_share(cohort, part) for part in move.shares]
     deaths = 0 if move.outcomes else cohort.deaths  # where nobody has come on, who stays may be who killed
-    return [*going, *staying, *(_again(cohort, retry, now, deaths) for retry in move.retries)]
+    staying += [_again(cohort, retry, now, deaths) for retry in move.retries]
+    staying += [_stand(cohort, standing, deaths) for standing in move.standing]
+    return [*going, *staying]
 
 
 def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -> Opening:
@@ -201,6 +204,23 @@ def _again(cohort: Cohort, retry: Retry, now: datetime, deaths: int) -> Opening:
         first_tried_at=cohort.first_tried_at or now,
         reason=retry.reason,
         doubt=retry.doubt,
+        deaths=deaths,
+        arrives=False,
+    )
+
+
+def _stand(cohort: Cohort, standing: Standing, deaths: int) -> Opening:
+    """Contacts that stand: no attempt is counted, and the time of the first one stays what it was."""
+    return Opening(
+        cohort.step,
+        standing.part,
+        visit=cohort.visit,
+        due_at=standing.until or NEVER,
+        attempt=cohort.attempt,
+        first_tried_at=cohort.first_tried_at,
+        reason=standing.reason,
+        stands=True,
+        doubt=standing.doubt,
         deaths=deaths,
         arrives=False,
     )

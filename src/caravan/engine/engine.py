@@ -10,6 +10,7 @@ from typing import Any
 from caravan.channels.registry import CHANNELS, STEP_TYPES
 from caravan.clock import Clock
 from caravan.delivery.channel_type import ChannelType
+from caravan.delivery.gates import GATES, GateType
 from caravan.journeys.definition import load_journey
 from caravan.journeys.model import Journey, Step
 from caravan.queue.jobs import Jobs
@@ -58,3 +59,4 @@ class Engine:
     scratch: Path  # of this process, for files half-written; whoever writes there makes it
     uploads: Path  # the same for files that clients are sending
     channels: Sequence[ChannelType[Any]] = CHANNELS
+    gates: Sequence[GateType] = GATES

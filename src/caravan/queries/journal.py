@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from caravan.engine.engine import Engine
 from caravan.store import cohorts
 from caravan.store import journal as journal_store
-from caravan.store.cohorts import Standing
+from caravan.store.cohorts import NEVER, StandingCohort
 from caravan.store.database import snapshot
 from caravan.store.files import Files
 from caravan.store.journal import Entry
@@ -57,7 +57,7 @@ class Journal:
 
     files: list[Entry]
     windows: list[tuple[str, pa.Table]]  # (step, rows of JOURNAL)
-    standing: list[Standing]
+    standing: list[StandingCohort]
     filter: Filter = field(default_factory=Filter)
 
 
@@ -82,9 +82,10 @@ def read_journal(store: Files, journal: Journal) -> Iterator[list[Line]]:
         yield from _standing(store, journal, cohort)
 
 
-def _standing(store: Files, journal: Journal, cohort: Standing) -> Iterator[list[Line]]:
+def _standing(store: Files, journal: Journal, cohort: StandingCohort) -> Iterator[list[Line]]:
     """A line for each contact of an open cohort but those whose outcome is in a window already."""
-    outcome = RETRYING if cohort.reason is not None and cohort.stuck_at is None else STANDING
+    retrying = cohort.reason is not None and cohort.stuck_at is None and not cohort.stands
+    outcome = RETRYING if retrying else STANDING
     if journal.filter.outcome not in (None, outcome):
         return
     left = {line for step, table in journal.windows if step == cohort.step for line in table["line"].to_pylist()}
@@ -100,11 +101,13 @@ def _standing(store: Files, journal: Journal, cohort: Standing) -> Iterator[list
             ]
 
 
-def _where(cohort: Standing) -> str:
+def _where(cohort: StandingCohort) -> str:
     """What a standing cohort waits for, in words."""
     due = f"{cohort.due_at:%Y-%m-%d %H:%M:%S} UTC"
     if cohort.stuck_at is not None:
         return f"stuck since {cohort.stuck_at:%Y-%m-%d %H:%M:%S} UTC until a retry: {cohort.reason}"
+    if cohort.stands:
+        return f"until {due if cohort.due_at < NEVER else 'an event'}: {cohort.reason}"
     if cohort.reason is not None:
         tried = cohort.attempt - 1
         return f"{tried} attempt{'' if tried == 1 else 's'} so far, the next at {due}: {cohort.reason}"

@@ -1,4 +1,4 @@
-"""What a step does to a cohort, as a value: the engine commits it in one transaction (law 2)."""
+"""What a step does to a cohort, as a value: the engine commits it in one transaction (guarantee 2)."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,21 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Contacts that stay at the step and are tried again at `due_at`."""
+    """Contacts that stay at the step because an attempt failed, and are tried again at `due_at`. It counts as an
+    attempt."""
 
     part: Part
     due_at: datetime
+    reason: str
+    doubt: bool = False  # an earlier try may have reached any of them
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Contacts that stay at the step until a time, or until an event. It counts as no attempt."""
+
+    part: Part
+    until: datetime | None  # None: only an event ends it
     reason: str
     doubt: bool = False  # an earlier try may have reached any of them
 
@@ -42,6 +53,7 @@ class Move:
     outcomes: Mapping[Outcome, int]
     records: list[Record]
     retries: list[Retry] = field(default_factory=list)
+    standing: list[Standing] = field(default_factory=list)
     shares: Sequence[Part] = ()  # the whole cohort stays, as if it had come as several
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ _Q = sql.load("caravan.store", "cohorts.sql")
 
 #: One contact a row: its line in the file, the customer's own id, and the text of a JSON object.
 CONTACTS = pa.schema([("line", pa.int64()), ("id", pa.string()), ("properties", pa.string())])
+
+
+#: When contacts are due that stand until an event.
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Opening:
     attempt: int = 1
     first_tried_at: datetime | None = None
     reason: str | None = None
+    stands: bool = False  # the reason is what its contacts stand for, and no attempt that failed
     doubt: bool = False
     deaths: int = 0
     arrives: bool = True  # its contacts have not stood at this step before
@@ -101,7 +106,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingCohort:
     """An open cohort, for those who ask where its contacts are."""
 
     id: int
@@ -112,12 +117,13 @@ class Standing:
     opened_at: datetime
     stuck_at: datetime | None
     reason: str | None
+    stands: bool  # the reason is what its contacts stand for, and no attempt that failed
     claimed: bool
 
 
-async def standing(connection: Connection, batch: str, step: str | None = None) -> list[Standing]:
+async def standing(connection: Connection, batch: str, step: str | None = None) -> list[StandingCohort]:
     """The open cohorts of a batch, or those at one step."""
-    return [Standing(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
+    return [StandingCohort(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,7 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         first_tried=opening.first_tried_at,
         due=opening.due_at,
         reason=opening.reason,
+        stands=opening.stands,
         doubt=opening.doubt,
         deaths=opening.deaths,
         now=now,

@@ -115,7 +115,12 @@ def write_journal(table: pa.Table, path: Path) -> None:
 
 def settled(record: pa.Table) -> pa.Table:
     """The rows of a window's record that have left the step."""
-    return record.filter(pc.invert(pc.is_in(record["outcome"], pa.array([AGAIN, LATER]))))
+    return record.filter(pc.invert(still_there(record)))
+
+
+def still_there(record: pa.Table) -> pa.ChunkedArray:
+    """Of each row of a window's record, whether the contact is still at the step."""
+    return pc.is_in(record["outcome"], pa.array([AGAIN, LATER]))
 
 
 def write_record(record: pa.Table) -> bytes:

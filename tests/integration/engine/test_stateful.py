@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
@@ -22,6 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from procrastinate.jobs import Status
 
 from caravan.clock import TurnedClock
+from caravan.delivery.envelope import Envelope
+from caravan.delivery.gates import SEND, Decision, Later, Skip
 from caravan.delivery.result import Result
 from caravan.delivery.signing import read_back
 from caravan.delivery.tools import DeliveryTools, Pacing
@@ -37,8 +39,10 @@ from caravan.queue.jobs import Jobs
 from caravan.queue.names import Queue
 from caravan.queue.recovery import Watch
 from caravan.settings import Settings
+from caravan.store.cohorts import Cohort
 from caravan.store.customers import add_customer
 from caravan.store.files import open_files
+from caravan.store.ledger import Outcome
 from tests.integration.engine.fuse import At, Crash, Death, Fuse, FusedPool, Post, key_of
 from tests.integration.journeys_for_tests import contacts
 
@@ -71,6 +75,29 @@ _DEATHS = st.one_of(
 )
 
 
+class Moody:
+    """A gate that lets every other delivery through, unless it is in a good mood; the process may die before or after
+    it is asked."""
+
+    def __init__(self, world: "World") -> None:
+        self.world, self.mood, self.asked = world, "send", 0
+
+    async def decide(self, cohort: Cohort, channel: str, envelopes: Sequence[Envelope[Any]]) -> list[Decision]:
+        self.world.fuse.burn(At.SEND)
+        decisions = [self._decide() for _ in envelopes]
+        self.world.fuse.burn(At.SEND)
+        return decisions
+
+    def _decide(self) -> Decision:
+        self.asked += 1
+        match self.mood if self.asked % 2 else "send":
+            case "skip":
+                return Skip(Outcome.SUPPRESSED, "suppressed")
+            case "later":
+                return Later(self.world.clock.now() + timedelta(days=1 + self.asked % 3), "quiet hours")
+        return SEND
+
+
 class World:
     """All that outlives a process: the database, the files, the clock, and what contacts have received."""
 
@@ -80,6 +107,7 @@ class World:
         )
         self.clock, self.fuse = TurnedClock(), Fuse()
         self.mails, self.calls = Post(self.fuse, key_of), Post(self.fuse, key_of)
+        self.gate = Moody(self)
         self.customer = 0
 
 
@@ -109,6 +137,7 @@ class Process:
             traces=traces,
             channels={"email": world.mails, "webhook": world.calls},
             pacing=pacing,
+            gates=[world.gate],
         )
         self.worker = await self.app.job_manager.register_worker()
         watch = Watch(self.pool, silence=0, confirm=0)
@@ -250,6 +279,10 @@ class Stories(RuleBasedStateMachine):
     def mood(self, mood: Result) -> None:
         self.world.mails.mood = self.world.calls.mood = mood
 
+    @rule(mood=st.sampled_from(["send", "skip", "later"]))
+    def gate(self, mood: str) -> None:
+        self.world.gate.mood = mood
+
     @rule(days=st.integers(1, 4))
     def turn(self, days: int) -> None:
         self.run(self._turn(timedelta(days=days)))
@@ -344,6 +377,7 @@ class Stories(RuleBasedStateMachine):
         """In the end all goes well, and everybody comes to the end of the way."""
         if self.world.customer:
             self.mood(Result.SENT)
+            self.gate("send")
             self.run(self._finish())
             self.the_laws_hold()
             self.nobody_got_anything_twice()

@@ -1,8 +1,8 @@
 -- name: open
-insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, doubt, deaths,
-    opened_at)
-values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(doubt)s,
-    %(deaths)s, %(now)s)
+insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, stands, doubt,
+    deaths, opened_at)
+values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(stands)s,
+    %(doubt)s, %(deaths)s, %(now)s)
 returning id
 
 -- name: cohort
@@ -42,7 +42,7 @@ select id, step, due_at, holder from cohorts where batch_id = %(batch)s and clos
 
 -- name: standing_files
 -- Where those who stand are: the files of a batch's open cohorts.
-select id, step, file, attempt, due_at, opened_at, stuck_at, reason, holder is not null as claimed
+select id, step, file, attempt, due_at, opened_at, stuck_at, reason, stands, holder is not null as claimed
 from cohorts where batch_id = %(batch)s and closed_at is null and (%(step)s::text is null or step = %(step)s)
 order by id
 
@@ -51,7 +51,7 @@ order by id
 -- nor those that were held back by a pause, which are due as soon as they are opened.
 select id, step, file, size, visit, doubt, reason from cohorts c
 where batch_id = %(batch)s and closed_at is null and holder is null and stuck_at is null
-  and first_tried_at is not null and reason is not null and due_at > opened_at
+  and first_tried_at is not null and reason is not null and due_at > opened_at and not stands
   and not exists (select from windows where cohort_id = c.id)
 order by id
 
@@ -63,19 +63,19 @@ select exists (select from cohorts where batch_id = %(batch)s and closed_at is n
 
 -- name: leave_out_pause
 -- What stood through a pause, from `since` or from its own opening on, was not tried in that time; and where waits were
--- frozen, nor did it come nearer to being due.
+-- frozen, nor did it come nearer to being due, unless what it stands for has a time of its own.
 update cohorts set
     first_tried_at = first_tried_at + (%(now)s - greatest(opened_at, %(since)s)),
-    due_at = case when %(frozen)s and due_at > %(since)s
+    due_at = case when %(frozen)s and due_at > %(since)s and not stands
         then due_at + (%(now)s - greatest(opened_at, %(since)s)) else due_at end
-where batch_id = %(batch)s and closed_at is null and (first_tried_at is not null or %(frozen)s and due_at > %(since)s)
+where batch_id = %(batch)s and closed_at is null and (first_tried_at is not null or %(frozen)s and due_at > %(since)s and not stands)
 
 -- name: delete_of_batch
 delete from cohorts where batch_id = %(batch)s
 
 -- name: set_reason
 -- Something around it is in trouble; the work itself may be fine.
-update cohorts set reason = %(reason)s where id = %(id)s and closed_at is null
+update cohorts set reason = %(reason)s, stands = false where id = %(id)s and closed_at is null
 
 -- name: set_failed
 -- The work itself failed; failing `limit` times in the same way, it is stuck. Not where nothing is left to be done but
@@ -85,7 +85,8 @@ update cohorts c set
     stuck_at = case when reason = %(reason)s and failures + 1 >= %(limit)s
         and ('cancelled' <> (select state from batches where id = c.batch_id)
             or exists (select from windows where cohort_id = c.id)) then %(now)s end,
-    reason = %(reason)s
+    reason = %(reason)s,
+    stands = false
 where id = %(id)s and closed_at is null
 
 -- name: note_death
@@ -97,7 +98,8 @@ update cohorts c set
     stuck_at = case when deaths + 1 >= %(limit)s
         and ('cancelled' <> (select state from batches where id = c.batch_id)
             or exists (select from windows where cohort_id = c.id)) then now() end,
-    reason = %(reason)s
+    reason = %(reason)s,
+    stands = false
 where id = %(id)s and closed_at is null
 returning deaths
 
