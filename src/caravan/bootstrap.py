@@ -31,7 +31,7 @@ async def open_engine(
     """The engine of this process and its queue, on the database that the settings name. Raises `InvalidSetting`, also
     for the settings of a channel."""
     for channel in channels:
-        channel.settings.beside(settings)
+        channel.settings.read()
     if settings.database_url is None:
         raise InvalidSetting("No database: set CARAVAN_DATABASE_URL, or use `caravan up`.")
     clock = clock or Clock()

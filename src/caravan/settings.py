@@ -1,5 +1,4 @@
-"""The table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md. Each
-channel adds its own (`ChannelSettings`)."""
+"""The one table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -21,12 +20,9 @@ class Uploads(StrEnum):
 
 
 class Settings(BaseSettings):
-    """What a Caravan process is told from outside. Each field is read from `CARAVAN_` + its name in capitals.
+    """What a Caravan process is told from outside. Each field is read from `CARAVAN_` + its name in capitals."""
 
-    What is given by name and is no field of its own is kept for the channels.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="allow")
+    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
 
     data: Path = Field(
         Path("~/.caravan"), description="The data folder: embedded PostgreSQL, files, uploads under way."
@@ -59,6 +55,14 @@ class Settings(BaseSettings):
         description="Origins of web pages that may call the API, like https://app.example.com, by comma.",
     )
     secret_key: str | None = Field(None, description="Signs upload URLs. Default: made once and kept in the database.")
+    smtp_url: str = Field(
+        "smtp://127.0.0.1:25",
+        description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://.",
+    )
+    smtp_connections: int = Field(20, ge=1, description="Connections to the mail relay that a worker keeps.")
+    smtp_timeout: float = Field(60, gt=0, description="Seconds to wait for the relay's answer to one command.")
+    webhook_connections: int = Field(50, ge=1, description="Webhook calls that a worker has under way at once.")
+    webhook_timeout: float = Field(30, gt=0, description="Seconds that one webhook call may take.")
     retry_delay: float = Field(
         60,
         gt=0,
@@ -110,17 +114,15 @@ class Settings(BaseSettings):
 
 
 class ChannelSettings(BaseSettings):
-    """The settings of one channel, read like `Settings`."""
+    """What a channel is told from outside beyond this table; each channel that needs some has a class of its own."""
 
     model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
 
     @classmethod
-    def beside(cls, settings: Settings) -> Self:
-        """The channel's settings in a process that has these: from the environment, unless `settings` were given them
-        by name. Raises `InvalidSetting` that names each wrong variable."""
-        given = settings.model_extra or {}
+    def read(cls) -> Self:
+        """From the environment. Raises `InvalidSetting` like `read_settings`."""
         try:
-            return cls(**{name: value for name, value in given.items() if name in cls.model_fields})
+            return cls()
         except ValidationError as error:
             raise _invalid(error) from None
 

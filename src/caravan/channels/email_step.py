@@ -11,13 +11,12 @@ from pydantic import Field
 from caravan.channels.content import BodyWriter
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Letterhead, Mail, compose
-from caravan.channels.settings import EmailSettings
 from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.envelope import Envelope
 from caravan.delivery.message_step import MessageStep
 from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, TemplateText
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.settings import Settings
+from caravan.settings import ChannelSettings, Settings
 from caravan.store.cohorts import Cohort
 
 
@@ -88,8 +87,8 @@ def _filled(template: Template | None, contact: ContactView) -> str | None:
     return None if template is None else template.render(contact)
 
 
-def _driver(own: EmailSettings, settings: Settings) -> EmailChannel:
-    return EmailChannel(own.smtp_url, connections=own.smtp_connections, timeout=own.smtp_timeout)
+def _driver(own: ChannelSettings, settings: Settings) -> EmailChannel:
+    return EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
 
 
-EMAIL = ChannelType(step=Email, settings=EmailSettings, driver=_driver)
+EMAIL = ChannelType(step=Email, settings=ChannelSettings, driver=_driver)

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from caravan.channels.settings import WebhookSettings
 from caravan.channels.webhook import Call, WebhookChannel
 from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.envelope import Envelope
@@ -20,7 +19,7 @@ from caravan.delivery.message_step import MessageStep
 from caravan.errors import RenderFailed
 from caravan.journeys.fields import LineTemplate, check_template
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.settings import Settings
+from caravan.settings import ChannelSettings, Settings
 from caravan.store.cohorts import Cohort
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
@@ -158,12 +157,12 @@ def _filled(value: Any, contact: ContactView) -> Any:
     return [_filled(each, contact) for each in value] if isinstance(value, list) else value
 
 
-def _driver(own: WebhookSettings, settings: Settings) -> WebhookChannel:
+def _driver(own: ChannelSettings, settings: Settings) -> WebhookChannel:
     return WebhookChannel(
-        connections=own.webhook_connections,
-        timeout=own.webhook_timeout,
+        connections=settings.webhook_connections,
+        timeout=settings.webhook_timeout,
         allow_private=settings.download_allow_private,
     )
 
 
-WEBHOOK = ChannelType(step=Webhook, settings=WebhookSettings, driver=_driver)
+WEBHOOK = ChannelType(step=Webhook, settings=ChannelSettings, driver=_driver)

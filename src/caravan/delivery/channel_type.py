@@ -16,8 +16,8 @@ S = TypeVar("S", bound=ChannelSettings)
 class ChannelType(Generic[S]):
     """One entry of the registry (channels/registry.py).
 
-    `settings` are read from the environment; `step` is what a journey file can name; `driver` makes the channel, which
-    asks rules of its own what the replies of the other side mean.
+    `step` is what a journey file can name; `settings` are its own ones, read from the environment beside the table of
+    all; `driver` makes the channel, which asks rules of its own what the replies of the other side mean.
     """
 
     step: type[MessageStep]
@@ -31,7 +31,7 @@ class ChannelType(Generic[S]):
 
     def make(self, settings: Settings) -> Channel[Any]:
         """The channel, not open yet. Raises `InvalidSetting`."""
-        return self.driver(self.settings.beside(settings), settings)
+        return self.driver(self.settings.read(), settings)
 
 
 @asynccontextmanager
