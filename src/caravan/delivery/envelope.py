@@ -10,6 +10,6 @@ Message = TypeVar("Message")
 class Envelope(Generic[Message]):
     """What gates see of a delivery, and the message that only its channel understands."""
 
-    recipient: str  # whom it goes to on its channel: an address, a number, a URL
+    recipient: str  # where it goes on its channel: an address, a number, a URL
     key: str  # the delivery key: the same at each attempt
     message: Message

@@ -1,6 +1,6 @@
 """A large cohort is shared out before it is sent: cut into smaller ones, which any sender may take.
 
-A cohort is in one sender's hands, and sending is the slowest thing that is done to it: 65,536 mails take ten seconds of
+A cohort has one sender at a time, and sending is the slowest thing that is done to it: 65,536 mails take ten seconds of
 a core. Uncut, a batch of 20,000 would have one sender, however many there are. Cutting costs a hundredth of that.
 """
 
@@ -35,7 +35,7 @@ async def share_out(cohort: Cohort, contacts: pa.Table, tools: DeliveryTools) ->
 def share_size(contacts: int, entered: int, window: int, windows: int) -> int:
     """How many of a cohort's contacts a share has: whole windows, but for the last one. A share is not cut again.
 
-    `entered` is how many contacts the whole batch has, `window` how many a sender has in its hands at one moment,
+    `entered` is how many contacts the whole batch has, `window` how many a sender has in flight at one moment,
     `windows` how many of those a share has at least.
     """
     count = contacts // max(windows * window, entered // _SHARES)

@@ -47,7 +47,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A cohort's way on. The sum of `outcomes` plus those who stay is the cohort's size, or else that of `shares`."""
+    """A cohort's way on. The sum of `outcomes` plus the contacts that stay is the cohort's size, or else that of
+    `shares`."""
 
     passages: list[Passage]
     outcomes: Mapping[Outcome, int]

@@ -107,7 +107,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
 
 @dataclass(frozen=True, slots=True)
 class StandingCohort:
-    """An open cohort, for those who ask where its contacts are."""
+    """An open cohort, as an answer to where its contacts are."""
 
     id: int
     step: str
@@ -172,12 +172,12 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
 
 
 async def claim(connection: Connection, cohort: int, token: str) -> bool:
-    """Take the cohort in hand; False if it is closed. Whoever had it before has lost it."""
+    """Claim the cohort; False if it is closed. A claim before this one is void."""
     return await row(connection, _Q.claim, id=cohort, claim=token) is not None
 
 
 async def close(connection: Connection, cohort: int, claim: str, now: datetime) -> bool:
-    """Close the cohort; False if it was closed before or is in other hands."""
+    """Close the cohort; False if it was closed before or another claim holds it."""
     return await row(connection, _Q.close, id=cohort, claim=claim, now=now) is not None
 
 

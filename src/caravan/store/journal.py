@@ -124,7 +124,7 @@ def still_there(record: pa.Table) -> pa.ChunkedArray:
 
 
 def write_record(record: pa.Table) -> bytes:
-    """A window's record as it is stored; who is in doubt stands beside it."""
+    """A window's record as it is stored; which rows are in doubt is stored beside it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _STORED, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
         stream.write_table(record.select(_STORED.names))  # an older version reads just these

@@ -32,11 +32,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Contacts `first` to `first + size` of a cohort's file; without a record they are in someone's hands."""
+    """Contacts `first` to `first + size` of a cohort's file; without a record they are in flight."""
 
     first: int
     size: int
-    claim: str  # who took it, or settled it for one who is gone
+    claim: str  # under which it was taken, or settled after that claim was void
     record: pa.Table | None
 
 
@@ -96,7 +96,7 @@ class Windows:
             await connection.execute(_Q.survived, {"cohort": self._cohort})
 
     async def recover(self, first: int, record: pa.Table) -> None:
-        """Settle a window that another worker left in the air."""
+        """Settle a window that another worker left in flight."""
         async with self._pool.connection() as connection:
             values = {"cohort": self._cohort, "first": first, "claim": self._claim}
             await connection.execute(_Q.recover_window, values)

@@ -73,3 +73,15 @@ async def test_a_secret_that_was_rotated_stays_and_later_ones_come_first(idle_sy
     assert [each.since for each in found] == [*(now + timedelta(days=days) for days in (3, 2, 1)), None]
     assert found[-1] == first
     assert len({each.value for each in found}) == 4
+
+
+async def test_two_entries_of_one_contact_have_keys_of_their_own(system: System) -> None:
+    await system.publish(MAIL)
+    body = {"id": "twice", "properties": {"emailAddress": "twice@example.com", "firstname": "T"}}
+    entered = [(await system.post("journeys/1/commence", body)).json() for _ in range(2)]
+    batch = entered[0]["batchId"]
+    await system.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"] == {"sent": 2})
+    async with system.engine.pool.connection() as connection:
+        found = [await read_back(connection, _key(mail)) for mail in system.sandbox.mails]
+    assert sorted(key.line for key in found if key is not None) == [1, 2]
+    assert {(key.batch, key.step, key.visit) for key in found if key is not None} == {(batch, 0, 0)}

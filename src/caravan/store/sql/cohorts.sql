@@ -22,14 +22,14 @@ update cohorts set closed_at = %(now)s, holder = null
 where id = %(id)s and closed_at is null and holder = %(claim)s returning id
 
 -- name: close_standing
--- Closes all cohorts of a batch that nobody has in hand nor has begun to send, for a cancel.
+-- Closes all cohorts of a batch that no worker has claimed or has begun to send, for a cancel.
 update cohorts c set closed_at = %(now)s
 where batch_id = %(batch)s and closed_at is null and holder is null
   and not exists (select from windows where cohort_id = c.id)
 returning id, step, file, size, doubt
 
 -- name: release
--- All others of a cancelled batch, whoever has them in hand, or had before dying: each is looked at once more.
+-- All others of a cancelled batch, under whatever claim, also of a dead worker: each is looked at once more.
 update cohorts set stuck_at = null, failures = 0, deaths = 0
 where batch_id = %(batch)s and closed_at is null returning id, step, due_at
 
@@ -41,7 +41,7 @@ select exists (select from windows where cohort_id = %(cohort)s) as there
 select id, step, due_at, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
 
 -- name: standing_files
--- Where those who stand are: the files of a batch's open cohorts.
+-- Where contacts stand: the files of a batch's open cohorts.
 select id, step, file, attempt, due_at, opened_at, stuck_at, reason, stands, holder is not null as claimed
 from cohorts where batch_id = %(batch)s and closed_at is null and (%(step)s::text is null or step = %(step)s)
 order by id
@@ -90,8 +90,8 @@ update cohorts c set
 where id = %(id)s and closed_at is null
 
 -- name: note_death
--- The worker that had it in hand died. At the death `limit` in a row, between which nobody came on, it is stuck; where it
--- is not when it fails (set_failed), it is not here.
+-- The worker that had claimed it died. At the death `limit` in a row, between which no contact moved, it is stuck; where
+-- it is not when it fails (set_failed), it is not here.
 update cohorts c set
     holder = null,
     deaths = deaths + 1,
@@ -141,7 +141,7 @@ delete from windows where cohort_id = %(cohort)s
 
 -- name: loose
 -- Standing, due, of a batch that runs or was cancelled, and without the job that each of these must have, also if it was
--- in hand.
+-- claimed.
 select c.id, c.step, c.due_at, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id
 where c.closed_at is null and b.state in ('running', 'cancelled') and b.paused_at is null
