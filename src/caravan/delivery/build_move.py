@@ -79,6 +79,8 @@ def _standing(
     delivery: CohortDelivery[Message], draft: Draft, contacts: pa.Table, outcomes: pa.Table
 ) -> Iterator[Standing]:
     """Those that stand, by when they are due and by doubt."""
+    if not pc.any(pc.equal(outcomes["outcome"], LATER)).as_py():
+        return
     places = defaultdict[tuple[datetime, bool], list[int]](list)
     for index, (due, doubt) in enumerate(zip(_due_times(outcomes), outcomes["doubt"].to_pylist(), strict=True)):
         if due is not None:
