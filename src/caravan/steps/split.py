@@ -77,7 +77,7 @@ class Split(CohortStep):
     def _choose(self, tools: Tools, contacts: pa.Table) -> Arms:
         query = first_true(self._segments, tools.clock.now())
         with tools.duck.cursor() as cursor:
-            cursor.register("contacts", contacts.select(["properties"]))
+            cursor.register("contacts", contacts.select(["id", "properties"]))
             return cast(Arms, cursor.execute(query).fetchnumpy()["arm"])
 
     @cached_property

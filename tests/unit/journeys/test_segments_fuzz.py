@@ -17,6 +17,7 @@ from caravan.journeys.segments import compile_segment, first_true
 
 NOW = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
 _SOUP = """
+id contact contact.a contact.id
 a b "c_d" properties t secret 'x' '%' '\\' 1 2.5 1e308 1e400 -1 0 null true false date timestamp interval '1_day'
 '2026-01-01' day days now ( ) ( ) ( ) [ ] { } , , . : ; :: -> ->> = <> != < <= > >= == + - * / % || & | ~ ! @ # $1 ? :x
 and or not in between like ilike escape is null is not null exists select from where union with as case when then else
@@ -33,7 +34,7 @@ _WRITTEN = """
 abs case cast coalesce concat contains ends_with epoch_us isfinite json_extract_string length lower make_timestamp
 regexp_full_match round starts_with to_microseconds to_months trim try_cast upper
 when then else end and or not in is null true false as bigint boolean decimal double timestamp timestamptz varchar
-select from contacts properties p arm
+select from contacts properties id p arm
 """
 VOCABULARY = frozenset(_WRITTEN.split())
 ROWS = [
@@ -51,7 +52,7 @@ def duck() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB that can reach nothing but a table of contacts, and one that a segment must not reach."""
     with duckdb.connect(config={"enable_external_access": "false", "threads": 1}) as connection:
         connection.execute(
-            "CREATE TABLE contacts AS SELECT unnest(?::VARCHAR[]) AS properties", [[*map(json.dumps, ROWS)]]
+            "CREATE TABLE contacts AS SELECT unnest(?::VARCHAR[]) AS properties, '1' AS id", [[*map(json.dumps, ROWS)]]
         )
         connection.execute("CREATE TABLE secret AS SELECT 1 AS a")
         yield connection
