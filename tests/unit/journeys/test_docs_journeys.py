@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from caravan.channels.headers import RESERVED
 from caravan.journeys.definition import read_journey
 from caravan.journeys.placeholder_engine import FILTERS, TAGS
 from caravan.journeys.placeholders import ContactView, compile_template
@@ -63,3 +64,7 @@ def test_every_function_filter_tag_and_unit_is_in_the_docs() -> None:
     assert {name for name in FUNCTIONS if f"`{name}`" not in segments and f"`{name}()`" not in segments} == set()
     assert {name for name in FILTERS | TAGS - {"#"} if f"`{name}`" not in placeholders} == set()
     assert {unit for unit in UNITS if unit not in PAGE} == set()
+
+
+def test_every_header_that_a_webhook_can_not_set_is_in_the_docs() -> None:
+    assert {name for name in RESERVED if f"`{name}`" not in section("`webhook`").lower()} == set()
