@@ -22,6 +22,13 @@ class OnUnknown(StrEnum):
     RESEND = "resend"
 
 
+class Language(StrEnum):
+    """What a text is read as. It stands in the type of a field, for those who look for such texts (`step_texts.py`)."""
+
+    SEGMENT = "segment"
+    TEMPLATE = "template"
+
+
 def _segment(text: str) -> str:
     try:
         compile_segment(text)
@@ -66,8 +73,8 @@ def _address(text: str) -> str:
     return text
 
 
-Condition = Annotated[str, AfterValidator(_segment)]
-TemplateText = Annotated[str, AfterValidator(check_template)]
-HtmlTemplate = Annotated[str, AfterValidator(_html_template)]
-LineTemplate = Annotated[str, AfterValidator(_line)]
-AddressTemplate = Annotated[str, AfterValidator(_address)]
+Condition = Annotated[str, AfterValidator(_segment), Language.SEGMENT]
+TemplateText = Annotated[str, AfterValidator(check_template), Language.TEMPLATE]
+HtmlTemplate = Annotated[str, AfterValidator(_html_template), Language.TEMPLATE]
+LineTemplate = Annotated[str, AfterValidator(_line), Language.TEMPLATE]
+AddressTemplate = Annotated[str, AfterValidator(_address), Language.TEMPLATE]

@@ -52,6 +52,18 @@ class StepNode:
         id = entries.get("id")
         return StandIn.model_construct(id=id.text if isinstance(id, Scalar) else "", ways=found)
 
+    def at(self, path: Path) -> Node | None:
+        """What `path` leads to."""
+        node: Node | None = self.root
+        for piece in path:
+            if isinstance(node, document.Mapping):
+                node = node.entries.get(str(piece))
+            elif isinstance(node, Sequence) and isinstance(piece, int) and piece < len(node.items):
+                node = node.items[piece]
+            else:
+                return None
+        return node
+
     def line_of(self, path: Path) -> int:
         """The line of what `path` leads to, or of the last thing on the way that there is."""
         node, line = self.root, self.root.line

@@ -1,5 +1,6 @@
 """Problems of a step's fields in words for people."""
 
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -11,9 +12,21 @@ SHARED = ("id", "next", "on_unknown")  # keys that stand beside the kind; on_unk
 
 
 def unknown_key(key: str, good: Iterable[str]) -> str:
-    close = get_close_matches(key, good, 1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    return f"unknown key '{key}'{hint} The keys here are {', '.join(good)}".replace("' The", "'. The")
+    names = list(good)
+    close = nearest(key, names)
+    hint = f"; did you mean '{close}'?" if close else "."
+    return f"unknown key '{key}'{hint} The keys here are {', '.join(names)}"
+
+
+def nearest(name: str, good: Iterable[str]) -> str | None:
+    """The name that was probably meant: the one most like it, with no regard to case, `_`, `-` and blanks."""
+    known = {_folded(each): each for each in good}
+    close = get_close_matches(_folded(name), known, 1)
+    return known[close[0]] if close else None
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.casefold())
 
 
 def keys_of(part: type[Part]) -> list[str]:
