@@ -106,27 +106,24 @@ def apply(
     server, token = os.environ.get("CARAVAN_URL", "").strip(), os.environ.get("CARAVAN_TOKEN", "").strip()
     local = data is not None or bool(os.environ.get("CARAVAN_DATA") or os.environ.get("CARAVAN_DATABASE_URL"))
     if server and token and not local:
-        published = _publish_over_http(_text(file), server, customer, token)
+        found = _publish_over_http(_text(file), server, customer, token)
     else:
         published = _publish(_text(file), read_settings(data=data), customer)
-    _warn(file, published.warnings)
-    typer.echo(f"journey {published.journey} ({published.name}) is published as version {published.version}")
+        found = (published.journey, published.name, published.version, published.warnings)
+    journey, name, version, warnings = found
+    _warn(file, warnings)
+    typer.echo(f"journey {journey} ({name}) is published as version {version}")
 
 
-def _publish_over_http(source: str, server: str, customer: int, token: str) -> "Publication":
+def _publish_over_http(source: str, server: str, customer: int, token: str) -> tuple[int, str, int, list[Problem]]:
+    """Journey, name, version and warnings, as the server answers. Only the server checks: it may know more steps."""
     from caravan.client import Client
-    from caravan.engine.publish import Publication
-    from caravan.errors import InvalidDefinition
-    from caravan.journeys.check import check_journey
-    from caravan.steps.registry import STEP_TYPES
+    from caravan.journeys.definition import read_number
 
-    found = check_journey(source, STEP_TYPES)
-    if found.journey is None:
-        raise InvalidDefinition(found.problems)
     with Client(server, customer, token) as client:
-        answer: Any = client.publish(found.journey.journey, source)
+        answer: Any = client.publish(read_number(source), source)
     warnings = [Problem(each["line"], each["where"], each["message"]) for each in answer.get("warnings", [])]
-    return Publication(answer["journey"], answer["name"], answer["version"], warnings)
+    return answer["journey"], answer["name"], answer["version"], warnings
 
 
 def _publish(source: str, settings: Settings, customer: int) -> "Publication":

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from caravan.errors import InvalidDefinition, Problem
 from caravan.journeys import document
 from caravan.journeys.document import Document, Scalar, Sequence, read_document
-from caravan.journeys.graph import check_ways
+from caravan.journeys.graph import check_edges
 from caravan.journeys.model import Journey, Step
 from caravan.journeys.step_node import Path, StepNode, empty, plain, split
 from caravan.journeys.wording import SHARED, explain, keys_of, unknown_key
@@ -32,8 +32,17 @@ def read_journey(source: str, step_types: Mapping[str, type[Step]]) -> Journey:
     return journey
 
 
+def read_number(source: str) -> int:
+    """The number of the journey in a definition, of which nothing else is checked. Raises `InvalidDefinition`."""
+    reading = Reading(read_document(source), {})
+    number = reading.number(reading.mapping())
+    if reading.problems:
+        raise InvalidDefinition(first_of(reading.problems))
+    return number
+
+
 def first_of(problems: list[Problem]) -> list[Problem]:
-    """As many as people can use."""
+    """The first MAX_PROBLEMS by line, and a last one that counts the others."""
     if len(problems) <= MAX_PROBLEMS:
         return problems
     told = sorted(problems)[:MAX_PROBLEMS]
@@ -69,12 +78,16 @@ class Reading:
         """Add a problem."""
         self.problems.append(Problem(line, where, message))
 
+    def mapping(self) -> document.Mapping:
+        """The keys of the file. Raises `InvalidDefinition` if it has none."""
+        if isinstance(self.root, document.Mapping):
+            return self.root
+        message = f"a journey has the keys {', '.join(KEYS)}"
+        raise InvalidDefinition([Problem(self.root.line, "", message), *self.problems])
+
     def journey(self) -> Journey:
         """The whole file; only to be used if no problem was noted. Raises `InvalidDefinition` if it is no journey."""
-        root = self.root
-        if not isinstance(root, document.Mapping):
-            message = f"a journey has the keys {', '.join(KEYS)}"
-            raise InvalidDefinition([Problem(root.line, "", message), *self.problems])
+        root = self.mapping()
         for key in root.entries:
             if key not in KEYS:
                 self.note(root.lines[key], "", unknown_key(key, KEYS))
@@ -105,7 +118,7 @@ class Reading:
         return node.text
 
     def steps(self, root: document.Mapping) -> tuple[Step, ...]:
-        """The steps, with a stand-in for each that can't be used, so that the ways can still be checked."""
+        """The steps, with a stand-in for each that can't be used, so that the edges can still be checked."""
         node = root.entries.get("steps")
         if not isinstance(node, Sequence) or not node.items:
             self.note(node.line if node else root.line, "", "a journey needs steps: a list with at least one")
@@ -121,7 +134,7 @@ class Reading:
         for step, each in zip(steps, nodes, strict=True):
             for where, message in step.check():
                 self.note_at(each, split(where), message)
-        for index, where, message in check_ways(steps):
+        for index, where, message in check_edges(steps):
             self.note_at(nodes[index], split(where), message)
         return tuple(steps)
 

@@ -16,14 +16,14 @@ _NAMED = re.compile(r"[^<>]*<([^<>]+)>\s*")
 
 
 class OnUnknown(StrEnum):
-    """What becomes of a send whose outcome nobody knows (law 3)."""
+    """What is done about a send whose outcome is unknown after a crash (docs/guarantees.md)."""
 
     SKIP = "skip"
     RESEND = "resend"
 
 
 class Language(StrEnum):
-    """What a text is read as. It stands in the type of a field, for those who look for such texts (`step_texts.py`)."""
+    """What a text is read as. It stands in the type of a field, where `step_texts.py` looks for it."""
 
     SEGMENT = "segment"
     TEMPLATE = "template"

@@ -1,4 +1,4 @@
-"""Problems of a step's fields in words for people."""
+"""Problems of a step's fields as sentences, in the words of journey files instead of pydantic's."""
 
 import re
 from collections.abc import Iterable, Iterator

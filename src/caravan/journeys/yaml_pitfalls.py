@@ -1,4 +1,4 @@
-"""Where YAML reads something else than what people see: cut texts, words that look like other types, missing quotes."""
+"""Values of which YAML makes something else than what the file shows: cut texts, words that look like other types."""
 
 import re
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def json_scalars(node: StepNode, step_type: type[Step]) -> Iterator[tuple[Path, 
 def cut(scalar: Scalar, *, prose: bool) -> str | None:
     """What to say of a value that a comment may have cut. `prose`: a text, in which # may well stand.
 
-    Elsewhere, and behind an address, it is a comment if a blank follows its #, as people write them.
+    Elsewhere, and behind an address, it is a comment if a blank follows its #, as comments are written.
     """
     blank = scalar.comment[1:2] in ("", " ", "\t", "#")
     likely = prose and isinstance(scalar.value(), str) and not _ADDRESS.search(scalar.text)

@@ -67,7 +67,7 @@ class Split(CohortStep):
             if each.otherwise is not None and index < len(self.branches) - 1:
                 yield f"split[{index}].else", "else must be the last branch"
         if self.next is not None and any(each.otherwise is not None for each in self.branches):
-            yield "next", "else takes everyone who is left, so next is never used"
+            yield "next", "else takes all other contacts, so next is never used"
 
     async def take(self, cohort: Cohort, tools: Tools) -> Move:
         """Send each contact where the first condition that is true of it says."""

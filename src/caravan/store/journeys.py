@@ -46,20 +46,20 @@ async def publish(
     """Publish a definition, with the text that it was read from, and return its version. The newest version's own text
     once more makes no new one."""
     async with connection.transaction():
-        who = {"customer": customer, "journey": journey}
-        locked = await row(connection, _Q.lock_journey, name=name, **who)
+        key = {"customer": customer, "journey": journey}
+        locked = await row(connection, _Q.lock_journey, name=name, **key)
         assert locked is not None
         newest, content = locked["version"], {"definition": Jsonb(definition), "source": source}
-        known = await row(connection, _Q.same_definition, version=newest, **content, **who)
+        known = await row(connection, _Q.same_definition, version=newest, **content, **key)
         if known and known["same"]:
             return int(newest)
-        await connection.execute(_Q.add_version, {**who, **content, "version": newest + 1, "now": now})
-        await connection.execute(_Q.set_version, {**who, "version": newest + 1})
+        await connection.execute(_Q.add_version, {**key, **content, "version": newest + 1, "now": now})
+        await connection.execute(_Q.set_version, {**key, "version": newest + 1})
         return int(newest) + 1
 
 
 async def share(connection: Connection, customer: int, journey: int) -> None:
-    """Let nobody pause, resume or cancel the journey until the end of the transaction."""
+    """Lock the journey against a pause, resume or cancel until the end of the transaction."""
     await connection.execute(_Q.share, {"customer": customer, "journey": journey})
 
 

@@ -37,7 +37,8 @@ where customer_id = %(customer)s and journey_id = %(journey)s order by version d
 update journeys set paused_at = %(now)s where customer_id = %(customer)s and id = %(journey)s returning id
 
 -- name: share
--- Until the end nobody pauses, resumes or cancels the journey. Who does locks it first, and then its batches.
+-- A pause, resume or cancel of the journey waits until the end of this transaction: it locks the journey first, and then
+-- its batches.
 select id from journeys where customer_id = %(customer)s and id = %(journey)s for share
 
 -- name: open_batches
