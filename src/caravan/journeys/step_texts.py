@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from caravan.errors import InvalidInput
 from caravan.journeys.fields import Language
-from caravan.journeys.model import Part, Step
+from caravan.journeys.model import DefinitionPart, Step
 from caravan.journeys.placeholder_engine import make_environment
 from caravan.journeys.segments import compile_segment
 from caravan.journeys.step_node import Path
@@ -49,7 +49,7 @@ def template_fields(step_type: type[Step]) -> Iterator[Path]:
 def _holds_templates(annotation: Any) -> bool:
     if annotation is Language.TEMPLATE:
         return True
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+    if isinstance(annotation, type) and issubclass(annotation, DefinitionPart):
         return any(_holds_templates(_annotation(field)) for field in annotation.model_fields.values())
     return any(map(_holds_templates, get_args(annotation)))
 
@@ -82,7 +82,7 @@ def _found(path: Path, annotation: Any, value: Any) -> Iterator[StepText]:
             yield StepText(path, languages[0], value)
         else:
             yield from _found(path, inner, value)
-    elif isinstance(value, Part):
+    elif isinstance(value, DefinitionPart):
         for name, field in type(value).model_fields.items():
             yield from _found((*path, field.alias or name), _annotation(field), getattr(value, name))
     elif isinstance(value, dict):

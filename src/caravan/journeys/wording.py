@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from caravan.journeys.model import Part, Step
+from caravan.journeys.model import DefinitionPart, Step
 from caravan.journeys.step_node import Path
 
 SHARED = ("id", "next", "on_unknown")  # keys that stand beside the kind; on_unknown may also stand below it
@@ -29,7 +29,7 @@ def _folded(name: str) -> str:
     return re.sub(r"[\s_-]", "", name.casefold())
 
 
-def keys_of(part: type[Part]) -> list[str]:
+def keys_of(part: type[DefinitionPart]) -> list[str]:
     shared = SHARED if issubclass(part, Step) else ()
     names = [field.alias or name for name, field in part.model_fields.items()]
     return [name for name in names if name not in shared]
@@ -55,7 +55,7 @@ def explain(error: Any, step_type: type[Step]) -> tuple[Path, str]:
     return path, message.removeprefix("Value error, ")[:1].lower() + message.removeprefix("Value error, ")[1:]
 
 
-def _part_at(part: type[Part], path: Path) -> type[Part]:
+def _part_at(part: type[DefinitionPart], path: Path) -> type[DefinitionPart]:
     """The model that the keys at `path` belong to."""
     for piece in path:
         for name, field in part.model_fields.items():
@@ -64,8 +64,8 @@ def _part_at(part: type[Part], path: Path) -> type[Part]:
     return part
 
 
-def _parts_in(annotation: Any) -> Iterator[type[Part]]:
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+def _parts_in(annotation: Any) -> Iterator[type[DefinitionPart]]:
+    if isinstance(annotation, type) and issubclass(annotation, DefinitionPart):
         yield annotation
     for argument in get_args(annotation):
         yield from _parts_in(argument)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from caravan.journeys.fields import Condition
-from caravan.journeys.model import Part
+from caravan.journeys.model import DefinitionPart
 from caravan.journeys.segments import Segment, compile_segment, first_true
 from caravan.steps.move import Move, Tools
 from caravan.steps.sort import Arms, sort
@@ -17,7 +17,7 @@ from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
 
 
-class Branch(Part):
+class Branch(DefinitionPart):
     """`{if: condition, to: step}`, or the last one: `{else: step}`."""
 
     condition: Condition | None = Field(None, alias="if")
