@@ -267,7 +267,8 @@ def test_journeys_are_applied_over_http_with_a_token_where_there_is_no_data_fold
     folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "journey.yaml"
-    file.write_text(EXIT.replace("Straight out", "Sale #1"))
+    source = EXIT.replace("Straight out", "Sale #1").replace("\n", "\r\n").encode()
+    file.write_bytes(source)
     with up(folder) as running:
         settings = {"URL": running.url, "TOKEN": running.told["token"] + "\n", "DATA": ""}
         arguments = ("journeys", "apply", str(file), "--customer", running.told["customer"])
@@ -275,6 +276,9 @@ def test_journeys_are_applied_over_http_with_a_token_where_there_is_no_data_fold
         assert applied.returncode == 0, applied.stderr
         assert applied.stdout == "journey 1 (Sale) is published as version 1\n"
         assert applied.stderr.startswith(f"{file}:3: warning: name: YAML takes #1 for a comment")
+        with running.client() as client:
+            path = f"{running.url}/{running.told['customer']}/journeys/1"
+            assert client._http.get(path, headers={"Accept": "application/yaml"}).content == source
         refused = caravan(folder, *arguments, **settings | {"TOKEN": "crv_wrong"})
         assert refused.returncode == 1
         assert "crv_wrong" not in refused.stderr

@@ -166,8 +166,9 @@ def _count(number: int, noun: str) -> str:
 
 
 def _text(file: Path) -> str:
+    """The file's text, its line ends as they are."""
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_bytes().decode()
     except UnicodeDecodeError:
         raise InvalidInput(f"{file} is not UTF-8.") from None
     except OSError as error:

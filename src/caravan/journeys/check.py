@@ -9,9 +9,8 @@ from caravan.journeys.definition import Reading, first_of
 from caravan.journeys.document import Scalar, Sequence, read_document
 from caravan.journeys.fields import Language
 from caravan.journeys.model import Journey, Step
-from caravan.journeys.segments import compile_segment
 from caravan.journeys.step_node import Path, StepNode, join
-from caravan.journeys.step_texts import Names, names_in, template_fields, texts_of
+from caravan.journeys.step_texts import Names, names_and_warnings, template_fields, texts_of
 from caravan.journeys.yaml_pitfalls import cut, json_scalars, misread, scalars
 
 
@@ -42,26 +41,31 @@ def check_journey(source: str, step_types: Mapping[str, type[Step]]) -> Check:
         journey = reading.journey()
     except InvalidDefinition as error:
         return Check(None, error.problems, [], [])
+    uses, warnings = _look_into_texts(reading)
+    warnings += [*reading.warnings, *_about_types(reading), *_about_comments(reading)]
     problems = sorted(first_of(reading.problems))
-    warnings = sorted(first_of(list(_warnings(reading))))
-    return Check(None if problems else journey, problems, warnings, list(_uses(reading)))
+    return Check(None if problems else journey, problems, sorted(first_of(warnings)), uses)
 
 
-def _warnings(reading: Reading) -> Iterator[Problem]:
-    yield from reading.warnings
+def _look_into_texts(reading: Reading) -> tuple[list[Use], list[Problem]]:
+    """What the segments and templates of the steps ask for, and warnings about them."""
+    uses: list[Use] = []
+    warnings: list[Problem] = []
     for node, step in reading.read_steps:
-        yield from _about_segments(node, step)
+        for text in texts_of(step):
+            names, messages = names_and_warnings(text)
+            line, where = node.line_of(text.path), node.place(text.path)
+            uses += [Use(line, where, each, text.language) for each in names]
+            warnings += [Problem(line, where, each) for each in messages]
+    return uses, warnings
+
+
+def _about_types(reading: Reading) -> Iterator[Problem]:
+    """Texts in JSON values that other readers of YAML take for another type."""
+    for node, step in reading.read_steps:
         for path, scalar in json_scalars(node, type(step)):
             if message := misread(scalar):
                 yield Problem(scalar.line, node.place(path), message)
-    yield from _about_comments(reading)
-
-
-def _about_segments(node: StepNode, step: Step) -> Iterator[Problem]:
-    for text in texts_of(step):
-        if text.language is Language.SEGMENT:
-            for message in compile_segment(text.text).warnings:
-                yield Problem(node.line_of(text.path), node.place(text.path), message)
 
 
 def _about_comments(reading: Reading) -> Iterator[Problem]:
@@ -88,10 +92,3 @@ def _place(root: document.Node, path: Path) -> str:
     if isinstance(steps, Sequence) and path[:1] == ("steps",) and len(path) > 1 and isinstance(path[1], int):
         return StepNode(steps.items[path[1]], path[1]).place(path[2:])
     return join(path).lstrip(".")
-
-
-def _uses(reading: Reading) -> Iterator[Use]:
-    for node, step in reading.read_steps:
-        for text in texts_of(step):
-            for names in sorted(names_in(text)):
-                yield Use(node.line_of(text.path), node.place(text.path), names, text.language)

@@ -29,14 +29,10 @@ MAX_JOINED = 16  # texts put together in one segment, so that a row can't grow w
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A condition that has been read. `paths` are the properties it uses: `address.city` is ("address", "city").
-
-    `warnings` are sentences about what is allowed and yet hardly meant, like a text in double quotes.
-    """
+    """A condition that has been read. `paths` are the properties it uses: `address.city` is ("address", "city")."""
 
     text: str
     paths: frozenset[tuple[str, ...]]
-    warnings: tuple[str, ...]
     tree: Node
     sql: str  # of segment_sql.py
 
@@ -53,6 +49,16 @@ def first_true(segments: Sequence[Segment], now: datetime) -> str:
 
 def compile_segment(text: str) -> Segment:
     """Read a condition. Raises `InvalidInput` with one sentence, and with the place if it is known."""
+    return _compile(text)[0]
+
+
+def compile_with_warnings(text: str) -> tuple[Segment, tuple[str, ...]]:
+    """The same, with a sentence about each thing that is allowed and hardly meant, like a text in double quotes."""
+    segment, parsed = _compile(text)
+    return segment, warnings_about(text, parsed, segment.tree)
+
+
+def _compile(text: str) -> tuple[Segment, exp.Expr]:
     parsed = _parse(text)
     try:
         root = tree.condition(read_node(parsed))
@@ -62,7 +68,7 @@ def compile_segment(text: str) -> Segment:
     if sum(len(each.args) for each in tree.walk(root) if each.op in ("concat", "||")) > MAX_JOINED:
         raise InvalidInput(f"the segment puts more than {MAX_JOINED} texts together")
     paths = frozenset(each.value for each in tree.walk(root) if each.op == "property")
-    return Segment(text, paths, warnings_about(text, parsed, root), root, sql)
+    return Segment(text, paths, root, sql), parsed
 
 
 def _parse(text: str) -> exp.Expr:

@@ -11,7 +11,7 @@ from caravan.errors import InvalidInput
 from caravan.journeys.fields import Language
 from caravan.journeys.model import DefinitionPart, Step
 from caravan.journeys.placeholder_engine import make_environment
-from caravan.journeys.segments import compile_segment
+from caravan.journeys.segments import compile_with_warnings
 from caravan.journeys.step_node import Path
 
 Names = tuple[str, ...]  # address.city is ("address", "city")
@@ -96,14 +96,15 @@ def _found(path: Path, annotation: Any, value: Any) -> Iterator[StepText]:
             yield from _found(path, each, value)
 
 
-def names_in(text: StepText) -> frozenset[Names]:
-    """The properties that a text asks a contact for; of what can't be read, none."""
+def names_and_warnings(text: StepText) -> tuple[list[Names], tuple[str, ...]]:
+    """The properties that a text asks a contact for, and warnings about it; of what can't be read, none."""
     try:
         if text.language is Language.SEGMENT:
-            return compile_segment(text.text).paths
-        return frozenset(_names_in_template(text.text))
+            segment, warnings = compile_with_warnings(text.text)
+            return sorted(segment.paths), warnings
+        return sorted(set(_names_in_template(text.text))), ()
     except (InvalidInput, LiquidError):
-        return frozenset()
+        return [], ()
 
 
 def _names_in_template(text: str) -> Iterator[Names]:

@@ -1,6 +1,7 @@
 """Warnings about a definition: where YAML reads something else than what its author sees."""
 
 import json
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -214,3 +215,18 @@ def test_any_text_is_checked_without_an_error(text: str) -> None:
         found = check(source)
         assert found.problems or found.journey
         assert all(0 <= each.line <= source.count("\n") + 2 for each in (*found.problems, *found.warnings))
+
+
+BRANCH = " or ".join(f"x{n} = 1" for n in range(20))
+LARGE = {
+    "comments": "journey: 1\nsteps:\n- id: a\n  webhook:\n    url: https://x.example\n    body:\n"
+    + "    - a #1\n" * 40_000,
+    "segments": in_steps(*[f"{{id: s{n}, split: [{{if: {BRANCH}, to: s{n + 1}}}]}}" for n in range(300)]),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_no_large_file_is_looked_through_without_end(name: str) -> None:
+    before = thread_time()
+    assert len(check(LARGE[name]).warnings) <= 1_001
+    assert thread_time() - before < 8

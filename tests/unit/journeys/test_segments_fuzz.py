@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlglot.tokens import TokenType
 
 from caravan.errors import InvalidInput
-from caravan.journeys.segments import compile_segment, first_true
+from caravan.journeys.segments import compile_segment, compile_with_warnings, first_true
 
 NOW = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
 _SOUP = """
@@ -61,10 +61,12 @@ def duck() -> Iterator[duckdb.DuckDBPyConnection]:
 def check(duck: duckdb.DuckDBPyConnection, text: str) -> bool:
     """Whether the text is a segment; if it is, its SQL is looked through and run."""
     try:
-        sql = first_true([compile_segment(text)], NOW)
+        segment, warnings = compile_with_warnings(text)
+        sql = first_true([segment], NOW)
     except InvalidInput as error:
         assert error.message
         return False
+    assert all(warnings)
     words = words_of(sql)
     assert set(words) <= VOCABULARY
     assert [words.count(each) for each in ("select", "from", "contacts", "properties")] == [2, 2, 1, 1]
