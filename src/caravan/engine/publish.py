@@ -7,6 +7,7 @@ from caravan.engine.engine import Engine
 from caravan.errors import InvalidDefinition, InvalidInput, Problem
 from caravan.journeys.check import check_journey
 from caravan.journeys.definition import as_dict
+from caravan.journeys.document import is_json
 from caravan.steps.registry import STEP_TYPES
 from caravan.store import journeys
 
@@ -31,6 +32,13 @@ async def publish(engine: Engine, customer: int, source: str, expected: int | No
         raise InvalidInput(f"The definition says journey {journey.journey}, but the address says {expected}.")
     async with engine.pool.connection() as connection:
         version = await journeys.publish(
-            connection, customer, journey.journey, journey.name, as_dict(journey), source, engine.clock.now()
+            connection,
+            customer,
+            journey.journey,
+            journey.name,
+            as_dict(journey),
+            source=source,
+            plain=is_json(source),
+            now=engine.clock.now(),
         )
     return Publication(journey.journey, journey.name, version, check.warnings)

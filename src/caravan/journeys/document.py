@@ -95,6 +95,15 @@ def read_document(source: str) -> Document:
     return _build(_yaml_events(source))
 
 
+def is_json(source: str) -> bool:
+    """Whether a text is JSON, which has no comments, and no form that is worth keeping beside its content."""
+    try:
+        json.loads(source.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _fail(line: int, message: str) -> None:
     raise InvalidDefinition([Problem(line, "", message)])
 

@@ -41,16 +41,17 @@ async def publish(
     name: str,
     definition: dict[str, Any],
     source: str,
+    plain: bool,
     now: datetime,
 ) -> int:
     """Publish a definition, with the text that it was read from, and return its version. The newest version's own text
-    once more makes no new one."""
+    once more makes no new one; nor does its definition, if the text is `plain`: has nothing else to keep."""
     async with connection.transaction():
         key = {"customer": customer, "journey": journey}
         locked = await row(connection, _Q.lock_journey, name=name, **key)
         assert locked is not None
         newest, content = locked["version"], {"definition": Jsonb(definition), "source": source}
-        known = await row(connection, _Q.same_definition, version=newest, **content, **key)
+        known = await row(connection, _Q.same_definition, version=newest, plain=plain, **content, **key)
         if known and known["same"]:
             return int(newest)
         await connection.execute(_Q.add_version, {**key, **content, "version": newest + 1, "now": now})

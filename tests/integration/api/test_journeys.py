@@ -1,5 +1,7 @@
 """Versions of a journey: listed, and each fetched as it was written; warnings beside what was published."""
 
+import json
+
 import httpx
 import pytest
 
@@ -46,6 +48,17 @@ async def test_versions_are_listed_newest_first(system: System) -> None:
 async def test_another_comment_is_another_version_and_the_same_text_is_none(system: System) -> None:
     versions = [(await put(system, source)).json()["version"] for source in (FIRST, FIRST, FIRST + "# more\n", FIRST)]
     assert versions == [1, 1, 2, 3]
+
+
+async def test_a_definition_that_is_read_back_and_published_again_leaves_the_text_as_it_was_written(
+    system: System,
+) -> None:
+    await put(system, FIRST)
+    definition = (await system.get("journeys/1")).json()
+    assert (await put(system, json.dumps(definition, indent=2))).json()["version"] == 1
+    assert (await written(system)).content == FIRST.encode()
+    assert (await put(system, text := json.dumps(definition | {"name": "JSON"}, indent=3))).json()["version"] == 2
+    assert (await written(system)).text == text
 
 
 @pytest.mark.parametrize("query", ["?version=3", "?version=0", "?version=x", "?version=-1", "?version=99999999999"])

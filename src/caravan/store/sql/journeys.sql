@@ -5,7 +5,7 @@ on conflict (customer_id, id) do update set name = excluded.name
 returning version
 
 -- name: same_definition
-select definition = %(definition)s and source is not distinct from %(source)s as same from journey_versions
+select definition = %(definition)s and (%(plain)s or source is not distinct from %(source)s) as same from journey_versions
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
 
 -- name: add_version
