@@ -1,12 +1,10 @@
-"""The headers of a webhook's request: which of them a journey may set. One list, for publishing and for sending."""
+"""The HTTP headers of a webhook that its author may set: one list, for the check of a journey and for each call."""
 
 import re
 from typing import Final
 
-TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
-
-# What frames a message or manages its connection belongs to the HTTP client (RFC 9110 §7.6.1, §7.2, §8.6, §10.1.1;
-# RFC 9112 §6), and the key is each delivery's own.
+# What the HTTP client sets itself, what concerns one connection alone (RFC 9110 §7.6.1), and what would change the
+# framing of the message (RFC 9112 §6): a second opinion on where a request ends is request smuggling.
 RESERVED: Final = frozenset(
     {
         "connection",
@@ -16,6 +14,7 @@ RESERVED: Final = frozenset(
         "http2-settings",
         "idempotency-key",
         "keep-alive",
+        "proxy-authorization",
         "proxy-connection",
         "te",
         "trailer",
@@ -23,12 +22,24 @@ RESERVED: Final = frozenset(
         "upgrade",
     }
 )
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
+_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # RFC 9110 §5.5; letters beyond ASCII in UTF-8
 
 
-def why_not(name: str) -> str | None:
-    """Why a journey can't set the header of this name, as a sentence without its stop; None if it can."""
-    if not TOKEN.fullmatch(name):
-        return f"'{name[:60]}' is no name of a header (RFC 9110)"
+def is_token(text: str) -> bool:
+    """Whether `text` can be a header's name or a method (RFC 9110 §5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_header_value(text: str) -> bool:
+    """Whether `text` can be a header's value: no line end, no other control character, no lone surrogate."""
+    return _VALUE.fullmatch(text) is not None
+
+
+def header_problem(name: str) -> str | None:
+    """Why a webhook may not set the header `name`, as the end of a sentence; None if it may."""
+    if not is_token(name):
+        return "is not a header name (RFC 9110)"
     if name.lower() in RESERVED:
-        return f"the header {name} is set by Caravan itself"
+        return "is set by Caravan itself"
     return None

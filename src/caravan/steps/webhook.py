@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from caravan.channels.headers import why_not
+from caravan.channels.headers import header_problem
 from caravan.channels.identity import delivery_key
 from caravan.channels.webhook import Call
 from caravan.delivery.cohort_delivery import CohortDelivery, view
@@ -64,8 +64,8 @@ class Webhook(CohortStep):
         seen: set[str] = set()
         for name in self.headers:
             where = f"webhook.headers.{name}"
-            if reason := why_not(name):
-                yield where, reason
+            if problem := header_problem(name):
+                yield where, f"the header '{name}' {problem}"
             elif name.lower() in seen:
                 yield where, f"the header {name} stands here twice"
             seen.add(name.lower())
