@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from caravan.channels.headers import header_problem
 from caravan.channels.identity import delivery_key
 from caravan.channels.webhook import Call
 from caravan.delivery.cohort_delivery import CohortDelivery, view
@@ -22,9 +23,6 @@ from caravan.journeys.placeholders import ContactView, Template, compile_templat
 from caravan.steps.move import Move, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
-
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
 
 
 class Method(StrEnum):
@@ -68,10 +66,8 @@ class Webhook(CohortStep):
         seen: set[str] = set()
         for name in self.headers:
             where = f"webhook.headers.{name}"
-            if not _TOKEN.fullmatch(name):
-                yield where, f"'{name}' is no name of a header (RFC 9110)"
-            elif name.lower() in _OURS:
-                yield where, f"the header {name} is set by Caravan itself"
+            if problem := header_problem(name):
+                yield where, f"the header '{name}' {problem}"
             elif name.lower() in seen:
                 yield where, f"the header {name} stands here twice"
             seen.add(name.lower())
