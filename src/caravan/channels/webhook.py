@@ -1,7 +1,6 @@
 """The webhook channel: one HTTP call a contact, to an address that the customer chose."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 
 from caravan.addresses import check_url, connector, was_refused
+from caravan.channels.headers import header_problem, is_header_value, is_token
 from caravan.channels.replies import one_line
 from caravan.channels.result import Delivery, Result
 from caravan.clock import Clock
@@ -34,9 +34,6 @@ _TEMPORARY: Final = frozenset({408, 425, 429})
 _SHOWN: Final = 200  # characters of an answer
 _READ: Final = 4096  # octets of an answer; more is not waited for
 _KEEPALIVE: Final = 2.0  # seconds; common servers close after 5, and a call into a closing connection is unknown
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
-_HEADER_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
-_OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "idempotency-key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +142,7 @@ def _tracing() -> TraceConfig:
 
 
 def _method(call: Call) -> str:
-    if not _TOKEN.fullmatch(call.method):
+    if not is_token(call.method):
         raise InvalidInput("The webhook's method is not one that HTTP knows.")
     return call.method.upper()
 
@@ -153,9 +150,9 @@ def _method(call: Call) -> str:
 def _headers(call: Call) -> CIMultiDict[str]:
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in call.headers.items():
-        if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
-            raise InvalidInput(f"The webhook's header {one_line(name, 60)!r} can't be set.")
-        if not _HEADER_VALUE.fullmatch(value):
+        if (problem := header_problem(name)) is not None:
+            raise InvalidInput(f"The webhook's header '{one_line(name, 60)}' {problem}.")
+        if not is_header_value(value):
             raise InvalidInput(f"The webhook's header {name} has a value with a line end or control character.")
         headers[name] = value
     headers["Idempotency-Key"] = call.key
