@@ -26,7 +26,7 @@ from multidict import CIMultiDict
 from caravan.addresses import check_url, connector, was_refused
 from caravan.channels.headers import header_problem, is_header_value, is_token
 from caravan.channels.replies import one_line
-from caravan.channels.result import Delivery, Result
+from caravan.channels.result import Delivery, Result, asked_wait
 from caravan.clock import Clock
 from caravan.errors import AddressRefused, InvalidInput
 
@@ -181,16 +181,16 @@ def _outcome(response: ClientResponse, shown: str, now: datetime) -> Delivery:
 
 
 def retry_after(value: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks for, as a number or as a date (RFC 9110 §10.2.3)."""
+    """The seconds that a Retry-After header asks for, as a number or as a date (RFC 9110 §10.2.3), as `asked_wait`
+    bounds them; None for what is neither."""
     value = value.strip()
-    if value.isascii() and value.isdigit() and len(value) <= 9:
-        return float(value)
+    if value.isascii() and value.isdigit():
+        return asked_wait(float(value[:20]))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        return asked_wait((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp())
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def _trouble(error: Exception, written: bool, timeout: float) -> Delivery:

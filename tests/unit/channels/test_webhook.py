@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from caravan.channels.result import Delivery, Result
 from caravan.channels.webhook import Call, WebhookChannel, retry_after
@@ -181,12 +183,19 @@ class TestAnswer:
     @pytest.mark.parametrize(
         ("value", "seconds"),
         [
-            ("120", 120), ("0", 0), ("Mon, 23 Nov 2026 12:05:00 GMT", 300), ("Mon, 23 Nov 2026 11:00:00 GMT", 0),
-            ("", None), ("soon", None), ("-5", None), ("1.5", None), ("٣", None), ("9" * 400, None),
+            ("120", 120), ("0", None), ("00", None), ("Mon, 23 Nov 2026 12:05:00 GMT", 300), (" 7 ", 7),
+            ("Mon, 23 Nov 2026 11:00:00 GMT", None), ("Mon, 23 Nov 2026 12:00:00 GMT", None),
+            ("Mon, 23 Nov 9999 12:00:00 GMT", 86_400), ("Mon, 01 Jan 0001 00:00:00 GMT", None), ("86401", 86_400),
+            ("", None), ("soon", None), ("-5", None), ("1.5", None), ("٣", None), ("9" * 400, 86_400),
         ],
     )  # fmt: skip
     def test_may_say_when_to_come_back(self, value: str, seconds: float | None) -> None:
         assert retry_after(value, NOON) == seconds
+
+    @given(st.text(st.sampled_from("0123456789:,+- GMTZNovJan"), max_size=40) | st.integers().map(str) | st.text())
+    def test_never_asks_for_less_than_a_moment_or_more_than_a_day(self, value: str) -> None:
+        seconds = retry_after(value, NOON)
+        assert seconds is None or 0 < seconds <= 86_400
 
 
 class Names(AbstractResolver):
