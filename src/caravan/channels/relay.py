@@ -13,7 +13,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from caravan.channels.replies import Reply, Stage, classify, one_line
 from caravan.channels.result import Delivery, Result
-from caravan.channels.smtp import Conversation
+from caravan.channels.smtp import Conversation, Extensions
 from caravan.errors import InvalidSetting
 
 
@@ -98,7 +98,7 @@ class Relay:
         try:
             await self._shake_hands(client)
             transport = cast(asyncio.Transport, client.transport)
-            return Conversation(transport, frozenset(client.esmtp_extensions), timeout)
+            return Conversation(transport, Extensions.of(frozenset(client.esmtp_extensions)), timeout)
         except BaseException as error:
             client.close()
             if isinstance(error, SMTPException | OSError):
