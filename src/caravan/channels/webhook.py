@@ -3,24 +3,28 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import (
     ClientConnectorCertificateError,
     ClientConnectorDNSError,
     ClientError,
+    ClientRequest,
     ClientResponse,
+    ClientResponseError,
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
     InvalidURL,
-    TraceConfig,
 )
 from aiohttp.abc import AbstractResolver
+from aiohttp.connector import Connection
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from caravan.addresses import check_url, connector, was_refused
@@ -33,6 +37,8 @@ from caravan.errors import AddressRefused, InvalidInput
 _TEMPORARY: Final = frozenset({408, 425, 429})
 _SHOWN: Final = 200  # characters of an answer
 _READ: Final = 4096  # octets of an answer; more is not waited for
+_LONGEST_HEADER: Final = 256 << 10  # octets; Chrome's limit for all headers of an answer, Firefox's is higher
+_MOST_HEADERS: Final = 10_000
 _KEEPALIVE: Final = 2.0  # seconds; common servers close after 5, and a call into a closing connection is unknown
 
 
@@ -83,7 +89,10 @@ class WebhookChannel:
             cookie_jar=DummyCookieJar(),
             headers={"User-Agent": "Caravan", "Accept-Encoding": "identity"},
             auto_decompress=False,  # 64 KB of answer can hide 64 MB
-            trace_configs=[_tracing()],
+            request_class=_Request,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+            max_headers=_MOST_HEADERS,
         )
         return self
 
@@ -95,50 +104,70 @@ class WebhookChannel:
     async def send(self, call: Call, on_data: Callable[[], None] | None = None) -> Delivery:
         """Make `call` once. See `Channel.send`."""
         async with self._places:
-            under_way = _UnderWay(on_data)
+            under_way = _UnderWay(call.body, on_data)
+            _UNDER_WAY.set(under_way)
             try:
-                return await self._attempt(call, under_way)
+                return await self._attempt(call)
             except (AddressRefused, InvalidInput) as error:
                 return Delivery(Result.FAILED, error.message)
             except (ClientError, OSError) as error:  # TimeoutError is an OSError
                 return _trouble(error, under_way.written, self._timeout)
 
-    async def _attempt(self, call: Call, under_way: "_UnderWay") -> Delivery:
+    async def _attempt(self, call: Call) -> Delivery:
         url = check_url(call.url, allow_private=self._allow_private)
         async with self._session.request(
             _method(call),
             url,
             headers=_headers(call),
-            data=call.body or None,
             allow_redirects=False,
-            trace_request_ctx=under_way,
         ) as response:
             return _outcome(response, await _shown(response), self._clock.now())
 
 
 @dataclass(slots=True)
 class _UnderWay:
-    """Learns from aiohttp when the request itself begins to go out."""
+    """What goes out for one call, and whether it has begun to."""
 
+    body: bytes
     on_data: Callable[[], None] | None
     written: bool = False
 
-    def begin(self) -> None:
-        if not self.written:
-            self.written = True
-            if self.on_data is not None:
-                self.on_data()
+
+_UNDER_WAY: ContextVar[_UnderWay] = ContextVar("_UNDER_WAY")
 
 
-def _tracing() -> TraceConfig:
-    async def begin(session: ClientSession, context: SimpleNamespace, params: object) -> None:
-        context.trace_request_ctx.begin()
+class _Request(ClientRequest):
+    """A request whose head and body go out in one write, on a connection that stands.
 
-    tracing = TraceConfig()
-    # Both are the last moments before the request is written on a connection that stands.
-    tracing.on_connection_create_end.append(begin)
-    tracing.on_connection_reuseconn.append(begin)
-    return tracing
+    aiohttp starts a task for each body, and tells of that moment only by tracing, which takes a dozen awaits a call.
+    """
+
+    async def send(self, conn: Connection) -> ClientResponse:
+        """Write it. It is in doubt from here on until the answer has come."""
+        under_way = _UNDER_WAY.get()
+        assert conn.protocol is not None
+        writer = StreamWriter(conn.protocol, self.loop)
+        await writer.write_headers(
+            f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers
+        )  # held until the body
+        if under_way.on_data is not None:
+            under_way.on_data()
+        under_way.written = True
+        await writer.write_eof(under_way.body)
+        conn.protocol.start_timeout()
+        self.response = self.response_class(
+            self.method,
+            self.original_url,
+            writer=None,
+            continue100=None,
+            timer=self._timer,
+            request_info=self.request_info,
+            traces=[],
+            loop=self.loop,
+            session=self._session,
+            stream_writer=writer,
+        )
+        return self.response
 
 
 def _method(call: Call) -> str:
@@ -156,6 +185,8 @@ def _headers(call: Call) -> CIMultiDict[str]:
             raise InvalidInput(f"The webhook's header {name} has a value with a line end or control character.")
         headers[name] = value
     headers["Idempotency-Key"] = call.key
+    if call.body or call.method.upper() not in ClientRequest.GET_METHODS:
+        headers["Content-Length"] = str(len(call.body))
     return headers
 
 
@@ -197,6 +228,8 @@ def _trouble(error: Exception, written: bool, timeout: float) -> Delivery:
     if was_refused(error):
         return Delivery(Result.FAILED, AddressRefused().message)
     late = isinstance(error, TimeoutError)
+    if written and isinstance(error, ClientResponseError):
+        return Delivery(Result.UNKNOWN, "The request was sent, but the answer is not valid HTTP, or its head too long.")
     if written:
         why = f"no answer came for {timeout:g} seconds" if late else "the connection was lost"
         return Delivery(Result.UNKNOWN, f"The request was sent, then {why}.")

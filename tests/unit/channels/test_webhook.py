@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,6 +48,23 @@ async def hooked(answer: Answer | None = None, **options: Any) -> AsyncIterator[
         WebhookChannel(**settings) as channel,
     ):
         yield hook, f"http://127.0.0.1:{server.port}", channel
+
+
+@asynccontextmanager
+async def answering(answer: str) -> AsyncIterator[str]:
+    """A server that answers each call with these octets, and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(len(b'{"a": 1}'))
+        writer.write(answer.encode("utf-8"))
+        with suppress(ConnectionError):
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 def call(url: str, **changes: Any) -> Call:
@@ -179,6 +196,35 @@ class TestAnswer:
 
         async with hooked(breaks) as (_, url, channel):
             assert await channel.send(call(url)) == Delivery(Result.SENT, "200 half")
+
+    @pytest.mark.parametrize("status", [200, 302, 503])
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "X: " + "a" * 8_180, "X: " + "a" * 200_000, "Location: /" + "a" * 9_000,
+            "Set-Cookie: a=b\r\n" * 2_000 + "X: y",
+            "X" * 9_000 + ": y", "X: å", "X:", "Date: yesterday",
+        ],
+    )  # fmt: skip
+    async def test_may_have_a_head_as_long_as_browsers_take(self, status: int, head: str) -> None:
+        answer = f"HTTP/1.1 {status} OK\r\n{head}\r\nContent-Length: 2\r\n\r\nhi"
+        async with answering(answer) as url, WebhookChannel(allow_private=True, timeout=5) as channel:
+            delivery = await channel.send(call(url))
+        assert delivery.detail.startswith(str(status)) and delivery.detail.endswith("hi")
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "HTTP/1.1 200 OK\r\nX: " + "a" * 300_000 + "\r\n\r\n", "HTTP/1.1 200 OK\r\n" + "X: y\r\n" * 20_000 + "\r\n",
+            "220 mail.example.com ESMTP\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        ],
+    )  # fmt: skip
+    async def test_that_is_no_answer_is_called_that_and_not_a_lost_connection(self, answer: str) -> None:
+        async with answering(answer) as url, WebhookChannel(allow_private=True, timeout=5) as channel:
+            delivery = await channel.send(call(url))
+        assert delivery.result is Result.UNKNOWN
+        assert delivery.detail == "The request was sent, but the answer is not valid HTTP, or its head too long."
 
     @pytest.mark.parametrize(
         ("value", "seconds"),
