@@ -13,8 +13,10 @@ from caravan.channels.relay import Refused, Relay
 from caravan.channels.result import Delivery, Result
 from caravan.channels.smtp import Attempt, Conversation
 
-# What would end the address, or the command, that it stands in.
-_UNSAFE: Final = re.compile("[\x00-\x20\x7f<>\ud800-\udfff]")
+# Nothing that would end the address, or the command, that it stands in; more only in quotes (RFC 5321 §4.1.2).
+_SAFE: Final = re.compile(
+    '(?:"(?:[^"\\\\\x00-\x1f\x7f\ud800-\udfff]|\\\\[ -~])*"@)?[^\x00-\x20\x7f"<>\ud800-\udfff]*',
+)
 
 
 class EmailChannel:
@@ -61,7 +63,7 @@ class EmailChannel:
 
     async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
         """Offer `mail` once. See `Channel.send`."""
-        if _UNSAFE.search(mail.sender) or _UNSAFE.search(mail.recipient):
+        if not (_SAFE.fullmatch(mail.sender) and _SAFE.fullmatch(mail.recipient)):
             return Delivery(Result.FAILED, "The address can't stand in an SMTP command.")
         attempt = Attempt(mail, on_data, asyncio.get_running_loop().create_future())
         self._start(attempt)

@@ -6,6 +6,7 @@ aiosmtpd as well.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -16,6 +17,7 @@ from typing import Final, Self
 from caravan.channels.replies import Stage
 
 _LONGEST: Final = 50 << 20  # octets of one mail
+_PATH: Final = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^">])*)>')
 _END: Final = b"\r\n.\r\n"
 
 
@@ -263,5 +265,6 @@ def _last_number(folder: Path) -> int:
 
 
 def _path(rest: str) -> str:
-    """The address in `FROM:<a@b> SIZE=1`."""
-    return rest.partition("<")[2].partition(">")[0]
+    """The address in `FROM:<a@b> SIZE=1`; in quotes it may hold anything."""
+    found = _PATH.search(rest)
+    return found[1] if found else ""

@@ -78,8 +78,27 @@ class TestMail:
             ["bruce+x@example.com"],
         )
 
+    @WAYS
+    @pytest.mark.parametrize("address", ['"a b"@b.co', '"a>b<c"@b.co', '"a\\"b@c"@b.co'])
+    async def test_goes_to_an_address_in_quotes(self, address: str, extensions: tuple[str, ...]) -> None:
+        async with relayed(extensions=extensions) as (sandbox, channel):
+            assert (await channel.send(mail(address))).result is Result.SENT
+        assert sandbox.mails[0].recipients == [address]
+
     @pytest.mark.parametrize(
-        "address", ["a@b.co>\r\nRSET", "a b@c.co", "a@b.co>", "<a@b.co", "a\0@b.co", "\ud800@b.co"]
+        "address",
+        [
+            "a@b.co>\r\nRSET",
+            '"a"b c"@b.co',
+            '"a\r\nb"@b.co',
+            '"a> b@c.co',
+            '"a\\"@b.co> x',
+            "a b@c.co",
+            "a@b.co>",
+            "<a@b.co",
+            "a\0@b.co",
+            "\ud800@b.co",
+        ],
     )
     async def test_never_makes_a_command_of_an_address(self, address: str) -> None:
         async with relayed() as (sandbox, channel):
