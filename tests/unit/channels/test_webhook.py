@@ -101,6 +101,30 @@ class TestRequest:
         assert headers["X-Shop"] == "Åsa's"
         assert headers["Content-Type"] == "application/json"
 
+    @pytest.mark.parametrize(
+        ("given", "asked"),
+        [
+            ("/künde%27.txt?sig=a%2Fb", "/k%C3%BCnde%27.txt?sig=a%2Fb"),
+            ("/a%2fb/../c%7e?x=%3d&y=a+b%20c&&", "/a%2fb/../c%7e?x=%3d&y=a+b%20c&&"),
+            ("/%E5%zz%?q='(!*)'&r=[1]#top", "/%E5%zz%?q='(!*)'&r=[1]"),
+            ("/a b?c=日", "/a%20b?c=%E6%97%A5"),
+            ("//a//?", "//a//?"),
+        ],
+    )
+    async def test_asks_for_each_octet_of_its_url_as_it_is_written(self, given: str, asked: str) -> None:
+        targets: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            targets.append((await reader.readline()).split(b" ")[1])
+            writer.write(b"HTTP/1.1 204 Done\r\nConnection: close\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with WebhookChannel(allow_private=True, timeout=5) as channel:
+                assert (await channel.send(call(f"http://127.0.0.1:{port}{given}"))).result is Result.SENT
+        assert targets == [asked.encode("ascii")]
+
     async def test_has_an_idempotency_key_and_says_who_calls(self) -> None:
         async with hooked() as (hook, url, channel):
             await channel.send(call(url))
