@@ -51,7 +51,9 @@ class Reply:
 
 def one_line(text: str, longest: int = _LONGEST_DETAIL) -> str:
     """`text` of the other side as it may stand in a journal: without control characters and not long."""
-    return _CONTROLS.sub(" ", text)[:longest].strip()
+    if not text.isprintable():
+        text = _CONTROLS.sub(" ", text)
+    return text[:longest].strip()
 
 
 @dataclass(frozen=True, slots=True)
