@@ -93,7 +93,7 @@ class EmailChannel:
         task.add_done_callback(self._dialling.discard)
 
     async def _carry(self, attempt: Attempt) -> None:
-        """Make a connection for `attempt`; it goes on with those who wait."""
+        """Make a connection for `attempt`; it goes on with the mails that wait."""
         try:
             conversation = await self._relay.connect(self._timeout)
         except Refused as refusal:

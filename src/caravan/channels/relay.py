@@ -66,7 +66,7 @@ class Relay:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine, so that nobody listens in between."""
+        """Whether it is on this machine, so that no network lies in between."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -76,8 +76,8 @@ class Relay:
     def verifies(self) -> bool:
         """Whether the relay's certificate must be valid.
 
-        Encryption that is only taken when offered protects from nobody in the middle (RFC 7435), so there
-        a certificate proves nothing; a password, however, is shown only to who can prove the name.
+        Encryption that is only used when offered does not protect from a man in the middle (RFC 7435), so there
+        a certificate proves nothing; a password, however, goes only to a server that proves its name.
         """
         return self.tls in (Tls.REQUIRED, Tls.FROM_START) or (self.user is not None and not self.is_local)
 

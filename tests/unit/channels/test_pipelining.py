@@ -79,10 +79,10 @@ async def wired(sandbox: Sandbox, line: Line) -> AsyncIterator[str]:
 
 def some_are_refused(stage: Stage, received: Received) -> str | Act | None:
     """c1 is unknown here, c3's content is not liked."""
-    who = received.recipients[-1][:2] if received.recipients else ""
-    if (stage, who) == (Stage.RCPT, "c1"):
+    local = received.recipients[-1][:2] if received.recipients else ""
+    if (stage, local) == (Stage.RCPT, "c1"):
         return "550 5.1.1 no such user"
-    return "554 5.7.1 spam" if (stage, who) == (Stage.CONTENT, "c3") else None
+    return "554 5.7.1 spam" if (stage, local) == (Stage.CONTENT, "c3") else None
 
 
 async def results_after_a_break(extensions: tuple[str, ...], after: int, *, upwards: bool) -> tuple[bool, int]:
