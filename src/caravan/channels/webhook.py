@@ -155,7 +155,7 @@ class _Request(ClientRequest):
         under_way.written = True
         await writer.write_eof(under_way.body)
         conn.protocol.start_timeout()
-        self.response = self.response_class(
+        return self.response_class(
             self.method,
             self.original_url,
             writer=None,
@@ -167,7 +167,6 @@ class _Request(ClientRequest):
             session=self._session,
             stream_writer=writer,
         )
-        return self.response
 
 
 def _method(call: Call) -> str:
