@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +111,7 @@ class TestRequest:
             ("/%E5%zz%?q='(!*)'&r=[1]#top", "/%E5%zz%?q='(!*)'&r=[1]"),
             ("/a b?c=日", "/a%20b?c=%E6%97%A5"),
             ("//a//?", "//a//?"),
+            ("/a\r\nX: y?b\r\n\r\n\0", "/a%0D%0AX:%20y?b%0D%0A%0D%0A%00"),
         ],
     )
     async def test_asks_for_each_octet_of_its_url_as_it_is_written(self, given: str, asked: str) -> None:
@@ -124,6 +127,25 @@ class TestRequest:
             async with WebhookChannel(allow_private=True, timeout=5) as channel:
                 assert (await channel.send(call(f"http://127.0.0.1:{port}{given}"))).result is Result.SENT
         assert targets == [asked.encode("ascii")]
+
+    async def test_shows_user_and_password_of_its_url_as_a_header_unless_the_step_sets_one(self) -> None:
+        async with hooked() as (hook, url, channel):
+            named = url.replace("://", "://b%40x:p%3Aw@")
+            await channel.send(call(named))
+            await channel.send(call(named, headers={"authorization": "Bearer t"}))
+        assert [headers["Authorization"] for _, _, headers, _ in hook.calls] == ["Basic YkB4OnA6dw==", "Bearer t"]
+        assert all("@" not in headers["Host"] for _, _, headers, _ in hook.calls)
+
+    async def test_is_not_made_where_the_certificate_is_not_valid(self) -> None:
+        told: list[int] = []
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(Path(__file__).with_name("localhost.pem"))
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        async with server, WebhookChannel(allow_private=True, timeout=5) as channel:
+            url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+            delivery = await channel.send(call(url), lambda: told.append(1))
+        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its TLS certificate is not valid.")
+        assert told == []
 
     async def test_has_an_idempotency_key_and_says_who_calls(self) -> None:
         async with hooked() as (hook, url, channel):
