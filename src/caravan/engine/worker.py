@@ -13,6 +13,7 @@ from caravan.channels.email import EmailChannel
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
 from caravan.engine.tasks import register
+from caravan.every import every
 from caravan.queue.names import Queue
 from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
 from caravan.settings import Settings
@@ -77,23 +78,17 @@ async def work(app: App, engine: Engine, queues: Mapping[str, int], stop: asynci
         running = [
             asyncio.create_task(_run_queue(app, queue, size, stop, jobs, at_work)) for queue, size in queues.items()
         ]
-        keeper = asyncio.create_task(_look_after(engine.pool, jobs, at_work))
-        await stop.wait()
-        tools.stopping.set()
-        await asyncio.gather(*running)
-        keeper.cancel()
+        async with every(LOOK_EVERY, lambda: _look_after(engine.pool, jobs, at_work), "look after this process's jobs"):
+            await stop.wait()
+            tools.stopping.set()
+            await asyncio.gather(*running)
 
 
 async def _look_after(pool: Pool, jobs: RunningJobs, at_work: Mapping[str, Worker]) -> None:
-    """Every few seconds, give a sign of life and look after the jobs of this process."""
-    while True:
-        await asyncio.sleep(LOOK_EVERY)
-        workers = {worker.worker_id for worker in at_work.values() if worker.worker_id is not None}
-        try:
-            await jobs.give_sign(pool, workers)
-            await jobs.look_after(pool, workers)
-        except Exception as error:
-            _log.warning("Can't look after the jobs of this process just now: %s", error)
+    """Give a sign of life, and look after the jobs of this process."""
+    workers = {worker.worker_id for worker in at_work.values() if worker.worker_id is not None}
+    await jobs.give_sign(pool, workers)
+    await jobs.look_after(pool, workers)
 
 
 async def _run_queue(

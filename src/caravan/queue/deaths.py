@@ -7,11 +7,11 @@ up again, so that the one that kills and those that are only near it part compan
 that fails.
 """
 
-import random
 from collections.abc import Mapping
 
 from psycopg.rows import DictRow
 
+from caravan.backoff import Backoff
 from caravan.errors import FileFailure
 from caravan.store import batches, sql
 from caravan.store.batches import Batch, BatchState
@@ -20,7 +20,7 @@ from caravan.store.database import Connection, row
 COHORT_DEATHS = 10  # and a cohort is stuck
 FILE_DEATHS = 30  # and its file fails a batch: work on files may take long, and be near many deaths of others
 _AT_ONCE = 2  # so many times it is taken up again at once
-_LONGEST_REST = 15.0  # seconds
+_REST = Backoff(first=8.0, factor=2.0, longest=15.0, jitter=1.0)  # by chance, so that jobs that died together part
 _REASON = "the worker that had them in hand died"
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
 _BATCHES = sql.load("caravan.store", "batches.sql")
@@ -45,7 +45,7 @@ async def note_death(connection: Connection, task: str, arguments: Mapping[str, 
         case _:
             noted = None
     deaths = noted["deaths"] if noted else 0
-    return 0.0 if deaths <= _AT_ONCE else random.uniform(0, min(2.0 ** min(deaths, 10), _LONGEST_REST))
+    return _REST.delay(deaths - _AT_ONCE)
 
 
 async def _judge_file(connection: Connection, batch: Batch, noted: DictRow | None) -> None:

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from procrastinate.worker import Worker
 from psycopg.errors import UniqueViolation
 from psycopg.rows import DictRow
 
+from caravan.every import every
 from caravan.queue.deaths import note_death
 from caravan.queue.presence import Presence, dead_workers
 from caravan.store import sql
@@ -118,23 +119,13 @@ async def on_watch(pool: Pool, folder: Path) -> AsyncIterator[Presence]:
         "look for workers that are gone": watch.look,
         "remove what dead processes left": lambda: asyncio.to_thread(clear_left, folder),
     }
-    watchers = [asyncio.create_task(_keep_looking(what, look)) for what, look in looks.items()]
     try:
-        yield presence
+        async with AsyncExitStack() as watchers:  # each by itself: none waits for another's trouble
+            for what, look in looks.items():
+                await watchers.enter_async_context(every(LOOK_EVERY, look, what, at_once=True))
+            yield presence
     finally:
-        for each in watchers:
-            each.cancel()
         presence.close()
-
-
-async def _keep_looking(what: str, look: Callable[[], Awaitable[object]]) -> None:
-    """Each look by itself: none waits for another's trouble."""
-    while True:
-        try:
-            await look()
-        except Exception as error:
-            _log.warning("Can't %s just now: %s", what, error)
-        await asyncio.sleep(LOOK_EVERY)
 
 
 async def put_back_jobs_of_the_dead(pool: Pool, folder: Path, database: str) -> int:

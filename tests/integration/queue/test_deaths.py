@@ -9,6 +9,7 @@ import pytest
 from procrastinate import App
 from procrastinate.jobs import Status
 
+from caravan.backoff import Backoff
 from caravan.delivery import deliver
 from caravan.engine import reading
 from caravan.engine import worker as workers
@@ -26,7 +27,7 @@ from tests.integration.journeys_for_tests import MAIL, contacts
 @pytest.fixture(autouse=True)
 def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tested is what comes of the deaths."""
-    monkeypatch.setattr(deaths, "_LONGEST_REST", 0.0)
+    monkeypatch.setattr(deaths, "_REST", Backoff(0, 2, 0))
 
 
 async def _die(system: System, app: App, queue: str) -> bool:
@@ -141,7 +142,7 @@ async def test_after_some_deaths_work_rests_so_that_others_are_not_near_when_it_
     system = idle_system
     await _read(system)
     rests = Counter[bool]()
-    monkeypatch.setattr(deaths, "_LONGEST_REST", 1e6)
+    monkeypatch.setattr(deaths, "_REST", Backoff(8, 2, 1e6, jitter=1))
     async with queue_app().open_async(system.engine.pool) as app:
         for _ in range(deaths.COHORT_DEATHS - 1):
             rests[await _die(system, app, "deliver")] += 1
@@ -152,7 +153,7 @@ async def test_a_gathering_of_singles_that_kills_rests_but_is_never_given_up(
     idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = idle_system
-    monkeypatch.setattr(deaths, "_LONGEST_REST", 15.0)
+    monkeypatch.setattr(deaths, "_REST", Backoff(8, 2, 15, jitter=1))
     await system.publish(MAIL)
     answer = await system.post("journeys/1/commence", {"id": "1", "properties": {"emailAddress": "c1@example.com"}})
     batch = answer.json()["batchId"]
