@@ -36,8 +36,7 @@ async def _die(system: System, app: App, queue: str) -> bool:
     job = await app.job_manager.fetch_job([queue], worker)
     if job is None:
         return False
-    async with system.engine.pool.connection() as connection:
-        assert await recovery.put_back(connection, [worker]) == 1
+    assert await recovery.put_back(system.engine.pool, [worker]) == 1
     return True
 
 
@@ -90,8 +89,7 @@ async def test_of_a_cohort_with_one_who_kills_all_others_are_sent_to_and_that_on
                 await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=True)
             except Crash:
                 died += 1
-                async with system.engine.pool.connection() as connection:
-                    await recovery.put_back(connection, [worker])
+                await recovery.put_back(system.engine.pool, [worker])
     assert deaths.COHORT_DEATHS <= died <= deaths.COHORT_DEATHS + 5
     found = await system.batch(batch)
     assert "1 contact at mail is stuck" in found["waitingFor"]
@@ -116,8 +114,7 @@ async def test_a_cohort_of_which_windows_are_sent_between_deaths_is_never_stuck(
             windows = Windows(tools.pool, job.task_kwargs["cohort"], "one")
             assert await windows.take(5 * number, 5, system.clock.now()) is Verdict.GO
             await windows.settle(5 * number, RECORD.empty_table())
-            async with system.engine.pool.connection() as connection:
-                assert await recovery.put_back(connection, [worker]) == 1
+            assert await recovery.put_back(system.engine.pool, [worker]) == 1
     assert (await system.batch(batch))["stuck"] == 0
 
 

@@ -15,6 +15,7 @@ from caravan.queue.job_manager import queue_app
 from caravan.queue.presence import Presence
 from caravan.queue.recovery import Watch
 from caravan.store.database import Pool, row
+from caravan.store.jobs import RunningJob
 from caravan.store.process_locks import OwnFolder
 
 _OFTEN = 2.5  # seconds between two looks
@@ -197,9 +198,8 @@ async def test_who_looked_before_another_took_the_job_does_not_take_it_away(queu
     await queue.look_twice()
     second = await queue.fetch()
     assert first.worker_id is not None and first.id is not None
-    seen = {"id": first.id, "worker": first.worker_id, "task": "advance", "args": {"cohort": 1}}
-    async with queue.pool.connection() as connection:
-        assert not await recovery._put_back(connection, seen, died=True)
+    seen = RunningJob(first.id, first.worker_id, "advance", {"cohort": 1})
+    assert not await recovery._put_back(queue.pool, seen, died=True)
     assert await queue.status(second) == ("doing", second.worker_id)
 
 
