@@ -4,6 +4,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
@@ -109,6 +110,14 @@ async def rows(connection: Connection, query: str, **values: Any) -> list[DictRo
 async def row(connection: Connection, query: str, **values: Any) -> DictRow | None:
     """The first row of a query, or None."""
     return await (await connection.execute(query, values)).fetchone()
+
+
+async def now(connection: Connection) -> datetime:
+    """When the transaction began, by the database's clock."""
+    found = await row(connection, _Q.now)
+    assert found is not None
+    moment: datetime = found["now"]
+    return moment
 
 
 async def answers(pool: Pool, seconds: float) -> bool:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from caravan.delivery import deliver
-from caravan.engine.tasks import RetryPolicy
 from caravan.errors import Unavailable
+from caravan.queue.retries import RetryPolicy
 from caravan.steps.exit import Exit
 from caravan.steps.split import Split
 from caravan.store import ledger

@@ -10,8 +10,8 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
-from caravan.engine.tasks import RetryPolicy
 from caravan.errors import Unavailable
+from caravan.queue.retries import RetryPolicy
 from caravan.queue.transient import describe
 
 
