@@ -75,7 +75,7 @@ async def _check(connection: Connection) -> None:
     """Raise unless the server is still at the other end.
 
     A server that ends closes its connections, and the socket knows. So only where there is something to be read from
-    a connection that nobody uses, it is asked: a round trip for each would be a third of what a call takes.
+    an idle connection, it is asked: a round trip for each would be a third of what a call takes.
     """
     socket = select.poll()
     socket.register(connection.pgconn.socket, select.POLLIN)

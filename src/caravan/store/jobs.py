@@ -72,7 +72,7 @@ async def beat(pool: Pool, workers: Collection[int], looked_after: Collection[in
 
 
 async def silent(pool: Pool, silence: float) -> Silent:
-    """Who runs jobs and has given no heartbeat for so many seconds."""
+    """The workers that run jobs and have given no heartbeat for so many seconds."""
     async with single(pool) as connection:
         found = await rows(connection, _Q.silent, silence=silence)
     last_heard = {each["id"]: each["heard"] for each in found if each["id"] is not None}

@@ -1,4 +1,4 @@
-"""Work that kills whoever has it in hand: it is given up after some deaths, and nothing else is."""
+"""Work that kills its workers: it is given up after some deaths, and nothing else is."""
 
 import asyncio
 from collections import Counter
@@ -65,7 +65,7 @@ async def test_a_cohort_that_kills_its_workers_is_stuck_says_why_and_can_be_retr
         assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 10}
 
 
-async def test_of_a_cohort_with_one_who_kills_all_others_are_sent_to_and_that_one_is_stuck(
+async def test_of_a_cohort_with_one_contact_that_kills_workers_all_others_are_sent_to_and_that_one_is_stuck(
     idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each death leaves a window in the air, which the next sender settles: so it goes through many cohorts."""

@@ -1,4 +1,4 @@
-"""What the people who wait are told of an error: one clear line, and nothing of the machine."""
+"""What a customer is told of an error: one clear line, and nothing of the machine."""
 
 import logging
 from pathlib import Path
