@@ -57,7 +57,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def describe(error: BaseException) -> str:
-    """Why work does not go on, in one line for the batch's customer. It tells nothing of this machine, like its paths or
+    """Why work does not go on, in one line for the customer. It tells nothing of this machine, like its paths or
     where its database is; its operator finds the error as it was in the log."""
     if (full := no_room(error)) is not None:
         disk = "PostgreSQL's disk" if isinstance(_root(error), psycopg.Error) else "A disk of Caravan's"
