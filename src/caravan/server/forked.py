@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Collection, Mapping
@@ -20,7 +21,7 @@ from setproctitle import setproctitle
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 _LOOK = 0.02  # seconds between two looks whether a child has ended
-POSSIBLE = sys.platform == "linux"
+_LINUX = sys.platform == "linux"
 
 
 class Process(Protocol):
@@ -73,8 +74,15 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+def is_safe() -> bool:
+    """Whether this process may fork. A copy has only the thread that forked: what others had locked stays locked."""
+    return _LINUX and threading.active_count() == 1
+
+
 def preload() -> None:
-    """Import what the children need; they share it with this process, which must have no thread of its own."""
+    """Import what the children need; they share it with this process."""
+    if not _LINUX:
+        return
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; nothing here multiplies matrices
     import uvicorn  # noqa: F401
 

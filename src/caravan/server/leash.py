@@ -24,8 +24,7 @@ class Leash:
         self._watched, self._held = os.pipe()
 
     def __enter__(self) -> Self:
-        if forked.POSSIBLE:
-            forked.preload()
+        forked.preload()
         return self
 
     def __exit__(
@@ -33,13 +32,12 @@ class Leash:
     ) -> None:
         os.close(self._watched)
         os.close(self._held)
-        if forked.POSSIBLE:
-            forked.unload()
+        forked.unload()
 
     def start(self, arguments: list[str], environment: Mapping[str, str], *, fds: tuple[int, ...] = ()) -> Process:
-        """Start `caravan` with these arguments as a child."""
+        """Start `caravan` with these arguments as a child: a copy of this process where that is safe, else anew."""
         environment, fds = {**environment, _VARIABLE: str(self._watched)}, (self._watched, *fds)
-        if forked.POSSIBLE:
+        if forked.is_safe():
             return forked.fork(arguments, environment, fds)
         return subprocess.Popen(
             [sys.executable, "-m", "caravan", *arguments],

@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from caravan.server import forked
+from caravan.server.leash import Leash
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks only on Linux")
 
@@ -104,3 +108,20 @@ def test_what_is_preloaded_starts_no_thread_that_a_child_would_lack() -> None:
     threads = done.stdout.splitlines()
     assert len([each for each in threads if each != "jemalloc_bg_thd"]) == 1, threads
     assert not done.stderr
+
+
+def test_beside_a_thread_a_child_is_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the thread had locked would stay locked in a copy."""
+    over = threading.Event()
+    before = forked.is_safe()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        assert (before, forked.is_safe()) == (threading.active_count() == 2, False)
+        monkeypatch.setattr(forked, "preload", lambda: None)
+        monkeypatch.setattr(forked, "fork", lambda *_: pytest.fail("it forked"))
+        with Leash() as leash:
+            assert leash.start(["--help"], {}).wait(60) == 0
+    finally:
+        over.set()
+        thread.join()
