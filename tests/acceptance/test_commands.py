@@ -238,6 +238,54 @@ def test_journeys_check_names_file_and_line(folder: Path, tmp_path: Path) -> Non
     assert re.search(rf"{bad}:\d+: ", checked.stderr)
 
 
+def test_journeys_check_prints_warnings_and_fails_for_problems_only(folder: Path, tmp_path: Path) -> None:
+    file, people = tmp_path / "journey.yaml", tmp_path / "contacts.ndjson"
+    people.write_text('{"id": "1", "properties": {"vip": true, "city": "Oslo"}}\n')
+    split = (
+        "journey: 1\nname: Sale #1\nsteps:\n  - id: a\n    split:\n      - if: cty = 'Oslo'\n        to: b\n  - id: b\n"
+    )
+    file.write_text(split + "    exit: {}\n")
+    checked = caravan(folder, "journeys", "check", str(file), "--contacts", str(people))
+    assert (checked.returncode, checked.stdout) == (0, f"{file}: ok, 2 steps, 2 warnings\n")
+    first, second = checked.stderr.splitlines()
+    assert first.startswith(f"{file}:2: warning: name: YAML takes #1 for a comment")
+    assert second == (
+        f"{file}:6: warning: a.split[0].if: no contact of the file has the property cty; did you mean city?"
+    )
+    assert len(caravan(folder, "journeys", "check", str(file)).stderr.splitlines()) == 1
+    file.write_text(split + "    exlt: {}\n")
+    failed = caravan(folder, "journeys", "check", str(file), "--json")
+    found = json.loads(failed.stdout)
+    assert (failed.returncode, found["ok"], len(found["problems"]), len(found["warnings"])) == (1, False, 1, 1)
+    people.write_text("[]")
+    refused = caravan(folder, "journeys", "check", str(file), "--contacts", str(people))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_journeys_are_applied_over_http_with_a_token_where_there_is_no_data_folder(
+    folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "journey.yaml"
+    source = EXIT.replace("Straight out", "Sale #1").replace("\n", "\r\n").encode()
+    file.write_bytes(source)
+    with up(folder) as running:
+        settings = {"URL": running.url, "TOKEN": running.told["token"] + "\n", "DATA": ""}
+        arguments = ("journeys", "apply", str(file), "--customer", running.told["customer"])
+        applied = caravan(folder, *arguments, **settings)
+        assert applied.returncode == 0, applied.stderr
+        assert applied.stdout == "journey 1 (Sale) is published as version 1\n"
+        assert applied.stderr.startswith(f"{file}:3: warning: name: YAML takes #1 for a comment")
+        with running.client() as client:
+            path = f"{running.url}/{running.told['customer']}/journeys/1"
+            assert client._http.get(path, headers={"Accept": "application/yaml"}).content == source
+        refused = caravan(folder, *arguments, **settings | {"TOKEN": "crv_wrong"})
+        assert refused.returncode == 1
+        assert "crv_wrong" not in refused.stderr
+        local = caravan(folder, *arguments, "--data", str(folder), **settings | {"URL": "http://127.0.0.1:1"})
+        assert local.stdout.endswith("is published as version 1\n"), local.stderr
+
+
 def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder: Path) -> None:
     with up(folder) as running, running.client() as client:
         client.publish(1, EXIT)

@@ -18,6 +18,7 @@ from caravan.clock import TurnedClock
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
 from caravan.queue.job_manager import queue_app
+from caravan.queue.names import Queue
 from caravan.settings import Settings
 from caravan.store.customers import add_customer, create_token
 
@@ -91,6 +92,11 @@ class System:
                 "update procrastinate_jobs set scheduled_at = scheduled_at - %s where status = 'todo'",
                 (timedelta(**by),),
             )
+            for queue in Queue:  # the timers of workers have turned too
+                await connection.execute(
+                    'select pg_notify(\'procrastinate_queue_v1#\' || %s, \'{"type": "job_inserted", "job_id": 0}\')',
+                    (queue,),
+                )
 
 
 def check_ledger(ledger: dict) -> None:  # type: ignore[type-arg]

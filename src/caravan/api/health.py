@@ -9,14 +9,13 @@ from caravan.api.access import AnEngine
 from caravan.api.answers import Healthy
 from caravan.errors import Unavailable
 from caravan.queries.readiness import Part, Readiness
-from caravan.store import sql
+from caravan.store import jobs, sql
 from caravan.store.database import row, rows
 
 router = APIRouter(tags=["operation"])
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
-_QUEUE = sql.load("caravan.store", "queue.sql")
 
 
 @router.get("/healthz", response_model=Healthy)
@@ -43,7 +42,7 @@ async def metrics(engine: AnEngine) -> Response:
     async with engine.pool.connection() as connection:
         by_state = await rows(connection, _BATCHES.by_state)
         standing = await row(connection, _COHORTS.totals)
-        jobs = await rows(connection, _QUEUE.jobs_by_queue)
+        counts = await jobs.by_queue(connection)
     assert standing is not None
     lines = [
         "# HELP caravan_batches Batches by state.",
@@ -60,6 +59,6 @@ async def metrics(engine: AnEngine) -> Response:
         f"caravan_cohorts_standing {standing['cohorts']}",
         "# HELP caravan_jobs Jobs that wait or run, by queue.",
         "# TYPE caravan_jobs gauge",
-        *(f'caravan_jobs{{queue="{each["queue"]}",status="{each["status"]}"}} {each["jobs"]}' for each in jobs),
+        *(f'caravan_jobs{{queue="{each.queue}",status="{each.status}"}} {each.jobs}' for each in counts),
     ]
     return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -30,7 +30,7 @@ _ADDRESS = "bench@example.com"
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where mails go, and who else brings some."""
+    """Where mails go, and which yardstick sends to it too."""
 
     port: int
     postfix: bool

@@ -36,7 +36,7 @@ class Letterhead:
 
     @classmethod
     def of(cls, from_: str, reply_to: str | None = None) -> Self:
-        """Who the mails are from, and where answers go. Raises `RenderFailed` for what is not one mail
+        """The sender of the mails, and where answers go. Raises `RenderFailed` for what is not one mail
         address."""
         sender = parse_mailbox(from_, "from")
         head = f"From: {sender.header()}\r\n"

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from caravan.channels.replies import Reply, Stage, classify, one_line
-from caravan.channels.smtp import Conversation
+from caravan.channels.smtp import Conversation, Extensions
 from caravan.delivery.result import Delivery, Result
 from caravan.errors import InvalidSetting
 
@@ -66,7 +66,7 @@ class Relay:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine, so that nobody listens in between."""
+        """Whether it is on this machine, so that no network lies in between."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -76,8 +76,8 @@ class Relay:
     def verifies(self) -> bool:
         """Whether the relay's certificate must be valid.
 
-        Encryption that is only taken when offered protects from nobody in the middle (RFC 7435), so there
-        a certificate proves nothing; a password, however, is shown only to who can prove the name.
+        Encryption that is only used when offered does not protect from a man in the middle (RFC 7435), so there
+        a certificate proves nothing; a password, however, goes only to a server that proves its name.
         """
         return self.tls in (Tls.REQUIRED, Tls.FROM_START) or (self.user is not None and not self.is_local)
 
@@ -98,7 +98,7 @@ class Relay:
         try:
             await self._shake_hands(client)
             transport = cast(asyncio.Transport, client.transport)
-            return Conversation(transport, frozenset(client.esmtp_extensions), timeout)
+            return Conversation(transport, Extensions.of(frozenset(client.esmtp_extensions)), timeout)
         except BaseException as error:
             client.close()
             if isinstance(error, SMTPException | OSError):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from caravan.channels.headers import header_problem
 from caravan.channels.webhook import Call, WebhookChannel
 from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.envelope import Envelope
@@ -21,9 +22,6 @@ from caravan.journeys.fields import LineTemplate, check_template
 from caravan.journeys.placeholders import ContactView, Template, compile_template
 from caravan.settings import ChannelSettings, Settings
 from caravan.store.cohorts import Cohort
-
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
 
 
 class Method(StrEnum):
@@ -65,10 +63,8 @@ class Webhook(MessageStep):
         seen: set[str] = set()
         for name in self.headers:
             where = f"webhook.headers.{name}"
-            if not _TOKEN.fullmatch(name):
-                yield where, f"'{name}' is no name of a header (RFC 9110)"
-            elif name.lower() in _OURS:
-                yield where, f"the header {name} is set by Caravan itself"
+            if problem := header_problem(name):
+                yield where, f"the header '{name}' {problem}"
             elif name.lower() in seen:
                 yield where, f"the header {name} stands here twice"
             seen.add(name.lower())

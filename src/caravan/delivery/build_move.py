@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Message
-from caravan.delivery.outcomes import outage_delay, record_of
+from caravan.delivery.outcomes import outage_delay, record_of, retry_delay
 from caravan.steps.cohort_files import file_name, scratch_file, write_part
 from caravan.steps.move import Move, Passage, Retry, Standing
 from caravan.store.cohorts import NEVER, Part
@@ -142,6 +142,5 @@ def _reason(waiting: pa.Table) -> str:
 def _delay(delivery: CohortDelivery[Message], waiting: pa.Table) -> float:
     """Seconds until the next attempt: what the other side asked for, else ever longer."""
     asked = waiting["after"].to_pylist()
-    grown = delivery.tools.pacing.retry_delay * 2.0 ** min(delivery.cohort.attempt - 1, 16)
-    grown *= 0.9 + secrets.randbelow(200) / 1000
+    grown = retry_delay(delivery) * (0.9 + secrets.randbelow(200) / 1000)
     return min(max(grown if each is None else each for each in asked), _LONGEST_DELAY)

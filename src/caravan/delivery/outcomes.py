@@ -35,7 +35,12 @@ def outcome_of(sent: Delivery, delivery: CohortDelivery[Message], now: datetime)
         return ContactOutcome(Outcome.UNKNOWN if resend else Outcome.FAILED, given_up, now)
     if kind is Result.UNREACHABLE and delivery.one_place:
         return ContactOutcome(AGAIN, sent.detail, now, outage_delay(delivery), outage=True)
-    return ContactOutcome(AGAIN, sent.detail, now, sent.retry_after, doubt=resend)
+    return ContactOutcome(AGAIN, sent.detail, now, _asked_delay(sent, delivery), doubt=resend)
+
+
+def _asked_delay(sent: Delivery, delivery: CohortDelivery[Message]) -> float | None:
+    """What the other side asked for, but never sooner than the own backoff: it would be asked again and again."""
+    return None if sent.retry_after is None else max(sent.retry_after, retry_delay(delivery))
 
 
 def outcome_of_decision(decision: Skip | Later, now: datetime) -> ContactOutcome:
@@ -54,6 +59,11 @@ def _in_doubt(outcome: ContactOutcome) -> ContactOutcome:
         return replace(outcome, doubt=True)
     detail = "; ".join(filter(None, ["an earlier attempt may have arrived", outcome.detail]))
     return replace(outcome, outcome=Outcome.UNKNOWN, detail=detail)
+
+
+def retry_delay(delivery: CohortDelivery[Message]) -> float:
+    """Seconds until the next attempt where the other side did not say; doubles with each attempt."""
+    return delivery.tools.pacing.retry_delay * 2.0 ** min(delivery.cohort.attempt - 1, 16)
 
 
 def outage_delay(delivery: CohortDelivery[Message]) -> float:

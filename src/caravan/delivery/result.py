@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+_LONGEST_WAIT: Final = 86_400.0  # seconds; the longest wait that is honoured
 
 
 class Result(StrEnum):
@@ -21,4 +24,12 @@ class Delivery:
 
     result: Result
     detail: str  # one line for people, like "550 5.1.1 no such user"
-    retry_after: float | None = None  # seconds, when the other side named them
+    retry_after: float | None = None  # seconds, more than 0, when the other side named them
+
+
+def asked_wait(seconds: float) -> float | None:
+    """The wait that the other side asks for, bounded by a day; None when it names no time in the future.
+
+    "Again in 0 seconds" says nothing about when it will go better, so the own backoff decides then.
+    """
+    return min(seconds, _LONGEST_WAIT) if seconds > 0 else None

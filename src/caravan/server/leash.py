@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from caravan.server import forked
+from caravan.server.forked import Process
+
 _VARIABLE = "CARAVAN_LEASH"
 _GRACE = 10.0  # seconds that a child gets to end cleanly once its parent is gone
 
@@ -21,6 +24,7 @@ class Leash:
         self._watched, self._held = os.pipe()
 
     def __enter__(self) -> Self:
+        forked.preload()
         return self
 
     def __exit__(
@@ -28,15 +32,17 @@ class Leash:
     ) -> None:
         os.close(self._watched)
         os.close(self._held)
+        forked.unload()
 
-    def start(
-        self, arguments: list[str], environment: Mapping[str, str], *, fds: tuple[int, ...] = ()
-    ) -> "subprocess.Popen[bytes]":
-        """Start `caravan` with these arguments as a child."""
+    def start(self, arguments: list[str], environment: Mapping[str, str], *, fds: tuple[int, ...] = ()) -> Process:
+        """Start `caravan` with these arguments as a child: a copy of this process where that is safe, else anew."""
+        environment, fds = {**environment, _VARIABLE: str(self._watched)}, (self._watched, *fds)
+        if forked.is_safe():
+            return forked.fork(arguments, environment, fds)
         return subprocess.Popen(
             [sys.executable, "-m", "caravan", *arguments],
-            env={**os.environ, **environment, _VARIABLE: str(self._watched)},
-            pass_fds=(self._watched, *fds),
+            env={**os.environ, **environment},
+            pass_fds=fds,
             stdin=subprocess.DEVNULL,
         )
 
@@ -48,7 +54,7 @@ def obey() -> None:
 
 
 def _watch(fd: int) -> None:
-    os.read(fd, 1)  # nobody writes: it returns when the parent is gone
+    os.read(fd, 1)  # nothing is ever written: it returns when the parent is gone
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE)
     os._exit(1)

@@ -1,6 +1,6 @@
 """`caravan up` keeps one `caravan serve` and one `caravan worker` running as its children.
 
-It stays light: the engine is imported by the children only.
+They are copies of this process (forked.py), so that they share the memory of all that is imported.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from types import FrameType
 from caravan.cli.session import database
 from caravan.clock import Clock
 from caravan.errors import Conflict, Unavailable
+from caravan.server.forked import Process
 from caravan.server.leash import Leash
 from caravan.settings import Settings
 from caravan.store import sql
@@ -104,10 +105,10 @@ async def _greet(connection: Connection) -> str:
     return f"customer: {number}\ntoken: {token}"
 
 
-Children = dict[str, "subprocess.Popen[bytes]"]
+Children = dict[str, Process]
 
 
-def _start(leash: Leash, settings: Settings, door: socket.socket, name: str) -> "subprocess.Popen[bytes]":
+def _start(leash: Leash, settings: Settings, door: socket.socket, name: str) -> Process:
     assert settings.database_url is not None
     environment = {"CARAVAN_DATABASE_URL": settings.database_url, "CARAVAN_DATA": str(settings.folder)}
     if name == "serve":
@@ -138,7 +139,7 @@ def _wait_until_ready(url: str, children: Children, stop: _Stop) -> None:
     while not stop.asked:
         for name, child in children.items():
             if child.poll() is not None:
-                raise Unavailable(f"`caravan {name}` ended with {child.returncode}; what it said stands above.")
+                raise Unavailable(f"`caravan {name}` ended with {child.poll()}; what it said stands above.")
         with suppress(OSError), urllib.request.urlopen(url, timeout=2):
             return
         if time.monotonic() > deadline:
@@ -218,7 +219,7 @@ def _keep_running(
                 continue
             if name not in ended:
                 ended.add(name)
-                _say(f"caravan {name} ended with {child.returncode}; it starts again")
+                _say(f"caravan {name} ended with {child.poll()}; it starts again")
             if paces[name].is_time():
                 ended.discard(name)
                 children[name] = _start(leash, settings, door, name)

@@ -195,3 +195,29 @@ def write_contacts(table: pa.Table, path: Path) -> None:
 def slices(table: pa.Table, first: int, size: int) -> Iterator[dict[str, Any]]:
     """Some rows of a table of contacts, one dict each."""
     yield from table.slice(first, size).to_pylist()
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutJob:
+    """A cohort that should have a job and has none, and the version of the journey that it is in."""
+
+    id: int
+    step: str
+    due_at: datetime
+    customer: int
+    journey: int
+    version: int
+
+
+async def without_job(connection: Connection, due_before: datetime) -> list[WithoutJob]:
+    """The cohorts that have been due since then, could go on, and have no job that would make them."""
+    return [
+        WithoutJob(each["id"], each["step"], each["due_at"], each["customer_id"], each["journey_id"], each["version"])
+        for each in await rows(connection, _Q.without_job, now=due_before)
+    ]
+
+
+async def note_death(connection: Connection, cohort: int, reason: str, limit: int) -> int:
+    """A worker that had claimed the cohort died; how many did so in a row. At `limit` the cohort is stuck."""
+    found = await row(connection, _Q.note_death, id=cohort, reason=reason, limit=limit)
+    return int(found["deaths"]) if found else 0

@@ -4,6 +4,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
@@ -74,7 +75,7 @@ async def _check(connection: Connection) -> None:
     """Raise unless the server is still at the other end.
 
     A server that ends closes its connections, and the socket knows. So only where there is something to be read from
-    a connection that nobody uses, it is asked: a round trip for each would be a third of what a call takes.
+    an idle connection, it is asked: a round trip for each would be a third of what a call takes.
     """
     socket = select.poll()
     socket.register(connection.pgconn.socket, select.POLLIN)
@@ -109,6 +110,14 @@ async def rows(connection: Connection, query: str, **values: Any) -> list[DictRo
 async def row(connection: Connection, query: str, **values: Any) -> DictRow | None:
     """The first row of a query, or None."""
     return await (await connection.execute(query, values)).fetchone()
+
+
+async def now(connection: Connection) -> datetime:
+    """When the transaction began, by the database's clock."""
+    found = await row(connection, _Q.now)
+    assert found is not None
+    moment: datetime = found["now"]
+    return moment
 
 
 async def answers(pool: Pool, seconds: float) -> bool:

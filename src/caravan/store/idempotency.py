@@ -54,3 +54,8 @@ async def keep(connection: Connection, key: Key, answer: Answer) -> None:
     """Remember the answer for the same call again."""
     values = {"customer": key.customer, "key": key.key, "status": answer.status}
     await connection.execute(_Q.answer, {**values, "answer": Json(answer.body)})
+
+
+async def forget_old(connection: Connection, before: datetime) -> None:
+    """Forget the keys of calls that came before then."""
+    await connection.execute(_Q.forget_old, {"before": before})

@@ -1,7 +1,7 @@
 """Telling the dead from the living of one machine: each process holds locks on files of its own as long as it lives.
 
-The kernel lets a lock go however its process ends, and only then. So whoever can take it knows for certain that the
-process is dead, and need not wait until it has been silent for long. One that stands still keeps its locks.
+The kernel lets a lock go however its process ends, and only then. A process that can take it knows for certain that the
+other is dead, and need not wait until it has been silent for long. One that stands still keeps its locks.
 """
 
 import fcntl
@@ -44,7 +44,7 @@ def _take(path: Path) -> IO[bytes] | None:
 
 
 class OwnFolder:
-    """A folder, `path`, for what this process alone writes; whoever writes there makes it. It is removed at the end of
+    """A folder, `path`, for what this process alone writes; the first writer makes it. It is removed at the end of
     the process, or by `clear_dead` once that is dead. The lock lies beside it: an empty file, for which there is nearly
     always room, and which stays until the folder is gone."""
 

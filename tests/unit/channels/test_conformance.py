@@ -1,4 +1,4 @@
-"""Every channel, and the fake, keeps the same promises to what stands above it."""
+"""Every channel keeps the same promises to what stands above it."""
 
 import asyncio
 import socket
@@ -12,12 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from caravan.channels.email import EmailChannel
-from caravan.channels.fake import FakeChannel
 from caravan.channels.mail import Mail
 from caravan.channels.replies import Stage
 from caravan.channels.sandbox import Act, Received, Sandbox
 from caravan.channels.webhook import Call, WebhookChannel
-from caravan.delivery.result import Delivery, Result
+from caravan.delivery.result import Result
 
 TIMEOUT = 0.3
 
@@ -107,29 +106,7 @@ async def webhook_room() -> AsyncIterator[Room]:
         yield Room(channel, call, lambda: arrived, lambda: WebhookChannel(allow_private=True))
 
 
-@asynccontextmanager
-async def fake_room() -> AsyncIterator[Room]:
-    def script(who: str) -> Delivery:
-        match who.partition("-")[0]:
-            case "refuses":
-                return Delivery(Result.FAILED, "550 5.1.1 no such user")
-            case "waits":
-                return Delivery(Result.RETRY, "451 4.7.1 try again in 5 minutes", 300)
-            case "busy":
-                return Delivery(Result.RETRY, "450 4.2.0 later")
-            case "dies" | "sleeps":
-                return Delivery(Result.UNKNOWN, "The whole message was sent, then nothing came.")
-        return Delivery(Result.SENT, "250 2.0.0 queued")
-
-    def nobody(who: str) -> Delivery:
-        return Delivery(Result.UNREACHABLE, "Connection refused.")
-
-    async with FakeChannel[str](script) as channel:
-        accepted = lambda: [each for each in channel.sent if each.startswith("accepts")]  # noqa: E731
-        yield Room(channel, str, accepted, lambda: FakeChannel[str](nobody))
-
-
-@pytest.fixture(params=[email_room, webhook_room, fake_room], ids=["email", "webhook", "fake"])
+@pytest.fixture(params=[email_room, webhook_room], ids=["email", "webhook"])
 async def room(request: pytest.FixtureRequest) -> AsyncIterator[Room]:
     async with request.param() as furnished:
         yield furnished

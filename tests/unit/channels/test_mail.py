@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caravan.channels.content import BodyWriter
+from caravan.channels.email import _SAFE
 from caravan.channels.mail import Letterhead, Mail, compose
 from caravan.errors import RenderFailed
 
@@ -127,14 +128,30 @@ class TestInjection:
         (address,) = parsed(composed)["To"].addresses
         assert address.addr_spec == "bruce@example.com"
 
+    @given(Anything.filter(lambda text: "@" not in text))
+    def test_no_name_keeps_a_contact_from_its_mail(self, name: str) -> None:
+        composed = mail(to=f"{name} <bruce@example.com>")
+        assert composed.recipient == "bruce@example.com"
+        assert raw_headers(composed) == [*HEADERS, "Content-Transfer-Encoding"]
+
+    @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=20))
+    def test_any_quoted_local_part_is_an_address_that_smtp_can_carry(self, text: str) -> None:
+        quoted = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+        composed = mail(to=f"Bruce <{quoted}@example.com>")
+        local = composed.recipient.removesuffix("@example.com")
+        unquoted = re.sub(r"\\(.)", r"\1", local[1:-1]) if local.startswith('"') else local
+        assert unquoted == text
+        assert _SAFE.fullmatch(composed.recipient)
+        assert raw_headers(composed) == [*HEADERS, "Content-Transfer-Encoding"]
+
     @given(Anything)
     def test_a_recipient_is_one_clean_address_or_none(self, text: str) -> None:
         try:
             composed = mail(to=text)
         except RenderFailed:
             return
-        assert not re.search(r"[\x00-\x20\x7f<>,;\"\\]", composed.recipient)
-        assert composed.recipient.count("@") == 1
+        local, _, domain = composed.recipient.rpartition("@")
+        assert not re.search(r"[\x00-\x20\x7f<>,;\"\\@]", domain if local.startswith('"') else local + domain)
         assert raw_headers(composed) == [*HEADERS, "Content-Transfer-Encoding"]
 
     @given(Anything, Anything)
@@ -233,6 +250,19 @@ class TestRecipient:
             ("first.last+tag@sub.example.co.uk", "", "first.last+tag@sub.example.co.uk"),
             ("o'neil@example.com", "", "o'neil@example.com"),
             ("x@shop.test", "", "x@shop.test"),
+            ("A <<a@example.com>", "A <", "a@example.com"),
+            ("x>y<z <a@example.com>", "x>y<z", "a@example.com"),
+            ("Bruce\r\nLee <a@example.com>", "Bruce Lee", "a@example.com"),
+            ("A\r\nBcc: evil@example.com <a@example.com>", "A Bcc: evil@example.com", "a@example.com"),
+            ("Bruce <b@example.com> <a@example.com>", "Bruce <b@example.com>", "a@example.com"),
+            ('"a, b@example.com, c" <a@example.com>', "a, b@example.com, c", "a@example.com"),
+            ("\u2028\x85Lee\x7f <a@example.com>", "Lee", "a@example.com"),
+            ("n" * 999 + " <a@example.com>", "n" * 199 + "…", "a@example.com"),
+            ('"plain"@example.com', "", "plain@example.com"),
+            ('"a b"@example.com', "", '"a b"@example.com'),
+            ('Bruce <"a@b"@example.com>', "Bruce", '"a@b"@example.com'),
+            ('Bruce <"a<b>c"@example.com>', "Bruce", '"a<b>c"@example.com'),
+            ('x <"a\\"b"@example.com>', "x", '"a\\"b"@example.com'),
         ],
     )
     def test_is_one_address_perhaps_with_a_name(self, to: str, name: str, address: str) -> None:
@@ -251,9 +281,10 @@ class TestRecipient:
         [
             "", "  ", "bruce", "bruce@", "@example.com", "bruce@localhost", "bruce@@example.com", "a@b.co, c@d.co",
             "a@b.co c@d.co", "a@b.co;c@d.co", "A <a@b.co>, C <c@d.co>", "a@b.co, C <c@d.co>", "A <a@b.co> C",
-            "<>", "A <>", "A <<a@b.co>", "a@b..co", ".a@b.co", "a..b@b.co", "a@-b.co", "a@b.co.", "a@[127.0.0.1]",
-            '"a b"@b.co', "a@b.co\r\nBcc: x@y.co", "a\0@b.co", "x" * 65 + "@b.co", "a@" + "b" * 64 + ".co",
-            "undisclosed: a@b.co;", "a@b.co (Bruce)", "\ud800@b.co", "n" * 201 + " <a@b.co>", "a@b.co>",
+            "<>", "A <>", "a@b..co", "A <a@b.co>\r\nC <c@d.co>", ".a@b.co", "a..b@b.co", "a@-b.co", "a@b.co.",
+            "a@[127.0.0.1]", '"a b@b.co', '"a"b"@b.co', '"a\nb"@b.co', '"a\\"@b.co', '"' + "x " * 33 + '"@b.co',
+            "a@b.co\r\nBcc: x@y.co", "a\0@b.co", "x" * 65 + "@b.co", "a@" + "b" * 64 + ".co",
+            "undisclosed: a@b.co;", "a@b.co (Bruce)", "\ud800@b.co", "a@b.co>",
         ],
     )  # fmt: skip
     def test_is_refused_for_what_is_not_one_address(self, to: str) -> None:

@@ -58,7 +58,7 @@ def read(source: str) -> Journey:
 
 
 def problems(source: str) -> list[str]:
-    """What is wrong with a file, as people see it."""
+    """What is wrong with a file, as it is shown."""
     with pytest.raises(InvalidDefinition) as refused:
         read(source)
     assert refused.value.problems == sorted(refused.value.problems)

@@ -97,8 +97,8 @@ update batches set
 where id = %(id)s and finished_at is null returning failures
 
 -- name: note_death
--- A worker that worked on the whole batch died: how often in a row, and when it is.
-update batches set deaths = deaths + 1 where id = %(id)s returning deaths, now() as now
+-- A worker that worked on the whole batch died: how often in a row.
+update batches set deaths = deaths + 1 where id = %(id)s returning deaths
 
 -- name: reset_failures
 -- A part of the work on its file is done: what hindered it does so no more.

@@ -139,7 +139,7 @@ update windows set holder = %(claim)s where cohort_id = %(cohort)s and first = %
 -- name: delete_windows
 delete from windows where cohort_id = %(cohort)s
 
--- name: loose
+-- name: without_job
 -- Standing, due, of a batch that runs or was cancelled, and without the job that each of these must have, also if it was
 -- claimed.
 select c.id, c.step, c.due_at, b.customer_id, b.journey_id, b.version
