@@ -11,7 +11,7 @@ from typing import Final, Self
 from caravan.channels.mail import Mail
 from caravan.channels.relay import Refused, Relay
 from caravan.channels.smtp import Attempt, Conversation
-from caravan.delivery.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 
 # Nothing that would end the address, or the command, that it stands in; more only in quotes (RFC 5321 §4.1.2).
 _SAFE: Final = re.compile(
@@ -61,10 +61,10 @@ class EmailChannel:
         if ends:
             await asyncio.wait(ends, timeout=1)
 
-    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         """Offer `mail` once. See `Channel.send`."""
         if not (_SAFE.fullmatch(mail.sender) and _SAFE.fullmatch(mail.recipient)):
-            return Delivery(Result.FAILED, "The address can't stand in an SMTP command.")
+            return SendResult(Result.FAILED, "The address can't stand in an SMTP command.")
         attempt = Attempt(mail, on_data, asyncio.get_running_loop().create_future())
         self._start(attempt)
         try:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Message
 from caravan.delivery.gates import Later, Skip
-from caravan.delivery.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 from caravan.delivery.trace import Mark
 from caravan.journeys.fields import OnUnknown
 from caravan.store.journal import AGAIN, LATER, RECORD
@@ -24,7 +24,7 @@ _OUTCOMES = {
 }
 
 
-def outcome_of(sent: Delivery, delivery: CohortDelivery[Message], now: datetime) -> ContactOutcome:
+def outcome_of(sent: SendResult, delivery: CohortDelivery[Message], now: datetime) -> ContactOutcome:
     """What a reply makes of the contact that it is about."""
     kind = sent.result
     resend = kind is Result.UNKNOWN and delivery.on_unknown is OnUnknown.RESEND
@@ -38,7 +38,7 @@ def outcome_of(sent: Delivery, delivery: CohortDelivery[Message], now: datetime)
     return ContactOutcome(AGAIN, sent.detail, now, _asked_delay(sent, delivery), doubt=resend)
 
 
-def _asked_delay(sent: Delivery, delivery: CohortDelivery[Message]) -> float | None:
+def _asked_delay(sent: SendResult, delivery: CohortDelivery[Message]) -> float | None:
     """What the other side asked for, but never sooner than the own backoff: it would be asked again and again."""
     return None if sent.retry_after is None else max(sent.retry_after, retry_delay(delivery))
 

@@ -15,7 +15,7 @@ from caravan.channels.sandbox import Sandbox
 from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.envelope import Envelope
 from caravan.delivery.message_step import MessageStep
-from caravan.delivery.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 from caravan.delivery.signing import read_back
 from caravan.errors import InvalidDefinition, InvalidSetting, RenderFailed
 from caravan.journeys.definition import read_journey
@@ -39,11 +39,11 @@ class SmsSettings(ChannelSettings):
 RULES = {"OK": Result.SENT, "BUSY": Result.RETRY, "NO": Result.FAILED}
 
 
-def meaning(reply: str) -> Delivery:
+def meaning(reply: str) -> SendResult:
     """What the gateway's answer means; none at all means that the message may be on its way."""
     word, _, seconds = reply.strip().partition(" ")
     wait = float(seconds) if seconds.isdigit() else None
-    return Delivery(RULES.get(word, Result.UNKNOWN), f"the gateway said {reply.strip()!r}", wait)
+    return SendResult(RULES.get(word, Result.UNKNOWN), f"the gateway said {reply.strip()!r}", wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,19 @@ class SmsChannel:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, message: Text, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Text, on_data: Callable[[], None] | None = None) -> SendResult:
         """See `Channel.send`."""
         try:
             reader, writer = await asyncio.open_connection(self._host, int(self._port))
         except OSError as error:
-            return Delivery(Result.UNREACHABLE, str(error))
+            return SendResult(Result.UNREACHABLE, str(error))
         try:
             if on_data is not None:
                 on_data()
             writer.write(f"{message.key} {message.number} {message.text}\n".encode())
             return meaning((await asyncio.wait_for(reader.readline(), self._timeout)).decode())
         except (OSError, TimeoutError) as error:
-            return Delivery(Result.UNKNOWN, str(error))
+            return SendResult(Result.UNKNOWN, str(error))
         finally:
             writer.close()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from caravan.channels.mail import Mail
-from caravan.delivery.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
@@ -30,11 +30,11 @@ class Noting:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         assert on_data is not None
         on_data()
         self.got[message.recipient] += 1
-        return Delivery(Result.SENT, "250 OK")
+        return SendResult(Result.SENT, "250 OK")
 
 
 class Interrupted(LocalFiles):

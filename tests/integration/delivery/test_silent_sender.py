@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from caravan.channels.mail import Mail
-from caravan.delivery.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 from caravan.delivery.tools import DeliveryTools
 from caravan.engine import reading
 from caravan.engine import worker as workers
@@ -32,13 +32,13 @@ class Standing:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         self.reached.set()
         await self.free.wait()
         assert on_data is not None
         on_data()
         self.got[message.recipient] += 1
-        return Delivery(Result.SENT, "250 OK")
+        return SendResult(Result.SENT, "250 OK")
 
 
 async def _enter(system: System, count: int = 10) -> str:
@@ -85,7 +85,7 @@ class Deadly(Standing):
         self.free.set()
         self._mails = mails
 
-    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         if self.got.total() == self._mails:
             raise Crash
         return await super().send(message, on_data)
