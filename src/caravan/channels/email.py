@@ -10,8 +10,8 @@ from typing import Final, Self
 
 from caravan.channels.mail import Mail
 from caravan.channels.relay import Refused, Relay
-from caravan.channels.result import Delivery, Result
 from caravan.channels.smtp import Attempt, Conversation
+from caravan.delivery.result import Delivery, Result
 
 # Nothing that would end the address, or the command, that it stands in; more only in quotes (RFC 5321 §4.1.2).
 _SAFE: Final = re.compile(

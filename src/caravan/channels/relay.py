@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from caravan.channels.replies import Reply, Stage, classify, one_line
-from caravan.channels.result import Delivery, Result
 from caravan.channels.smtp import Conversation, Extensions
+from caravan.delivery.result import Delivery, Result
 from caravan.errors import InvalidSetting
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from caravan.channels.result import Delivery, Result, asked_wait
+from caravan.delivery.result import Delivery, Result, asked_wait
 
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _ENHANCED: Final = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |\Z)")

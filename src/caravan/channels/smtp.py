@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from caravan.channels.mail import Mail
 from caravan.channels.replies import Reply, Stage, classify
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Delivery, Result
 
 _LONGEST_REPLY: Final = 65_536  # octets without a line end, or lines of one reply
 _REPLY_LINE: Final = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)

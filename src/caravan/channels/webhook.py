@@ -21,8 +21,8 @@ from caravan.addresses import check_url, connector, was_refused
 from caravan.channels.headers import header_problem, is_header_value, is_token
 from caravan.channels.http_calls import Answer, HttpCalls, NoAnswer
 from caravan.channels.replies import one_line
-from caravan.channels.result import Delivery, Result, asked_wait
 from caravan.clock import Clock
+from caravan.delivery.result import Delivery, Result, asked_wait
 from caravan.errors import AddressRefused, InvalidInput
 
 _TEMPORARY: Final = frozenset({408, 425, 429})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from caravan.store import sql
-from caravan.store.database import Connection, row
+from caravan.store.database import Connection, row, rows
 
 _Q = sql.load("caravan.store", "customers.sql")
 
@@ -69,6 +69,27 @@ async def shared_secret(connection: Connection, name: str) -> str:
     found = await row(connection, _Q.secret, name=name)
     assert found is not None
     return str(found["value"])
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that signs what is made from `since` on; None: from the beginning."""
+
+    value: str
+    since: datetime | None
+
+
+async def signing_secrets(connection: Connection, name: str) -> list[Secret]:
+    """All secrets that ever signed under this name, the newest first; there is always one from the beginning."""
+    await shared_secret(connection, name)
+    return [Secret(**found) for found in await rows(connection, _Q.signing_secrets, name=name)]
+
+
+async def rotate_secret(connection: Connection, name: str, since: datetime) -> None:
+    """Sign with a new secret what is made from `since` on. What older ones signed can still be read."""
+    await shared_secret(connection, name)
+    values = {"name": name, "value": secrets.token_urlsafe(32), "since": since}
+    await connection.execute(_Q.rotate_secret, values)
 
 
 def _digest(secret: str) -> bytes:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from caravan.channels.mail import Mail
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Delivery, Result
+from caravan.delivery.tools import DeliveryTools
 from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
-from caravan.steps.move import Tools
 from caravan.store.windows import Windows
 from tests.integration.conftest import System, working
 from tests.integration.engine.fuse import Crash
@@ -56,8 +56,8 @@ async def _standing(system: System) -> int:
     return int(found["id"])
 
 
-def _with(tools: Tools, channel: Standing) -> Tools:
-    return replace(tools, email=channel, pacing=replace(tools.pacing, lease=0.2))
+def _with(tools: DeliveryTools, channel: Standing) -> DeliveryTools:
+    return replace(tools, channels={"email": channel}, pacing=replace(tools.pacing, lease=0.2))
 
 
 async def test_a_sender_that_wakes_up_after_it_was_replaced_sends_nothing_beside_its_successor(

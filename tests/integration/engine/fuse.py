@@ -10,8 +10,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
-from caravan.channels.result import Delivery, Result
 from caravan.channels.webhook import Call
+from caravan.delivery.result import Delivery, Result
 
 
 class Crash(BaseException):

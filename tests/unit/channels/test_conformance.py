@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.replies import Stage
-from caravan.channels.result import Result
 from caravan.channels.sandbox import Act, Received, Sandbox
 from caravan.channels.webhook import Call, WebhookChannel
+from caravan.delivery.result import Result
 
 TIMEOUT = 0.3
 

@@ -11,8 +11,8 @@ from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.relay import Relay, Tls
 from caravan.channels.replies import Stage
-from caravan.channels.result import Delivery, Result
 from caravan.channels.sandbox import Act, Received, Sandbox
+from caravan.delivery.result import Delivery, Result
 from caravan.errors import InvalidSetting
 
 Script = Callable[[Stage, Received], str | Act | None]

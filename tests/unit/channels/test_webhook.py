@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caravan.channels.result import Delivery, Result
 from caravan.channels.webhook import Call, WebhookChannel, retry_after
+from caravan.delivery.result import Delivery, Result
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -7,10 +7,10 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caravan.channels.result import Delivery, Result
-from caravan.delivery.cohort_delivery import AGAIN
 from caravan.delivery.outcomes import outcome_of, retry_delay
+from caravan.delivery.result import Delivery, Result
 from caravan.journeys.fields import OnUnknown
+from caravan.store.journal import AGAIN
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

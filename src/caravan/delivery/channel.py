@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from caravan.channels.result import Delivery
+from caravan.delivery.result import Delivery
 
 Message = TypeVar("Message", contravariant=True)
 
