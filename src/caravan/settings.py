@@ -1,14 +1,16 @@
 """The one table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from caravan.errors import InvalidSetting
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.IGNORECASE)
 
 
 class Uploads(StrEnum):
@@ -28,7 +30,10 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(None, description="A PostgreSQL (15 or newer) to use instead of the embedded one.")
     database_connections: int = Field(
-        20, ge=1, description="Connections to PostgreSQL that one process keeps at most; a worker has one more a queue."
+        20,
+        ge=1,
+        description="Connections to PostgreSQL that one process keeps at most; the worker processes of one command "
+        "share twice as many, and have one more for each of their queues.",
     )
     files_url: str | None = Field(
         None,
@@ -58,9 +63,13 @@ class Settings(BaseSettings):
         "smtp://127.0.0.1:25",
         description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://.",
     )
-    smtp_connections: int = Field(20, ge=1, description="Connections to the mail relay that a worker keeps.")
+    smtp_connections: int = Field(
+        20, ge=1, description="Connections to the mail relay that all worker processes of one command keep."
+    )
     smtp_timeout: float = Field(60, gt=0, description="Seconds to wait for the relay's answer to one command.")
-    webhook_connections: int = Field(50, ge=1, description="Webhook calls that a worker has under way at once.")
+    webhook_connections: int = Field(
+        50, ge=1, description="Webhook calls that all worker processes of one command have under way at once."
+    )
     webhook_timeout: float = Field(30, gt=0, description="Seconds that one webhook call may take.")
     retry_delay: float = Field(
         60,
@@ -99,17 +108,40 @@ class Settings(BaseSettings):
     download_retry_delay: float = Field(
         1, gt=0, description="Seconds before a download's first retry; doubles each time."
     )
-    duckdb_memory: str = Field("512MB", description="Memory that DuckDB may use in a worker before it spills.")
-    threads: int = Field(0, ge=0, description="Threads for reading files in one worker; 0 means one per core.")
+    workers: int = Field(
+        0, ge=0, description="Worker processes of `up` and `worker`; 0 means one for each usable core, at most 16."
+    )
+    duckdb_memory: str = Field(
+        "1GiB",
+        description="Memory that DuckDB may use in all worker processes of one command before it spills; each has an "
+        "equal share, but at least 256 MiB.",
+    )
+    threads: int = Field(
+        0, ge=0, description="Threads that one worker process reads a file with; 0 means one for each usable core."
+    )
     retention_days: int = Field(
         30, ge=0, description="Days for which contacts, rejects and journal of an ended batch are kept."
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
+    @field_validator("duckdb_memory")
+    @classmethod
+    def _is_memory(cls, value: str) -> str:
+        memory_bytes(value)
+        return value
+
     @property
     def folder(self) -> Path:
         """The data folder as an absolute path."""
         return self.data.expanduser().resolve()
+
+
+def memory_bytes(value: str) -> int:
+    """The bytes that a size like "512MB" or "1.5 GiB" means. Raises `ValueError`."""
+    found = _MEMORY.fullmatch(value.strip())
+    if found is None or float(found[1]) <= 0:
+        raise ValueError(f"should be a size like 512MB or 1GiB, not {value!r}")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2].upper() or " "))
 
 
 def read_settings(**overrides: object) -> Settings:

@@ -357,7 +357,7 @@ def test_beside_a_second_worker_and_over_a_restart_there_is_one_batch_and_one_st
     settings = {"SMTP_URL": mails.url, "COHORT_SIZE": "300"}
     with up(folder, **settings) as running, running.client() as client:
         client.publish(1, MAIL)
-        command = [sys.executable, "-m", "caravan", "worker"]
+        command = [sys.executable, "-m", "caravan", "worker", "--workers", "1"]
         with subprocess.Popen(command, env=environment(folder, **settings)) as second:
             try:
                 started = client.open_upload(1)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
@@ -15,11 +15,15 @@ from caravan.engine.engine import Engine
 from caravan.errors import Unavailable, WrongUsage
 from caravan.queue.names import Queue
 from caravan.queue.recovery import on_watch
-from caravan.server.leash import obey
+from caravan.server.children import child_environment, worker_children
+from caravan.server.leash import Leash, obey
+from caravan.server.shares import processes_of, queues_of_process, share, worker_count
+from caravan.server.supervisor import StopSignal, Supervisor
 from caravan.settings import Settings
 from caravan.store.migrate import pending
 
 _THREADS = 64
+_LOOK_EVERY = 1.0  # seconds
 _NICENESS = 10  # where both share a machine, reading and sending must not starve the doors
 
 
@@ -59,9 +63,12 @@ def door(fd: int) -> socket.socket:
     return socket.socket(fileno=fd)
 
 
-def run_worker(settings: Settings, queues: Mapping[str, int]) -> None:
-    """Run a worker of these queues, {queue: jobs at once}, until a signal."""
+def run_worker(settings: Settings, queues: Mapping[str, int], number: int = 1) -> None:
+    """Run one worker process, the `number`th of this machine's, on its part of these queues, {queue: jobs at once},
+    until a signal."""
     obey()
+    queues = queues_of_process(queues, number)
+    settings = share(settings, worker_count(settings))
     os.nice(_NICENESS)
 
     async def work() -> None:
@@ -74,6 +81,24 @@ def run_worker(settings: Settings, queues: Mapping[str, int]) -> None:
             await workers.work(app, engine, queues, stop)
 
     uvloop.run(work())
+
+
+def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequence[str]) -> None:
+    """Run as many worker processes as the settings say until a signal, and start again those that end.
+
+    `arguments` is what the command line said of the queues. Where one process is enough, it is this one.
+    """
+    count = processes_of(queues, worker_count(settings))
+    if count == 1:
+        return run_worker(settings.model_copy(update={"workers": 1}), queues)
+    assert settings.database_url is not None
+    environment = child_environment(settings, count)
+    stop = StopSignal()
+    with Leash() as leash, Supervisor(worker_children(leash, environment, count, arguments)) as supervisor:
+        while not stop.asked:
+            stop.wait(_LOOK_EVERY)
+            if not stop.asked:
+                supervisor.look()
 
 
 def _make_threads() -> None:

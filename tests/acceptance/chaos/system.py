@@ -175,7 +175,7 @@ class Apart(System):
                 revive(self.folder)
 
     def _arguments(self, name: str) -> list[str]:
-        return ["serve", "--port", str(self._port)] if name == "api" else ["worker"]
+        return ["serve", "--port", str(self._port)] if name == "api" else ["worker", "--workers", "1"]
 
     def _data(self, name: str) -> Path:
         return self.folder / name
