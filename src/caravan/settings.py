@@ -1,6 +1,8 @@
 """The one table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md."""
 
+import difflib
 import re
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -10,6 +12,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from caravan.errors import InvalidSetting
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+_PREFIX = "CARAVAN_"
+#: What `caravan batch` reads, which is a client.
+CLIENT_VARIABLES = ["CARAVAN_URL", "CARAVAN_CUSTOMER", "CARAVAN_TOKEN"]
+_INTERNAL = ("CARAVAN_LEASH",)  # from a command to its children
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.IGNORECASE)
 
 
@@ -23,7 +29,7 @@ class Uploads(StrEnum):
 class Settings(BaseSettings):
     """What a Caravan process is told from outside. Each field is read from `CARAVAN_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
     data: Path = Field(
         Path("~/.caravan"), description="The data folder: embedded PostgreSQL, files, uploads under way."
@@ -134,6 +140,16 @@ class Settings(BaseSettings):
     def folder(self) -> Path:
         """The data folder as an absolute path."""
         return self.data.expanduser().resolve()
+
+
+def unknown_variables(environment: Iterable[str]) -> Iterator[str]:
+    """A sentence for each name that begins like a setting and is none. Values are never told: they may be secrets."""
+    known = [_PREFIX + name.upper() for name in Settings.model_fields] + CLIENT_VARIABLES
+    for name in sorted(environment):
+        if name.startswith(_PREFIX) and name not in known and name not in _INTERNAL:
+            near = difflib.get_close_matches(name, known, 1, 0.75)
+            hint = f" Is {near[0]} meant?" if near else ""
+            yield f"{name} is no setting, and is ignored.{hint}"
 
 
 def memory_bytes(value: str) -> int:

@@ -92,6 +92,7 @@ def test_a_second_up_on_a_folder_is_refused_in_one_sentence(folder: Path) -> Non
 def test_commands_work_beside_a_running_up_and_without_one(folder: Path, tmp_path: Path) -> None:
     journey = tmp_path / "journey.yaml"
     journey.write_text(EXIT)
+    assert caravan(folder, "migrate").returncode == 0
     number = caravan(folder, "customers", "add", "Shop").stdout.strip()
     assert number.isdigit()
     token = caravan(folder, "tokens", "create", "--customer", number).stdout

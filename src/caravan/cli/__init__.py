@@ -10,7 +10,7 @@ def main() -> None:
     from caravan.cli.commands import app
 
     try:
-        app()
+        app(prog_name="caravan")
     except CaravanError as error:
         print(f"caravan: {error.message}", file=sys.stderr)
         sys.exit(2 if isinstance(error, WrongUsage) else 1)

@@ -1,14 +1,13 @@
 """`up`, `serve`, `worker`, `migrate`, `demo`: what runs."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from caravan.cli.session import database, start_logging
+from caravan.cli.session import Data, start_logging
+from caravan.server.data_folder import database
 from caravan.settings import read_settings
 
-Data = Annotated[Path | None, typer.Option(help="The data folder (CARAVAN_DATA).", show_default="~/.caravan")]
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Worker processes (CARAVAN_WORKERS).", show_default="one for each core")
@@ -37,6 +36,7 @@ def up(data: Data = None, host: Host = None, port: Port = None, workers: Workers
 
 
 def serve(
+    data: Data = None,
     host: Host = None,
     port: Port = None,
     fd: Annotated[int | None, typer.Option(help="Serve on this open socket instead.", hidden=True)] = None,
@@ -47,13 +47,14 @@ def serve(
     """
     from caravan.server.serving import run_serve
 
-    settings = read_settings(host=host, port=port)
+    settings = read_settings(data=data, host=host, port=port)
     start_logging(settings)
     with database(settings) as running:
         run_serve(running, fd)
 
 
 def worker(
+    data: Data = None,
     queues: Annotated[
         str | None,
         typer.Option(help="Queues to work on: fetch,intake,spans,singles,advance,deliver,upkeep.", show_default="all"),
@@ -71,7 +72,7 @@ def worker(
     from caravan.server.serving import queues_of, run_worker, run_workers
 
     served = queues_of(queues, concurrency)
-    settings = read_settings(workers=workers)
+    settings = read_settings(data=data, workers=workers)
     start_logging(settings)
     with database(settings) as running:
         if number is not None:
@@ -86,7 +87,7 @@ def _options(queues: str | None, concurrency: int | None) -> list[str]:
     return [word for name, value in told.items() if value is not None for word in (name, str(value))]
 
 
-def migrate() -> None:
+def migrate(data: Data = None) -> None:
     """Bring the database to this version's schema.
 
     Example: CARAVAN_DATABASE_URL=postgresql://db/caravan caravan migrate
@@ -100,7 +101,7 @@ def migrate() -> None:
         async with connect(url, size=1) as pool, pool.connection() as connection:
             return await apply(connection)
 
-    with database(read_settings()) as running:
+    with database(read_settings(data=data), create=True) as running:
         assert running.database_url is not None
         done = asyncio.run(run(running.database_url))
     typer.echo("\n".join(f"applied {name}" for name in done) or "nothing to do: the schema is current")

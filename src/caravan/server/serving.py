@@ -11,8 +11,7 @@ import uvloop
 
 from caravan.bootstrap import open_engine
 from caravan.engine import worker as workers
-from caravan.engine.engine import Engine
-from caravan.errors import Unavailable, WrongUsage
+from caravan.errors import WrongUsage
 from caravan.queue.names import Queue
 from caravan.queue.recovery import on_watch
 from caravan.server.children import child_environment, worker_children
@@ -20,7 +19,8 @@ from caravan.server.leash import Leash, obey
 from caravan.server.shares import processes_of, queues_of_process, share, worker_count
 from caravan.server.supervisor import StopSignal, Supervisor
 from caravan.settings import Settings
-from caravan.store.migrate import pending
+from caravan.store.database import connect
+from caravan.store.migrate import check_schema
 
 _THREADS = 64
 _LOOK_EVERY = 1.0  # seconds
@@ -38,7 +38,8 @@ def run_serve(settings: Settings, fd: int | None) -> None:
     async def serve() -> None:
         _make_threads()
         async with open_engine(settings) as (engine, _):
-            await check_schema(engine)
+            async with engine.pool.connection() as connection:
+                await check_schema(connection)
             config = uvicorn.Config(
                 create_app(engine),
                 host=settings.host,
@@ -77,7 +78,8 @@ def run_worker(settings: Settings, queues: Mapping[str, int], number: int = 1) -
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with open_engine(settings) as (engine, app):
-            await check_schema(engine)
+            async with engine.pool.connection() as connection:
+                await check_schema(connection)
             await workers.work(app, engine, queues, stop)
 
     uvloop.run(work())
@@ -91,7 +93,7 @@ def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequen
     count = processes_of(queues, worker_count(settings))
     if count == 1:
         return run_worker(settings.model_copy(update={"workers": 1}), queues)
-    assert settings.database_url is not None
+    asyncio.run(_check_database(settings))
     environment = child_environment(settings, count)
     stop = StopSignal()
     with Leash() as leash, Supervisor(worker_children(leash, environment, count, arguments)) as supervisor:
@@ -101,17 +103,16 @@ def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequen
                 supervisor.look()
 
 
+async def _check_database(settings: Settings) -> None:
+    """Raise `Unavailable` if no worker could work: children that end at once would be started again for ever."""
+    assert settings.database_url is not None
+    async with connect(settings.database_url, size=1) as pool, pool.connection() as connection:
+        await check_schema(connection)
+
+
 def _make_threads() -> None:
     """Threads for all that blocks. Most wait for a store; of as few as there are by default, a slow one takes all."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "caravan"))
-
-
-async def check_schema(engine: Engine) -> None:
-    """Raise `Unavailable` if the database lacks what this version needs."""
-    async with engine.pool.connection() as connection:
-        missing = await pending(connection)
-    if missing:
-        raise Unavailable(f"The database lacks {', '.join(missing)}; run `caravan migrate` first.")
 
 
 def queues_of(queues: str | None, concurrency: int | None) -> dict[str, int]:

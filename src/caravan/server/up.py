@@ -5,16 +5,17 @@ They are copies of this process (forked.py), so that they share the memory of al
 
 import asyncio
 import fcntl
+import shlex
 import socket
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from caravan.cli.session import database
 from caravan.clock import Clock
 from caravan.errors import Conflict, Unavailable
 from caravan.server.children import Starts, child_environment, serve_child, worker_children
+from caravan.server.data_folder import database
 from caravan.server.leash import Leash
 from caravan.server.postgres_keeper import PostgresKeeper
 from caravan.server.shares import worker_count
@@ -32,10 +33,12 @@ _LOOK_EVERY = 1.0  # seconds between two looks at PostgreSQL; the end of a child
 def run_up(settings: Settings) -> None:
     """Run everything until SIGTERM or SIGINT. Raises `Conflict` if another `up` has the data folder."""
     stop = StopSignal()
-    with _alone(settings), database(settings, wait=True) as running, _listen(settings) as door:
+    with _alone(settings), database(settings, wait=True, create=True) as running, _listen(settings) as door:
         host, port = door.getsockname()[:2]
         url = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        greeting = asyncio.run(_prepare(running))
+        # Another command finds a database of its own by the environment, as this did, but no folder of --data.
+        where = "" if settings.database_url else f" --data {shlex.quote(str(settings.folder))}"
+        greeting = asyncio.run(_prepare(running, where))
         with Leash() as leash, Supervisor(_children(leash, running, door)) as supervisor:
             _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz?exclude=files", supervisor, stop)
             if not stop.asked:
@@ -67,22 +70,22 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         yield door
 
 
-async def _prepare(settings: Settings) -> str:
+async def _prepare(settings: Settings, where: str) -> str:
     """Schema, the first customer, and what a killed predecessor left; what to tell the user."""
     assert settings.database_url is not None
     async with connect(settings.database_url, size=2) as pool:
         async with pool.connection() as connection:
             await migrate(connection)
         async with pool.connection() as connection:
-            greeting = await _greet(connection)
+            greeting = await _greet(connection, where)
             await connection.execute(sql.load("caravan.store", "batches.sql").receiving_uploads)
     return greeting
 
 
-async def _greet(connection: Connection) -> str:
+async def _greet(connection: Connection, where: str) -> str:
     customer = await first_customer(connection)
     if customer is not None:
-        return f"customer: {customer.id}\nA new token: caravan tokens create --customer {customer.id}"
+        return f"customer: {customer.id}\nA new token: caravan tokens create --customer {customer.id}{where}"
     number = await add_customer(connection, "first", Clock().now())
     token = await create_token(connection, number, "first", Clock().now())
     return f"customer: {number}\ntoken: {token}"
