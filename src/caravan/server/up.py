@@ -25,6 +25,7 @@ from caravan.store import sql
 from caravan.store.customers import add_customer, create_token, first_customer
 from caravan.store.database import Connection, connect
 from caravan.store.migrate import migrate
+from caravan.store.process_locks import make_private
 
 _READY_SECONDS = 60.0
 _LOOK_EVERY = 1.0  # seconds between two looks at PostgreSQL; the end of a child is noticed at once
@@ -49,7 +50,7 @@ def run_up(settings: Settings) -> None:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Keep a second `up` off this data folder."""
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    make_private(settings.folder)
     with (settings.folder / "up.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import httpx
 import pytest
 
+from caravan.channels.sandbox import Sandbox
 from caravan.engine.removal import remove_customer
 from caravan.errors import NotFound
 from caravan.settings import Settings, Uploads
