@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from caravan.errors import InvalidSetting
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+#: What an operator is told where mail goes into the sandbox.
+SANDBOX_NOTICE = "No CARAVAN_SMTP_URL is set: mails are kept in the sandbox and go nowhere; see `caravan sandbox list`."
 _PREFIX = "CARAVAN_"
 #: What `caravan batch` reads, which is a client.
 CLIENT_VARIABLES = ["CARAVAN_URL", "CARAVAN_CUSTOMER", "CARAVAN_TOKEN"]
@@ -65,10 +67,13 @@ class Settings(BaseSettings):
         description="Origins of web pages that may call the API, like https://app.example.com, by comma.",
     )
     secret_key: str | None = Field(None, description="Signs upload URLs. Default: made once and kept in the database.")
-    smtp_url: str = Field(
-        "smtp://127.0.0.1:25",
-        description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://.",
+    smtp_url: str | None = Field(
+        None,
+        description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://. "
+        "Without one, mails are kept in the sandbox and go nowhere.",
     )
+    sandbox_messages: int = Field(10_000, ge=1, description="Messages that the sandbox keeps: the newest ones.")
+    sandbox_days: int = Field(7, ge=1, description="Days for which the sandbox keeps a message.")
     smtp_connections: int = Field(
         20, ge=1, description="Connections to the mail relay that all worker processes of one command keep."
     )

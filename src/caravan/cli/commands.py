@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from caravan import __version__
-from caravan.cli import batch, bench, contacts, customers, journeys, running
+from caravan.cli import batch, bench, contacts, customers, journeys, running, sandbox
 
 app = typer.Typer(
     name="caravan",
@@ -30,5 +30,5 @@ def options(
     """A file of contacts enters a journey, all at the same time, and nobody is lost or counted twice."""
 
 
-for room in (running, customers, journeys, contacts, batch, bench):
+for room in (running, customers, journeys, contacts, batch, sandbox, bench):
     room.add_to(app)

@@ -10,6 +10,7 @@ from procrastinate import App
 from procrastinate.worker import Worker
 
 from caravan.channels.email import EmailChannel
+from caravan.channels.mail_sandbox import MailSandbox
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
 from caravan.engine.tasks import register
@@ -20,6 +21,7 @@ from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
 from caravan.settings import Settings
 from caravan.steps.move import Pacing, Tools
 from caravan.store.database import Pool
+from caravan.store.sandbox import SandboxStore
 
 #: Jobs of a queue that one worker runs at once; each chore has a place, so that none waits for a slow store's.
 CONCURRENCY: Mapping[str, int] = {
@@ -41,7 +43,7 @@ async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
     """The tools of a worker, with its channels open."""
     settings = engine.settings
     async with (
-        EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout) as email,
+        open_mail(settings) as email,
         WebhookChannel(
             connections=settings.webhook_connections,
             timeout=settings.webhook_timeout,
@@ -60,6 +62,14 @@ async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
                 webhook=webhook,
                 pacing=Pacing(settings.window_size, settings.retry_delay, settings.retry_hours),
             )
+
+
+def open_mail(settings: Settings) -> EmailChannel | MailSandbox:
+    """The channel for mail, not open yet: the relay's, or the sandbox where none is set. Raises `InvalidSetting`."""
+    if settings.smtp_url is None:
+        assert settings.database_url is not None
+        return MailSandbox(SandboxStore(settings.database_url, "email", settings.sandbox_messages))
+    return EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
 
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:

@@ -20,7 +20,7 @@ from caravan.server.leash import Leash
 from caravan.server.postgres_keeper import PostgresKeeper
 from caravan.server.shares import worker_count
 from caravan.server.supervisor import StopSignal, Supervisor
-from caravan.settings import Settings
+from caravan.settings import SANDBOX_NOTICE, Settings
 from caravan.store import sql
 from caravan.store.customers import add_customer, create_token, first_customer
 from caravan.store.database import Connection, connect
@@ -34,17 +34,42 @@ _LOOK_EVERY = 1.0  # seconds between two looks at PostgreSQL; the end of a child
 def run_up(settings: Settings) -> None:
     """Run everything until SIGTERM or SIGINT. Raises `Conflict` if another `up` has the data folder."""
     stop = StopSignal()
-    with _alone(settings), database(settings, wait=True, create=True) as running, _listen(settings) as door:
+    with _alone(settings), _listen(settings) as door, _started_database(settings) as running:
         host, port = door.getsockname()[:2]
         url = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
         # Another command finds a database of its own by the environment, as this did, but no folder of --data.
         where = "" if settings.database_url else f" --data {shlex.quote(str(settings.folder))}"
+        _say("bringing the database to this version's schema …")
         greeting = asyncio.run(_prepare(running, where))
+        _say(f"starting the API and {_workers(worker_count(settings))} …")
         with Leash() as leash, Supervisor(_children(leash, running, door)) as supervisor:
             _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz?exclude=files", supervisor, stop)
             if not stop.asked:
+                if settings.smtp_url is None:
+                    _say(f"MAIL GOES INTO THE SANDBOX. {SANDBOX_NOTICE}")
                 print(f"Caravan is up at {url}\n{greeting}\nCtrl-C stops it.", flush=True)
             _keep_running(supervisor, PostgresKeeper(settings.folder) if settings.database_url is None else None, stop)
+
+
+def _say(words: str) -> None:
+    """Tell what is going on: on stdout, as all that `up` says of itself when nothing is wrong."""
+    print(words, flush=True)
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
+
+
+@contextmanager
+def _started_database(settings: Settings) -> Iterator[Settings]:
+    """The settings with the URL of the database, which is started or made where it is the folder's own."""
+    if settings.database_url is None:
+        there = (settings.folder / "postgres" / "PG_VERSION").exists()
+        _say(f"{'starting' if there else 'making'} PostgreSQL in {settings.folder} …")
+    else:
+        _say("connecting to PostgreSQL …")
+    with database(settings, wait=True, create=True) as running:
+        yield running
 
 
 @contextmanager

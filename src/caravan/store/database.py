@@ -113,6 +113,22 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
         await pool.close()
 
 
+def lazy_pool(url: str) -> Pool:
+    """A pool, not open yet, of one connection, which is made when it is first needed and given up when it idles."""
+    return AsyncConnectionPool(
+        url,
+        min_size=0,
+        max_size=1,
+        max_idle=30,
+        open=False,
+        kwargs={"row_factory": dict_row, **_CONNECT_OPTIONS},
+        configure=_configure,
+        check=_check,
+        timeout=_PATIENCE,
+        reconnect_timeout=_PATIENCE,
+    )
+
+
 async def _configure(connection: Connection) -> None:
     """The same from the server's side."""
     await connection.execute(_Q.set_idle_timeout, {"silence": _SILENCE})
