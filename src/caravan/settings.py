@@ -14,6 +14,7 @@ from caravan.errors import InvalidSetting
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 #: What an operator is told where mail goes into the sandbox.
 SANDBOX_NOTICE = "No CARAVAN_SMTP_URL is set: mails are kept in the sandbox and go nowhere; see `caravan sandbox list`."
+RELAY_AWAY = "relay.away"  # in the data folder, while the mail relay can't be reached
 _PREFIX = "CARAVAN_"
 #: What `caravan batch` reads, which is a client.
 CLIENT_VARIABLES = ["CARAVAN_URL", "CARAVAN_CUSTOMER", "CARAVAN_TOKEN"]
@@ -66,7 +67,11 @@ class Settings(BaseSettings):
         None,
         description="Origins of web pages that may call the API, like https://app.example.com, by comma.",
     )
-    secret_key: str | None = Field(None, description="Signs upload URLs. Default: made once and kept in the database.")
+    secret_key: str | None = Field(
+        None,
+        description="Signs upload URLs. Of several, with commas between, the first signs, and all are good for what "
+        "they signed. Default: made once and kept in the database.",
+    )
     smtp_url: str | None = Field(
         None,
         description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://. "
@@ -134,6 +139,11 @@ class Settings(BaseSettings):
         30, ge=0, description="Days for which contacts, rejects and journal of an ended batch are kept."
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The keys that are good, the one that signs first; none if none is set."""
+        return [key for each in (self.secret_key or "").split(",") if (key := each.strip())]
 
     @field_validator("duckdb_memory")
     @classmethod

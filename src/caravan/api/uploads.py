@@ -50,8 +50,9 @@ async def signer_of(request: Request) -> URLSafeSerializer:
     if state.signer is None:
         engine: Engine = state.engine
         async with engine.pool.connection() as connection:
-            key = engine.settings.secret_key or await shared_secret(connection, "upload")
-        state.signer = URLSafeSerializer(key, salt="upload", signer_kwargs={"digest_method": hashlib.sha256})
+            keys = engine.settings.secret_keys or [await shared_secret(connection, "upload")]
+        # Of several keys itsdangerous signs with the last.
+        state.signer = URLSafeSerializer(keys[::-1], salt="upload", signer_kwargs={"digest_method": hashlib.sha256})
     signer: URLSafeSerializer = state.signer
     return signer
 

@@ -9,8 +9,11 @@ import duckdb
 from procrastinate import App
 from procrastinate.worker import Worker
 
+from caravan.channels.channel import Channel
 from caravan.channels.email import EmailChannel
+from caravan.channels.mail import Mail
 from caravan.channels.mail_sandbox import MailSandbox
+from caravan.channels.watched import WatchedChannel
 from caravan.channels.webhook import WebhookChannel
 from caravan.engine.engine import Engine
 from caravan.engine.tasks import register
@@ -18,7 +21,7 @@ from caravan.every import every
 from caravan.queue.job_manager import ResilientJobManager
 from caravan.queue.names import Queue
 from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
-from caravan.settings import Settings
+from caravan.settings import RELAY_AWAY, Settings
 from caravan.steps.move import Pacing, Tools
 from caravan.store.database import Pool
 from caravan.store.sandbox import SandboxStore
@@ -64,12 +67,13 @@ async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
             )
 
 
-def open_mail(settings: Settings) -> EmailChannel | MailSandbox:
+def open_mail(settings: Settings) -> Channel[Mail]:
     """The channel for mail, not open yet: the relay's, or the sandbox where none is set. Raises `InvalidSetting`."""
     if settings.smtp_url is None:
         assert settings.database_url is not None
         return MailSandbox(SandboxStore(settings.database_url, "email", settings.sandbox_messages))
-    return EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
+    relay = EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
+    return WatchedChannel(relay, "The mail relay", settings.folder / RELAY_AWAY)
 
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:

@@ -17,8 +17,8 @@ from caravan.queue.recovery import on_watch
 from caravan.server.children import child_environment, worker_children
 from caravan.server.leash import Leash, obey
 from caravan.server.shares import processes_of, queues_of_process, share, worker_count
-from caravan.server.supervisor import StopSignal, Supervisor
-from caravan.settings import Settings
+from caravan.server.supervisor import StopSignal, Supervisor, say
+from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, Settings
 from caravan.store.database import connect
 from caravan.store.migrate import check_schema
 
@@ -91,6 +91,8 @@ def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequen
     `arguments` is what the command line said of the queues. Where one process is enough, it is this one.
     """
     count = processes_of(queues, worker_count(settings))
+    say(what_is_served(settings, queues, count))
+    (settings.folder / RELAY_AWAY).unlink(missing_ok=True)
     if count == 1:
         return run_worker(settings.model_copy(update={"workers": 1}), queues)
     asyncio.run(_check_database(settings))
@@ -101,6 +103,18 @@ def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequen
             stop.wait(_LOOK_EVERY)
             if not stop.asked:
                 supervisor.look()
+
+
+def what_is_served(settings: Settings, queues: Mapping[str, int], processes: int) -> str:
+    """What workers with these queues do, and what they leave to others, in one line."""
+    missing = [queue for queue in workers.CONCURRENCY if queue not in queues]
+    who = "1 worker process serves" if processes == 1 else f"{processes} worker processes serve"
+    told = [f"{who} {', '.join(queues)}"]
+    if missing:
+        told.append(f"other workers must serve {', '.join(missing)}")
+    if Queue.DELIVER in queues and settings.smtp_url is None:
+        told.append(SANDBOX_NOTICE)
+    return "; ".join(told)
 
 
 async def _check_database(settings: Settings) -> None:

@@ -17,10 +17,11 @@ from caravan.errors import Conflict, Unavailable
 from caravan.server.children import Starts, child_environment, serve_child, worker_children
 from caravan.server.data_folder import database
 from caravan.server.leash import Leash
+from caravan.server.operator_notices import operator_told
 from caravan.server.postgres_keeper import PostgresKeeper
 from caravan.server.shares import worker_count
-from caravan.server.supervisor import StopSignal, Supervisor
-from caravan.settings import SANDBOX_NOTICE, Settings
+from caravan.server.supervisor import StopSignal, Supervisor, say
+from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, Settings
 from caravan.store import sql
 from caravan.store.customers import add_customer, create_token, first_customer
 from caravan.store.database import Connection, connect
@@ -42,13 +43,16 @@ def run_up(settings: Settings) -> None:
         _say("bringing the database to this version's schema …")
         greeting = asyncio.run(_prepare(running, where))
         _say(f"starting the API and {_workers(worker_count(settings))} …")
+        keeper = PostgresKeeper(settings.folder) if settings.database_url is None else None
+        (settings.folder / RELAY_AWAY).unlink(missing_ok=True)
         with Leash() as leash, Supervisor(_children(leash, running, door)) as supervisor:
             _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz?exclude=files", supervisor, stop)
             if not stop.asked:
                 if settings.smtp_url is None:
                     _say(f"MAIL GOES INTO THE SANDBOX. {SANDBOX_NOTICE}")
                 print(f"Caravan is up at {url}\n{greeting}\nCtrl-C stops it.", flush=True)
-            _keep_running(supervisor, PostgresKeeper(settings.folder) if settings.database_url is None else None, stop)
+            with operator_told(running.database_url or "", say):
+                _keep_running(supervisor, keeper, stop)
 
 
 def _say(words: str) -> None:

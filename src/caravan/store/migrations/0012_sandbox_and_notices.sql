@@ -9,3 +9,7 @@ create table sandbox (
     content bytea not null,
     at timestamptz not null default now()
 );
+
+-- What an operator is told of is looked for every few seconds.
+create index batches_failed on batches (finished_at) where state = 'failed';
+create index cohorts_stuck on cohorts (stuck_at) where stuck_at is not null;
