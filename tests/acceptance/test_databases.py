@@ -83,7 +83,7 @@ def test_the_hint_of_a_second_up_works_as_it_is_printed(folder: Path, tmp_path: 
     with up(folder) as again:
         hint = re.search(r"A new token: caravan (.*)\n", "".join(again.said))
         assert hint is not None
-        # In the shell of somebody who gave `up` its folder by --data only.
+        # In a shell where only --data said which folder `up` uses.
         made = caravan(tmp_path / "elsewhere", *hint[1].split())
         assert re.fullmatch(r"crv_\w+_[\w-]+\n", made.stdout), made.stderr
     assert not (tmp_path / "elsewhere").exists()

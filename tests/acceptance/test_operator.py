@@ -1,4 +1,4 @@
-"""What `caravan up` and `caravan worker` tell who runs them."""
+"""What `caravan up` and `caravan worker` tell an operator."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""What Caravan writes is about people, and for the user who runs it alone."""
+"""What Caravan writes is about people, and readable by its own system user alone."""
 
 import os
 import stat

@@ -205,7 +205,7 @@ def follow(client: Client, batch: str, steps: tuple[str, ...], contacts: int, pa
 
 
 def check_ledger(ledger: dict[str, Any], made: Made) -> None:
-    """Raise `Unbalanced` unless every line is where it must be and every step balances (law 1)."""
+    """Raise `Unbalanced` unless every line is where it must be and every step balances."""
     expected = {"lines": made.lines, "entered": made.entered, "rejected": dict(made.rejected)}
     wrong = [
         f"{name} should be {value}, not {ledger[name]}" for name, value in expected.items() if ledger[name] != value

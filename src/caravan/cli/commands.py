@@ -9,7 +9,7 @@ from caravan.cli import batch, bench, contacts, customers, journeys, running, sa
 
 app = typer.Typer(
     name="caravan",
-    help="A file of contacts enters a journey, all at the same time, and nobody is lost or counted twice.",
+    help="A file of contacts enters a journey, all at the same time, and no contact is lost or counted twice.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -27,7 +27,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """A file of contacts enters a journey, all at the same time, and nobody is lost or counted twice."""
+    """A file of contacts enters a journey, all at the same time, and no contact is lost or counted twice."""
 
 
 for room in (running, customers, journeys, contacts, batch, sandbox, bench):

@@ -36,7 +36,7 @@ def identity(user: str | None) -> dict[str, Any]:
 
 
 def guard(folder: Path, control: Control) -> None:
-    """Wait until nobody uses the server any more, then stop it."""
+    """Wait until no process uses the server any more, then stop it."""
     with (folder / GUARDIAN).open("a") as alone, (folder / USERS).open("a") as users:
         try:
             fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,7 +47,7 @@ def guard(folder: Path, control: Control) -> None:
             if (Path(control.cluster) / "postmaster.pid").exists():
                 with suppress(subprocess.CalledProcessError):
                     control.run(["-w", "-m", mode, "stop"])
-        # In this order: who waits for the users' lock must find no guardian.
+        # In this order: a process that waits for the users' lock must find no guardian.
         fcntl.flock(alone, fcntl.LOCK_UN)
 
 

@@ -108,8 +108,8 @@ def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequen
 def what_is_served(settings: Settings, queues: Mapping[str, int], processes: int) -> str:
     """What workers with these queues do, and what they leave to others, in one line."""
     missing = [queue for queue in workers.CONCURRENCY if queue not in queues]
-    who = "1 worker process serves" if processes == 1 else f"{processes} worker processes serve"
-    told = [f"{who} {', '.join(queues)}"]
+    subject = "1 worker process serves" if processes == 1 else f"{processes} worker processes serve"
+    told = [f"{subject} {', '.join(queues)}"]
     if missing:
         told.append(f"other workers must serve {', '.join(missing)}")
     if Queue.DELIVER in queues and settings.smtp_url is None:
@@ -131,7 +131,7 @@ def _make_threads() -> None:
 
 def queues_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
     """What the options of `caravan worker` mean, {queue: jobs at once}. Raises `WrongUsage` for a queue that there is
-    not. Whoever has the queue `advance` gathers singles too, as before these had a queue of their own."""
+    not. A worker with the queue `advance` gathers singles too, as before these had a queue of their own."""
     known = workers.CONCURRENCY
     names = list(known) if queues is None else [name.strip() for name in queues.split(",")]
     if Queue.ADVANCE in names and Queue.SINGLES not in names:

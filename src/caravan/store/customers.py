@@ -114,7 +114,7 @@ async def holds_token(connection: Connection, customer: int, token: str) -> bool
 
 
 async def shared_secret(connection: Connection, name: str) -> str:
-    """A random secret that all processes on this database share, made by whoever asks first."""
+    """A random secret that all processes on this database share, made by the first one that asks."""
     await connection.execute(_Q.keep_secret, {"name": name, "value": secrets.token_urlsafe(32)})
     found = await row(connection, _Q.secret, name=name)
     assert found is not None
