@@ -2,6 +2,7 @@
 each has a data folder of its own."""
 
 import gzip
+import secrets
 import signal
 import socket
 import subprocess
@@ -96,7 +97,7 @@ def site(folder: Path, postgres: str, s3: S3, mails: BackgroundSandbox) -> Itera
 
 def _client(site: Site, **more: str) -> Client:
     """A client of an API that has just been started."""
-    customer = int(site.command("customers", "add", "test").split()[-1])
+    customer = int(site.command("customers", "add", f"test {secrets.token_hex(4)}").split()[-1])
     token = site.command("tokens", "create", "--customer", str(customer))
     port = _free_port()
     site.machine("api", "serve", "--port", str(port), **more)
