@@ -94,7 +94,7 @@ class System:
             )
             for queue in Queue:  # the timers of workers have turned too
                 await connection.execute(
-                    "select pg_notify('procrastinate_queue_v1#' || %s, '{\"type\": \"job_inserted\", \"job_id\": 0}')",
+                    'select pg_notify(\'procrastinate_queue_v1#\' || %s, \'{"type": "job_inserted", "job_id": 0}\')',
                     (queue,),
                 )
 

@@ -4,8 +4,8 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+from caravan.server.forked import Process
 from caravan.server.leash import Leash
-from caravan.server.supervisor import Process
 from caravan.settings import Settings
 
 Starts = Iterator[tuple[str, Callable[[], Process]]]

@@ -1,13 +1,31 @@
 """An operator is told once that a relay is away, and once that it is back."""
 
 import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-from caravan.channels.fake import FakeChannel
 from caravan.channels.result import Delivery, Result
 from caravan.channels.watched import WatchedChannel
+
+
+class Scripted:
+    """A channel that answers as it is told, one message after the other."""
+
+    def __init__(self, deliveries: Iterable[Delivery]) -> None:
+        self._deliveries = iter(deliveries)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def send(self, message: str, on_data: Callable[[], None] | None = None) -> Delivery:
+        return next(self._deliveries)
+
 
 SENT = Delivery(Result.SENT, "250 OK")
 BUSY = Delivery(Result.RETRY, "451 4.7.1 later")
@@ -18,8 +36,8 @@ async def test_each_change_is_told_once_by_the_first_of_several_processes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     marker, changes = tmp_path / "relay.away", list[bool]()
-    one = WatchedChannel(FakeChannel[str]([SENT, AWAY, AWAY, BUSY, AWAY, SENT]), "The relay", marker, changes.append)
-    two = WatchedChannel(FakeChannel[str]([AWAY, SENT]), "The relay", marker)
+    one = WatchedChannel(Scripted([SENT, AWAY, AWAY, BUSY, AWAY, SENT]), "The relay", marker, changes.append)
+    two = WatchedChannel(Scripted([AWAY, SENT]), "The relay", marker)
     with caplog.at_level(logging.INFO):
         async with one, two:
             await one.send("a")
@@ -43,7 +61,7 @@ async def test_each_change_is_told_once_by_the_first_of_several_processes(
 async def test_a_folder_that_is_gone_keeps_nobody_from_being_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with WatchedChannel(FakeChannel[str]([AWAY, SENT]), "The relay", tmp_path / "gone" / "x") as channel:
+    async with WatchedChannel(Scripted([AWAY, SENT]), "The relay", tmp_path / "gone" / "x") as channel:
         await channel.send("a")
         assert (await channel.send("a")).result is Result.SENT
     assert "is away" in caplog.messages[0]
