@@ -18,7 +18,7 @@ from caravan.queue.recovery import clear_left
 from caravan.settings import Settings, Uploads
 from caravan.store.database import connect
 from caravan.store.files import Files, open_files
-from caravan.store.process_locks import OwnFolder
+from caravan.store.process_locks import OwnFolder, make_private
 
 
 @asynccontextmanager
@@ -38,6 +38,7 @@ async def open_engine(
     async with connect(settings.database_url, size=settings.database_connections) as pool:
         app = queue_app()
         async with app.open_async(pool):
+            make_private(settings.folder)
             clear_left(settings.folder)
             with (
                 closing(OwnFolder(settings.folder / "scratch")) as scratch,

@@ -92,6 +92,7 @@ def test_a_second_up_on_a_folder_is_refused_in_one_sentence(folder: Path) -> Non
 def test_commands_work_beside_a_running_up_and_without_one(folder: Path, tmp_path: Path) -> None:
     journey = tmp_path / "journey.yaml"
     journey.write_text(EXIT)
+    assert caravan(folder, "migrate").returncode == 0
     number = caravan(folder, "customers", "add", "Shop").stdout.strip()
     assert number.isdigit()
     token = caravan(folder, "tokens", "create", "--customer", number).stdout
@@ -357,7 +358,7 @@ def test_beside_a_second_worker_and_over_a_restart_there_is_one_batch_and_one_st
     settings = {"SMTP_URL": mails.url, "COHORT_SIZE": "300"}
     with up(folder, **settings) as running, running.client() as client:
         client.publish(1, MAIL)
-        command = [sys.executable, "-m", "caravan", "worker"]
+        command = [sys.executable, "-m", "caravan", "worker", "--workers", "1"]
         with subprocess.Popen(command, env=environment(folder, **settings)) as second:
             try:
                 started = client.open_upload(1)

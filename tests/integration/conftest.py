@@ -1,6 +1,7 @@
 """A whole engine in one process: real PostgreSQL, real files, a real worker, channels that tests script."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ async def open_house(settings: Settings, sandbox: Sandbox, **parts: Any) -> Asyn
     clock = TurnedClock()
     async with open_engine(settings, clock, **parts) as (engine, app):
         async with engine.pool.connection() as connection:
-            customer = await add_customer(connection, "test", clock.now())
+            customer = await add_customer(connection, f"test {secrets.token_hex(4)}", clock.now())
             token = await create_token(connection, customer, "test", clock.now())
         transport = httpx.ASGITransport(app=create_app(engine), raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {token}"}

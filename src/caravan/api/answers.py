@@ -122,6 +122,12 @@ class Healthy(Answer):
     status: str
 
 
+class Ready(Healthy):
+    """All calls can be served."""
+
+    mail: str  # "relay", or "sandbox: …" where nothing is sent
+
+
 class ProblemLine(Answer):
     """One thing that is wrong in a journey file, or, as a warning, hardly meant."""
 

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from caravan.api.access import AnEngine
-from caravan.api.answers import Healthy
+from caravan.api.answers import Healthy, Ready
 from caravan.errors import Unavailable
 from caravan.queries.readiness import Part, Readiness
+from caravan.settings import SANDBOX_NOTICE, Settings
 from caravan.store import jobs, sql
 from caravan.store.database import row, rows
 
@@ -24,16 +25,19 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", response_model=Healthy)
+@router.get("/readyz", response_model=Ready)
 async def readyz(
     request: Request,
     exclude: Annotated[list[Part], Query(default_factory=list, description="What may be away all the same.")],
 ) -> dict[str, str]:
-    """All calls can be served: PostgreSQL and the store of files answer. Takes two seconds at most."""
+    """All calls can be served: PostgreSQL and the store of files answer. Takes two seconds at most.
+
+    `mail` tells whether this process knows a relay, or mails are kept in the sandbox."""
     readiness: Readiness = request.app.state.readiness
     if missing := await readiness.look(exclude):
         raise Unavailable(" ".join(missing))
-    return {"status": "ready"}
+    settings: Settings = request.app.state.engine.settings
+    return {"status": "ready", "mail": "relay" if settings.smtp_url else f"sandbox: {SANDBOX_NOTICE}"}
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -19,6 +19,13 @@ _SAFE: Final = re.compile(
 )
 
 
+def refuse_unsafe(mail: Mail) -> SendResult | None:
+    """The outcome of a mail whose addresses would end the command that they stand in."""
+    if not (_SAFE.fullmatch(mail.sender) and _SAFE.fullmatch(mail.recipient)):
+        return SendResult(Result.FAILED, "The address can't stand in an SMTP command.")
+    return None
+
+
 class EmailChannel:
     """Hands mails to the relay of `url`. To be opened (`async with`) and used in one event loop.
 
@@ -63,8 +70,8 @@ class EmailChannel:
 
     async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         """Offer `mail` once. See `Channel.send`."""
-        if not (_SAFE.fullmatch(mail.sender) and _SAFE.fullmatch(mail.recipient)):
-            return SendResult(Result.FAILED, "The address can't stand in an SMTP command.")
+        if (unsafe := refuse_unsafe(mail)) is not None:
+            return unsafe
         attempt = Attempt(mail, on_data, asyncio.get_running_loop().create_future())
         self._start(attempt)
         try:

@@ -11,13 +11,17 @@ from pydantic import Field
 from caravan.channels.content import BodyWriter
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Letterhead, Mail, compose
+from caravan.channels.mail_sandbox import MailSandbox
+from caravan.channels.watched import WatchedChannel
+from caravan.delivery.channel import Channel
 from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.envelope import Envelope
 from caravan.delivery.message_step import MessageStep
 from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, TemplateText
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.settings import ChannelSettings, Settings
+from caravan.settings import RELAY_AWAY, ChannelSettings, Settings
 from caravan.store.cohorts import Cohort
+from caravan.store.sandbox import SandboxStore
 
 
 class Email(MessageStep):
@@ -87,8 +91,13 @@ def _filled(template: Template | None, contact: ContactView) -> str | None:
     return None if template is None else template.render(contact)
 
 
-def _driver(own: ChannelSettings, settings: Settings) -> EmailChannel:
-    return EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
+def _driver(own: ChannelSettings, settings: Settings) -> Channel[Mail]:
+    """The relay's channel, or the sandbox where no relay is set."""
+    if settings.smtp_url is None:
+        assert settings.database_url is not None
+        return MailSandbox(SandboxStore(settings.database_url, "email", settings.sandbox_messages))
+    relay = EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
+    return WatchedChannel(relay, "The mail relay", settings.folder / RELAY_AWAY)
 
 
 EMAIL = ChannelType(step=Email, settings=ChannelSettings, driver=_driver)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from caravan.cli.running import Data
-from caravan.cli.session import database
+from caravan.cli.session import Data
 from caravan.errors import InvalidInput, Problem
+from caravan.server.data_folder import database
 from caravan.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -133,12 +133,12 @@ def _publish(source: str, settings: Settings, customer: int) -> "Publication":
     from caravan.engine.publish import Publication, publish
     from caravan.errors import NotFound
     from caravan.store.customers import has_customer
-    from caravan.store.migrate import migrate
+    from caravan.store.migrate import check_schema
 
     async def run(running: Settings) -> Publication:
         async with open_engine(running) as (engine, _):
             async with engine.pool.connection() as connection:
-                await migrate(connection)
+                await check_schema(connection)
             async with engine.pool.connection() as connection:
                 if not await has_customer(connection, customer):
                     raise NotFound(f"There is no customer {customer}; `caravan customers add NAME` makes one.")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from caravan.engine import direct, receiving, retention
 from caravan.engine.advance import queue_of
 from caravan.engine.engine import Engine
-from caravan.store import batches, cohorts, idempotency
+from caravan.store import batches, cohorts, idempotency, sandbox
 from caravan.store.batches import BatchState
 
 _KEY_LIFE = timedelta(hours=24)
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 async def tidy(engine: Engine, stopping: asyncio.Event | None = None) -> None:
     """All chores. One that fails is done again at the next round, and holds up no other."""
-    chores = [receiving.forget_silent, expire_uploads, requeue_missing_jobs, forget_keys]
+    chores = [receiving.forget_silent, expire_uploads, requeue_missing_jobs, forget_keys, trim_sandbox]
     ask_the_store = [retention.delete_read_files, retention.forget_outlived, retention.sweep, direct.sweep]
     for chore in chores + ask_the_store:
         if stopping is not None and stopping.is_set():
@@ -38,6 +38,12 @@ async def forget_keys(engine: Engine) -> None:
     """Idempotency keys hold for a day."""
     async with engine.pool.connection() as connection:
         await idempotency.forget_old(connection, engine.clock.now() - _KEY_LIFE)
+
+
+async def trim_sandbox(engine: Engine) -> None:
+    """The sandbox keeps a message for some days."""
+    async with engine.pool.connection() as connection:
+        await sandbox.trim_old(connection, engine.settings.sandbox_days)
 
 
 async def expire_uploads(engine: Engine) -> None:

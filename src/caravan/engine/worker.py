@@ -58,6 +58,7 @@ def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     """DuckDB for segments: in memory, bounded, with no way to anything outside of itself."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": settings.duckdb_memory,
+        "threads": 1,  # for each query; a cohort is one row group, which is the work of one
         "enable_external_access": False,
     }
     return duckdb.connect(config=config)

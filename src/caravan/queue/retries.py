@@ -8,6 +8,7 @@ from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 
 from caravan.backoff import Backoff
+from caravan.errors import NotFound
 from caravan.queue import transient
 
 _BACKOFF = Backoff(first=1.0, factor=2.0, longest=15.0)  # once the cause is gone, work goes on within 15 seconds
@@ -19,6 +20,9 @@ class RetryPolicy(BaseRetryStrategy):
     noted as stuck."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, NotFound):  # what was removed with its customer is not tried again
+            _log.info("%s has nothing to do any more: %s", job.call_string, exception.message)
+            return None
         around = transient.is_transient(exception)
         if not around and job.attempts > 2 * transient.SAME_FAILURES:
             return None

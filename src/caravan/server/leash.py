@@ -13,7 +13,7 @@ from typing import Self
 from caravan.server import forked
 from caravan.server.forked import Process
 
-_VARIABLE = "CARAVAN_LEASH"
+VARIABLE = "CARAVAN_LEASH"
 _GRACE = 10.0  # seconds that a child gets to end cleanly once its parent is gone
 
 
@@ -36,7 +36,7 @@ class Leash:
 
     def start(self, arguments: list[str], environment: Mapping[str, str], *, fds: tuple[int, ...] = ()) -> Process:
         """Start `caravan` with these arguments as a child: a copy of this process where that is safe, else anew."""
-        environment, fds = {**environment, _VARIABLE: str(self._watched)}, (self._watched, *fds)
+        environment, fds = {**environment, VARIABLE: str(self._watched)}, (self._watched, *fds)
         if forked.is_safe():
             return forked.fork(arguments, environment, fds)
         return subprocess.Popen(
@@ -49,7 +49,7 @@ class Leash:
 
 def obey() -> None:
     """The child's side: if there is a leash, end when the other end is gone."""
-    if (value := os.environ.pop(_VARIABLE, None)) is not None:
+    if (value := os.environ.pop(VARIABLE, None)) is not None:
         threading.Thread(target=_watch, args=(int(value),), daemon=True).start()
 
 

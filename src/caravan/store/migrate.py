@@ -11,7 +11,7 @@ from typing import LiteralString
 
 from psycopg.errors import LockNotAvailable
 
-from caravan.errors import Conflict
+from caravan.errors import Conflict, Unavailable
 from caravan.store import queue_schema, sql
 from caravan.store.database import Connection, row, rows
 
@@ -68,6 +68,14 @@ async def pending(connection: Connection) -> list[str]:
     queue = await queue_schema.missing(connection) if await queue_schema.is_there(connection) else []
     needed = [each.label for each in queue if not each.is_post]
     return needed + [each.name for each in migrations() if each.number not in done]
+
+
+async def check_schema(connection: Connection) -> None:
+    """Raise `Unavailable` if the database lacks what this version needs; nothing is changed."""
+    if missing := await pending(connection):
+        raise Unavailable(
+            f"The database is older than this version: it lacks {', '.join(missing)}; run `caravan migrate`."
+        )
 
 
 async def _apply_queue(connection: Connection) -> list[str]:

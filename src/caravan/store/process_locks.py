@@ -7,11 +7,21 @@ other is dead, and need not wait until it has been silent for long. One that sta
 import fcntl
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 _HIDDEN = "making-"
 _LOCK = ".lock"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only we may enter, or keep all others out of one that is there. One that belongs to another
+    user is left as it is."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        with suppress(PermissionError):
+            folder.chmod(0o700)
 
 
 def hold(path: Path) -> IO[bytes]:

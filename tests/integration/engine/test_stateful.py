@@ -211,7 +211,7 @@ class Stories(RuleBasedStateMachine):
     async def _open_shop(self) -> None:
         await self.process.begin()
         async with self.process.pool.connection() as connection:
-            self.world.customer = await add_customer(connection, "shop", self.world.clock.now())
+            self.world.customer = await add_customer(connection, f"shop {secrets.token_hex(4)}", self.world.clock.now())
         await publish(self.process.engine, self.world.customer, _JOURNEY)
 
     @rule(rows=st.integers(1, 14), death=_DEATHS)
