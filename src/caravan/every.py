@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+_HEARD = 1.0  # seconds in which a cancelled task should have ended
 _log = logging.getLogger(__name__)
 
 
@@ -21,8 +22,10 @@ async def every(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        # Until it is heard: a library that is cancelled in the middle of a call may answer with an error of its own.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_HEARD)
 
 
 async def _repeat(seconds: float, work: Callable[[], Awaitable[object]], name: str, *, at_once: bool) -> None:

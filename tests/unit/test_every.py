@@ -66,3 +66,18 @@ async def test_work_never_runs_twice_at_a_time_and_has_ended_with_the_block() ->
     async with every(0, work, "work"):
         await asyncio.sleep(0.05)
     assert (running, most) == (0, 1)
+
+
+async def test_a_block_ends_also_if_what_is_cancelled_answers_with_an_error_of_its_own() -> None:
+    """As psycopg does, whose connection can be lost while it cancels the query."""
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise OSError("the connection was closed") from None
+
+    async with asyncio.timeout(10), every(60, work, "work", at_once=True):
+        await begun.wait()
