@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -175,6 +176,20 @@ def memory_bytes(value: str) -> int:
     return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2].upper() or " "))
 
 
+class ChannelSettings(BaseSettings):
+    """What a channel is told from outside beyond this table; each channel that needs some has a class of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment. Raises `InvalidSetting` like `read_settings`."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise _invalid(error) from None
+
+
 def read_settings(**overrides: object) -> Settings:
     """The settings of this process: the environment, with `overrides` on top.
 
@@ -183,7 +198,11 @@ def read_settings(**overrides: object) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        wrong = "; ".join(
-            f"CARAVAN_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors(include_url=False)
-        )
-        raise InvalidSetting(f"These settings can't be used: {wrong}.") from None
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> InvalidSetting:
+    wrong = "; ".join(
+        f"CARAVAN_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors(include_url=False)
+    )
+    return InvalidSetting(f"These settings can't be used: {wrong}.")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -108,10 +109,10 @@ def check_ledger(ledger: dict) -> None:  # type: ignore[type-arg]
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, sandbox: Sandbox) -> AsyncIterator[System]:
-    """A system without a worker."""
+async def open_house(settings: Settings, sandbox: Sandbox, **parts: Any) -> AsyncIterator[System]:
+    """A system without a worker; `parts` are the engine's, like its channels."""
     clock = TurnedClock()
-    async with open_engine(settings, clock) as (engine, app):
+    async with open_engine(settings, clock, **parts) as (engine, app):
         async with engine.pool.connection() as connection:
             customer = await add_customer(connection, f"test {secrets.token_hex(4)}", clock.now())
             token = await create_token(connection, customer, "test", clock.now())

@@ -10,8 +10,8 @@ from typing import Final, Self
 
 from caravan.channels.mail import Mail
 from caravan.channels.relay import Refused, Relay
-from caravan.channels.result import Delivery, Result
 from caravan.channels.smtp import Attempt, Conversation
+from caravan.delivery.result import Result, SendResult
 
 # Nothing that would end the address, or the command, that it stands in; more only in quotes (RFC 5321 §4.1.2).
 _SAFE: Final = re.compile(
@@ -19,10 +19,10 @@ _SAFE: Final = re.compile(
 )
 
 
-def refuse_unsafe(mail: Mail) -> Delivery | None:
+def refuse_unsafe(mail: Mail) -> SendResult | None:
     """The outcome of a mail whose addresses would end the command that they stand in."""
     if not (_SAFE.fullmatch(mail.sender) and _SAFE.fullmatch(mail.recipient)):
-        return Delivery(Result.FAILED, "The address can't stand in an SMTP command.")
+        return SendResult(Result.FAILED, "The address can't stand in an SMTP command.")
     return None
 
 
@@ -68,7 +68,7 @@ class EmailChannel:
         if ends:
             await asyncio.wait(ends, timeout=1)
 
-    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         """Offer `mail` once. See `Channel.send`."""
         if (unsafe := refuse_unsafe(mail)) is not None:
             return unsafe

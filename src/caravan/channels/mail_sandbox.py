@@ -10,13 +10,13 @@ from psycopg import OperationalError
 
 from caravan.channels.email import refuse_unsafe
 from caravan.channels.mail import Mail
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 from caravan.store.sandbox import Kept
 
 _MOST_AT_ONCE = 200  # mails that are kept by one transaction
 _BEFORE_CONTENT = (Result.UNREACHABLE, Result.UNSUPPORTED)
 
-Answers = Callable[[Mail], Delivery | None]
+Answers = Callable[[Mail], SendResult | None]
 
 
 class MailStore(Protocol):
@@ -37,7 +37,7 @@ class MailStore(Protocol):
 class _Waiting:
     mail: Mail
     on_data: Callable[[], None] | None
-    delivery: "asyncio.Future[Delivery]"
+    delivery: "asyncio.Future[SendResult]"
 
 
 class MailSandbox:
@@ -62,7 +62,7 @@ class MailSandbox:
             await self._writer
         await self._store.__aexit__(kind, error, trace)
 
-    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         """Keep one mail. See `Channel.send`."""
         if (refusal := refuse_unsafe(mail)) is not None:
             return refusal
@@ -84,7 +84,7 @@ class MailSandbox:
                 if not each.delivery.done():
                     each.delivery.set_result(delivery)
 
-    async def _keep(self, batch: list[_Waiting]) -> list[Delivery]:
+    async def _keep(self, batch: list[_Waiting]) -> list[SendResult]:
         begun = False
 
         def begin() -> None:
@@ -100,10 +100,10 @@ class MailSandbox:
         except OperationalError as error:
             # One that breaks off may have been committed.
             result = Result.UNKNOWN if begun else Result.UNREACHABLE
-            return [Delivery(result, f"The sandbox does not answer: {_line(error)}.")] * len(batch)
+            return [SendResult(result, f"The sandbox does not answer: {_line(error)}.")] * len(batch)
         except Exception as error:
-            return [Delivery(Result.RETRY, f"The sandbox did not take it: {_line(error)}.")] * len(batch)
-        return [Delivery(Result.SENT, f"250 2.0.0 kept in the sandbox as {number}") for number in numbers]
+            return [SendResult(Result.RETRY, f"The sandbox did not take it: {_line(error)}.")] * len(batch)
+        return [SendResult(Result.SENT, f"250 2.0.0 kept in the sandbox as {number}") for number in numbers]
 
 
 def _line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from caravan.channels.result import Delivery, Result, asked_wait
+from caravan.delivery.result import Result, SendResult, asked_wait
 
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _ENHANCED: Final = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |\Z)")
@@ -91,11 +91,11 @@ def _rule(line: dict[str, str]) -> Rule:
     )
 
 
-def classify(stage: Stage, reply: Reply) -> Delivery:
+def classify(stage: Stage, reply: Reply) -> SendResult:
     """What `reply`, given at `stage`, means for the contact whose mail was spoken of."""
     result = _meaning(stage, f"{reply.code:03d}", reply.enhanced)
     wait = again_in(reply.text) if result in (Result.RETRY, Result.UNREACHABLE) else None
-    return Delivery(result, str(reply), wait)
+    return SendResult(result, str(reply), wait)
 
 
 @lru_cache(maxsize=1024)

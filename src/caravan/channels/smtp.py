@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from caravan.channels.mail import Mail
 from caravan.channels.replies import Reply, Stage, classify
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 
 _LONGEST_REPLY: Final = 65_536  # octets without a line end, or lines of one reply
 _REPLY_LINE: Final = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
@@ -30,10 +30,10 @@ class Attempt:
 
     mail: Mail
     on_data: Callable[[], None] | None
-    outcome: asyncio.Future[Delivery]
+    outcome: asyncio.Future[SendResult]
     carrier: "Conversation | None" = None  # while its content is out and the reply has not come
 
-    def settle(self, delivery: Delivery) -> None:
+    def settle(self, delivery: SendResult) -> None:
         """This is the outcome, if there is still interest in it."""
         self.carrier = None
         if not self.outcome.done():
@@ -249,7 +249,7 @@ class Conversation(asyncio.Protocol):
                     self.mails += 1
                     return _Turn(attempt, self.mails == 1)
                 why = "The relay doesn't take addresses beyond ASCII (SMTPUTF8)."
-                attempt.settle(Delivery(Result.UNSUPPORTED, why))
+                attempt.settle(SendResult(Result.UNSUPPORTED, why))
             attempt = None
         return None
 
@@ -360,11 +360,11 @@ class Conversation(asyncio.Protocol):
     def _fail_turn(self, turn: _Turn, why: str) -> None:
         attempt = turn.attempt
         if turn.content_out:
-            attempt.settle(Delivery(Result.UNKNOWN, f"The whole mail was sent, then {why}."))
+            attempt.settle(SendResult(Result.UNKNOWN, f"The whole mail was sent, then {why}."))
         elif turn.refusal is not None and (turn.is_first or turn.refusal[1].code != 421):
             attempt.settle(classify(*turn.refusal))
         elif turn.is_first:
-            attempt.settle(Delivery(Result.RETRY, f"Before the mail was sent, {why}."))
+            attempt.settle(SendResult(Result.RETRY, f"Before the mail was sent, {why}."))
         elif not attempt.outcome.done():
             # After enough mails or time a relay leaves, or says 421 to the connection: not the mail's fault.
             self._pool.retry(attempt)

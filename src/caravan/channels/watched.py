@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from caravan.channels.channel import Channel
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.channel import Channel
+from caravan.delivery.result import Result, SendResult
 
 Message = TypeVar("Message")
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class WatchedChannel(Generic[Message]):
     ) -> None:
         await self._channel.__aexit__(kind, error, trace)
 
-    async def send(self, message: Message, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Message, on_data: Callable[[], None] | None = None) -> SendResult:
         """Attempt once. See `Channel.send`."""
         delivery = await self._channel.send(message, on_data)
         away = delivery.result is Result.UNREACHABLE

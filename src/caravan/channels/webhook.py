@@ -21,8 +21,8 @@ from caravan.addresses import check_url, connector, was_refused
 from caravan.channels.headers import header_problem, is_header_value, is_token
 from caravan.channels.http_calls import Answer, HttpCalls, NoAnswer
 from caravan.channels.replies import one_line
-from caravan.channels.result import Delivery, Result, asked_wait
 from caravan.clock import Clock
+from caravan.delivery.result import Result, SendResult, asked_wait
 from caravan.errors import AddressRefused, InvalidInput
 
 _TEMPORARY: Final = frozenset({408, 425, 429})
@@ -81,7 +81,7 @@ class WebhookChannel:
     ) -> None:
         await self._calls.__aexit__(kind, error, trace)
 
-    async def send(self, call: Call, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, call: Call, on_data: Callable[[], None] | None = None) -> SendResult:
         """Make `call` once. See `Channel.send`."""
         async with self._places:
             under_way = _UnderWay(on_data)
@@ -89,7 +89,7 @@ class WebhookChannel:
                 url = check_url(call.url, allow_private=self._allow_private)
                 answer = await self._calls.ask(_method(call), url, _headers(call), call.body, under_way.begin)
             except (AddressRefused, InvalidInput) as error:
-                return Delivery(Result.FAILED, error.message)
+                return SendResult(Result.FAILED, error.message)
             except (ClientError, OSError) as error:  # TimeoutError is an OSError
                 return _trouble(error, under_way.written, self._timeout)
         return _outcome(answer, self._clock.now())
@@ -126,15 +126,15 @@ def _headers(call: Call) -> CIMultiDict[str]:
     return headers
 
 
-def _outcome(answer: Answer, now: datetime) -> Delivery:
+def _outcome(answer: Answer, now: datetime) -> SendResult:
     status, shown = answer.status, one_line(answer.beginning.decode("utf-8", "replace"), _SHOWN)
     note = "(redirects are not followed) " if 300 <= status < 400 else ""
     detail = f"{status} {note}{shown}".strip()
     if 200 <= status < 300:
-        return Delivery(Result.SENT, detail)
+        return SendResult(Result.SENT, detail)
     if status >= 500 or status in _TEMPORARY:
-        return Delivery(Result.RETRY, detail, retry_after(answer.headers.get("Retry-After", ""), now))
-    return Delivery(Result.FAILED, detail)
+        return SendResult(Result.RETRY, detail, retry_after(answer.headers.get("Retry-After", ""), now))
+    return SendResult(Result.FAILED, detail)
 
 
 def retry_after(value: str, now: datetime) -> float | None:
@@ -150,22 +150,24 @@ def retry_after(value: str, now: datetime) -> float | None:
         return None
 
 
-def _trouble(error: Exception, written: bool, timeout: float) -> Delivery:
+def _trouble(error: Exception, written: bool, timeout: float) -> SendResult:
     if was_refused(error):
-        return Delivery(Result.FAILED, AddressRefused().message)
+        return SendResult(Result.FAILED, AddressRefused().message)
     late = isinstance(error, TimeoutError)
     if written and isinstance(error, NoAnswer):
-        return Delivery(Result.UNKNOWN, "The request was sent, but the answer is not valid HTTP, or its head too long.")
+        return SendResult(
+            Result.UNKNOWN, "The request was sent, but the answer is not valid HTTP, or its head too long."
+        )
     if written:
         why = f"no answer came for {timeout:g} seconds" if late else "the connection was lost"
-        return Delivery(Result.UNKNOWN, f"The request was sent, then {why}.")
+        return SendResult(Result.UNKNOWN, f"The request was sent, then {why}.")
     match error:
         case InvalidURL():
-            return Delivery(Result.FAILED, "The webhook's address can't be used.")
+            return SendResult(Result.FAILED, "The webhook's address can't be used.")
         case ClientConnectorDNSError():
             why = "its host name was not found"
         case ClientConnectorCertificateError():
             why = "its TLS certificate is not valid"
         case _:
             why = "its host did not answer" if late else "its host refused the connection or broke it off"
-    return Delivery(Result.UNREACHABLE, f"The webhook was not called: {why}.")
+    return SendResult(Result.UNREACHABLE, f"The webhook was not called: {why}.")

@@ -51,9 +51,9 @@ def check(
 
 def _check(file: Path, properties: "Properties | None", as_json: bool) -> bool:
     """Check a file, print what was found, and return whether it can be published."""
+    from caravan.channels.registry import STEP_TYPES
     from caravan.journeys.check import check_journey
     from caravan.journeys.unknown_properties import unknown_properties
-    from caravan.steps.registry import STEP_TYPES
 
     found = check_journey(_text(file), STEP_TYPES)
     warnings = list(found.warnings)

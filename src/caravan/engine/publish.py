@@ -8,7 +8,6 @@ from caravan.errors import InvalidDefinition, InvalidInput, Problem
 from caravan.journeys.check import check_journey
 from caravan.journeys.definition import as_dict
 from caravan.journeys.document import is_json
-from caravan.steps.registry import STEP_TYPES
 from caravan.store import journeys
 
 
@@ -24,7 +23,7 @@ class Publication:
 
 async def publish(engine: Engine, customer: int, source: str, expected: int | None = None) -> Publication:
     """Publish a definition file. Raises `InvalidDefinition`, and `InvalidInput` if it is not journey `expected`."""
-    check = await asyncio.to_thread(check_journey, source, STEP_TYPES)  # a large one takes seconds
+    check = await asyncio.to_thread(check_journey, source, engine.journeys.types)  # a large one takes seconds
     journey = check.journey
     if journey is None:
         raise InvalidDefinition(check.problems, check.warnings)

@@ -9,22 +9,16 @@ import duckdb
 from procrastinate import App
 from procrastinate.worker import Worker
 
-from caravan.channels.channel import Channel
-from caravan.channels.email import EmailChannel
-from caravan.channels.mail import Mail
-from caravan.channels.mail_sandbox import MailSandbox
-from caravan.channels.watched import WatchedChannel
-from caravan.channels.webhook import WebhookChannel
+from caravan.delivery.channel_type import open_channels
+from caravan.delivery.tools import DeliveryTools, Pacing
 from caravan.engine.engine import Engine
 from caravan.engine.tasks import register
 from caravan.every import every
 from caravan.queue.job_manager import ResilientJobManager
 from caravan.queue.names import Queue
 from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
-from caravan.settings import RELAY_AWAY, Settings
-from caravan.steps.move import Pacing, Tools
+from caravan.settings import Settings
 from caravan.store.database import Pool
-from caravan.store.sandbox import SandboxStore
 
 #: Jobs of a queue that one worker runs at once; each chore has a place, so that none waits for a slow store's.
 CONCURRENCY: Mapping[str, int] = {
@@ -42,38 +36,22 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
+async def tools_of(engine: Engine) -> AsyncIterator[DeliveryTools]:
     """The tools of a worker, with its channels open."""
     settings = engine.settings
-    async with (
-        open_mail(settings) as email,
-        WebhookChannel(
-            connections=settings.webhook_connections,
-            timeout=settings.webhook_timeout,
-            allow_private=settings.download_allow_private,
-        ) as webhook,
-    ):
+    async with open_channels(engine.channels, settings) as channels:
         with contextlib.closing(open_duckdb(settings)) as duck:
-            yield Tools(
+            yield DeliveryTools(
                 pool=engine.pool,
                 files=engine.files,
                 scratch=engine.scratch,
                 traces=settings.folder / "traces",
                 clock=engine.clock,
                 duck=duck,
-                email=email,
-                webhook=webhook,
+                channels=channels,
                 pacing=Pacing(settings.window_size, settings.retry_delay, settings.retry_hours),
+                gates=[make(engine.pool) for make in engine.gates],
             )
-
-
-def open_mail(settings: Settings) -> Channel[Mail]:
-    """The channel for mail, not open yet: the relay's, or the sandbox where none is set. Raises `InvalidSetting`."""
-    if settings.smtp_url is None:
-        assert settings.database_url is not None
-        return MailSandbox(SandboxStore(settings.database_url, "email", settings.sandbox_messages))
-    relay = EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
-    return WatchedChannel(relay, "The mail relay", settings.folder / RELAY_AWAY)
 
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:

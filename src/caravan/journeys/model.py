@@ -73,6 +73,10 @@ class Journey:
         except KeyError:
             raise NotFound(f"Journey {self.journey} has no step {id}.") from None
 
+    def place(self, id: str) -> int:
+        """Where the step stands among the steps, from 0. Raises `NotFound`."""
+        return self.steps.index(self.step(id))
+
     @cached_property
     def _by_id(self) -> dict[str, Step]:
         return {step.id: step for step in self.steps}

@@ -9,6 +9,7 @@ from procrastinate.jobs import Job
 
 from caravan.clock import Clock
 from caravan.queue.names import Queue, Task
+from caravan.store.cohorts import NEVER
 from caravan.store.database import Connection
 
 
@@ -47,7 +48,9 @@ class Jobs:
         await self._defer(connection, _job(Task.GATHER, Queue.SINGLES, f"singles:{batch}", batch=batch))
 
     async def advance(self, connection: Connection, cohort: int, queue: Queue, due: datetime) -> None:
-        """Advance a cohort once it is due."""
+        """Advance a cohort once it is due; if only an event can make it due, there is nothing to be deferred yet."""
+        if due >= NEVER:
+            return
         at = self._clock.to_machine(due) if due > self._clock.now() else None
         job = _job(Task.ADVANCE, queue, f"cohort:{cohort}", scheduled_at=at, cohort=cohort)
         await self._defer(connection, job)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ _Q = sql.load("caravan.store", "cohorts.sql")
 
 #: One contact a row: its line in the file, the customer's own id, and the text of a JSON object.
 CONTACTS = pa.schema([("line", pa.int64()), ("id", pa.string()), ("properties", pa.string())])
+
+
+#: When contacts are due that stand until an event.
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Cohort:
     paused: bool
     stuck: bool
     doubt: bool  # an earlier try may have reached any of them
-    deaths: int  # of workers that had it in hand, in a row
+    deaths: int  # of workers that had claimed it, in a row
+    batch_created_at: datetime
+    place: int = -1  # of its step among the steps of the journey's version, once it is claimed
 
-    def claimed_by(self, token: str) -> "Cohort":
-        """The same, under this claim."""
-        return replace(self, claim=token)
+    def claimed_by(self, token: str, place: int) -> "Cohort":
+        """The same, under this claim, by a worker that knows the journey."""
+        return replace(self, claim=token, place=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Opening:
     attempt: int = 1
     first_tried_at: datetime | None = None
     reason: str | None = None
+    stands: bool = False  # the reason is what its contacts stand for, and no attempt that failed
     doubt: bool = False
     deaths: int = 0
     arrives: bool = True  # its contacts have not stood at this step before
@@ -94,12 +101,13 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         stuck=found["stuck_at"] is not None,
         doubt=found["doubt"],
         deaths=found["deaths"],
+        batch_created_at=found["batch_created_at"],
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """An open cohort, for those who ask where its contacts are."""
+class StandingCohort:
+    """An open cohort, as an answer to where its contacts are."""
 
     id: int
     step: str
@@ -109,12 +117,13 @@ class Standing:
     opened_at: datetime
     stuck_at: datetime | None
     reason: str | None
+    stands: bool  # the reason is what its contacts stand for, and no attempt that failed
     claimed: bool
 
 
-async def standing(connection: Connection, batch: str, step: str | None = None) -> list[Standing]:
+async def standing(connection: Connection, batch: str, step: str | None = None) -> list[StandingCohort]:
     """The open cohorts of a batch, or those at one step."""
-    return [Standing(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
+    return [StandingCohort(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,7 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         first_tried=opening.first_tried_at,
         due=opening.due_at,
         reason=opening.reason,
+        stands=opening.stands,
         doubt=opening.doubt,
         deaths=opening.deaths,
         now=now,
@@ -162,12 +172,12 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
 
 
 async def claim(connection: Connection, cohort: int, token: str) -> bool:
-    """Take the cohort in hand; False if it is closed. Whoever had it before has lost it."""
+    """Claim the cohort; False if it is closed. A claim before this one is void."""
     return await row(connection, _Q.claim, id=cohort, claim=token) is not None
 
 
 async def close(connection: Connection, cohort: int, claim: str, now: datetime) -> bool:
-    """Close the cohort; False if it was closed before or is in other hands."""
+    """Close the cohort; False if it was closed before or another claim holds it."""
     return await row(connection, _Q.close, id=cohort, claim=claim, now=now) is not None
 
 

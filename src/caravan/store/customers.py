@@ -121,5 +121,26 @@ async def shared_secret(connection: Connection, name: str) -> str:
     return str(found["value"])
 
 
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that signs what is made from `since` on; None: from the beginning."""
+
+    value: str
+    since: datetime | None
+
+
+async def signing_secrets(connection: Connection, name: str) -> list[Secret]:
+    """All secrets that ever signed under this name, the newest first; there is always one from the beginning."""
+    await shared_secret(connection, name)
+    return [Secret(**found) for found in await rows(connection, _Q.signing_secrets, name=name)]
+
+
+async def rotate_secret(connection: Connection, name: str, since: datetime) -> None:
+    """Sign with a new secret what is made from `since` on. What older ones signed can still be read."""
+    await shared_secret(connection, name)
+    values = {"name": name, "value": secrets.token_urlsafe(32), "since": since}
+    await connection.execute(_Q.rotate_secret, values)
+
+
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()

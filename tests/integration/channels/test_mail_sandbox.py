@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from caravan.channels.mail import Mail
 from caravan.channels.mail_sandbox import MailSandbox
-from caravan.channels.result import Result
 from caravan.channels.sandbox import Sandbox
+from caravan.delivery.result import Result
 from caravan.errors import NotFound
 from caravan.queries import sandbox
 from caravan.settings import Settings

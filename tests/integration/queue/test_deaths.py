@@ -17,8 +17,9 @@ from caravan.engine.advance import advance
 from caravan.queue import deaths, recovery
 from caravan.queue.job_manager import queue_app
 from caravan.store import cohorts, spans
+from caravan.store.journal import RECORD
 from caravan.store.spans import Span
-from caravan.store.windows import RECORD, Verdict, Windows
+from caravan.store.windows import Verdict, Windows
 from tests.integration.conftest import System, working
 from tests.integration.engine.fuse import Crash
 from tests.integration.journeys_for_tests import MAIL, contacts

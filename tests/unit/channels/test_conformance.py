@@ -16,9 +16,9 @@ from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.mail_sandbox import MailSandbox
 from caravan.channels.replies import Stage
-from caravan.channels.result import Delivery, Result
 from caravan.channels.sandbox import Act, Received, Sandbox
 from caravan.channels.webhook import Call, WebhookChannel
+from caravan.delivery.result import Result, SendResult
 from caravan.store.sandbox import Kept
 
 TIMEOUT = 0.3
@@ -109,17 +109,17 @@ async def webhook_room() -> AsyncIterator[Room]:
         yield Room(channel, call, lambda: arrived, lambda: WebhookChannel(allow_private=True))
 
 
-def scripted(who: str) -> Delivery:
+def scripted(who: str) -> SendResult:
     match who.partition("-")[0]:
         case "refuses":
-            return Delivery(Result.FAILED, "550 5.1.1 no such user")
+            return SendResult(Result.FAILED, "550 5.1.1 no such user")
         case "waits":
-            return Delivery(Result.RETRY, "451 4.7.1 try again in 5 minutes", 300)
+            return SendResult(Result.RETRY, "451 4.7.1 try again in 5 minutes", 300)
         case "busy":
-            return Delivery(Result.RETRY, "450 4.2.0 later")
+            return SendResult(Result.RETRY, "450 4.2.0 later")
         case "dies" | "sleeps":
-            return Delivery(Result.UNKNOWN, "The whole message was sent, then nothing came.")
-    return Delivery(Result.SENT, "250 2.0.0 queued")
+            return SendResult(Result.UNKNOWN, "The whole message was sent, then nothing came.")
+    return SendResult(Result.SENT, "250 2.0.0 queued")
 
 
 class MemoryStore:
@@ -146,7 +146,7 @@ class MemoryStore:
 
 @asynccontextmanager
 async def sandbox_room() -> AsyncIterator[Room]:
-    def answers(mail: Mail) -> Delivery | None:
+    def answers(mail: Mail) -> SendResult | None:
         delivery = scripted(mail.recipient)
         return None if delivery.result is Result.SENT else delivery
 

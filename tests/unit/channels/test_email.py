@@ -11,8 +11,8 @@ from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.relay import Relay, Tls
 from caravan.channels.replies import Stage
-from caravan.channels.result import Delivery, Result
 from caravan.channels.sandbox import Act, Received, Sandbox
+from caravan.delivery.result import Result, SendResult
 from caravan.errors import InvalidSetting
 
 Script = Callable[[Stage, Received], str | Act | None]
@@ -72,7 +72,7 @@ class TestMail:
     async def test_has_its_envelope(self, extensions: tuple[str, ...]) -> None:
         async with relayed(extensions=extensions) as (sandbox, channel):
             delivery = await channel.send(mail("bruce+x@example.com", sender="bounce@example.com"))
-        assert delivery == Delivery(Result.SENT, "250 2.0.0 queued as 000001")
+        assert delivery == SendResult(Result.SENT, "250 2.0.0 queued as 000001")
         assert (sandbox.mails[0].sender, sandbox.mails[0].recipients) == (
             "bounce@example.com",
             ["bruce+x@example.com"],
@@ -151,7 +151,7 @@ class TestRefusals:
         async with relayed(when(stage, reply), extensions=extensions) as (sandbox, channel):
             delivery = await channel.send(mail(), lambda: told.append(1))
             after = [await channel.send(mail(f"{n}@example.com")) for n in range(3)]
-        assert delivery == Delivery(result, reply if reply != "mumble" else "000 mumble")
+        assert delivery == SendResult(result, reply if reply != "mumble" else "000 mumble")
         assert bool(told) == (stage is Stage.CONTENT)
         assert {each.result for each in after} == {Result.SENT}
         assert [each.recipients for each in sandbox.mails] == [[f"{n}@example.com"] for n in range(3)]

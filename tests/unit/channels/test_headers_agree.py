@@ -6,10 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from caravan.channels.headers import RESERVED, header_problem
+from caravan.channels.registry import STEP_TYPES
 from caravan.channels.webhook import Call, _headers
 from caravan.errors import InvalidDefinition, InvalidInput
 from caravan.journeys.definition import load_journey
-from caravan.steps.registry import STEP_TYPES
 
 NAMES = st.sampled_from(sorted(RESERVED)).flatmap(
     lambda name: st.sampled_from([name, name.title(), name.upper(), f"{name} ", f"X-{name}"])

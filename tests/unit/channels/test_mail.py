@@ -14,23 +14,23 @@ from hypothesis import strategies as st
 
 from caravan.channels.content import BodyWriter
 from caravan.channels.email import _SAFE
-from caravan.channels.mail import Envelope, Mail, compose
+from caravan.channels.mail import Letterhead, Mail, compose
 from caravan.errors import RenderFailed
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 KEY = "0123456789abcdef" * 2
-SHOP = Envelope.of("Shop <shop@example.com>")
+SHOP = Letterhead.of("Shop <shop@example.com>")
 HEADERS = ["From", "MIME-Version", "To", "Subject", "Date", "Message-ID", "Content-Type"]
 Anything = st.text(st.characters(exclude_categories=()) | st.sampled_from('\r\n\t\0<>@,;:"\\ =?.'), max_size=300)
 
 
 def mail(**changes: Any) -> Mail:
     parts: dict[str, Any] = {
-        "envelope": SHOP, "writer": BodyWriter(), "to": "bruce@example.com", "subject": "Hello", "text": "Hi",
+        "letterhead": SHOP, "writer": BodyWriter(), "to": "bruce@example.com", "subject": "Hello", "text": "Hi",
         "html": None, "key": KEY, "date": NOON,
     }  # fmt: skip
     parts |= changes
-    return compose(parts.pop("envelope"), parts.pop("writer"), **parts)
+    return compose(parts.pop("letterhead"), parts.pop("writer"), **parts)
 
 
 def parsed(composed: Mail) -> EmailMessage:
@@ -67,15 +67,15 @@ class TestHeaders:
         assert raw_headers(mail()) == [*HEADERS, "Content-Transfer-Encoding"]
 
     def test_name_the_sender_and_where_answers_go(self) -> None:
-        envelope = Envelope.of("Åsas Butik <asa@bücher.example.com>", "Kundtjänst <help@example.com>")
-        message = parsed(mail(envelope=envelope))
+        letterhead = Letterhead.of("Åsas Butik <asa@bücher.example.com>", "Kundtjänst <help@example.com>")
+        message = parsed(mail(letterhead=letterhead))
         assert message["From"].addresses[0].display_name == "Åsas Butik"
         assert message["From"].addresses[0].addr_spec == "asa@xn--bcher-kva.example.com"
         assert message["Reply-To"].addresses[0].display_name == "Kundtjänst"
         assert message["Reply-To"].addresses[0].addr_spec == "help@example.com"
 
     def test_the_message_id_is_the_delivery_key_at_the_senders_domain(self) -> None:
-        composed = mail(envelope=Envelope.of("x@bücher.example.com"))
+        composed = mail(letterhead=Letterhead.of("x@bücher.example.com"))
         assert composed.message_id == f"<{KEY}@xn--bcher-kva.example.com>"
         assert parsed(composed)["Message-ID"] == composed.message_id
 
@@ -294,9 +294,9 @@ class TestRecipient:
 
     def test_a_sender_is_held_to_the_same(self) -> None:
         with pytest.raises(RenderFailed, match="`from`"):
-            Envelope.of("Shop")
+            Letterhead.of("Shop")
         with pytest.raises(RenderFailed, match="`reply_to`"):
-            Envelope.of("a@b.co", "a@b.co, c@d.co")
+            Letterhead.of("a@b.co", "a@b.co, c@d.co")
 
 
 @pytest.mark.parametrize("to", ["a@example.com\r\nRCPT TO:<evil@example.com>", "a@example.com\n<evil@example.com>"])

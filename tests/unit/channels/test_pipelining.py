@@ -10,8 +10,8 @@ import pytest
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.replies import Stage
-from caravan.channels.result import Result
 from caravan.channels.sandbox import Act, Received, Sandbox
+from caravan.delivery.result import Result
 
 OFFERS = [("PIPELINING",), (), ("PIPELINING", "CHUNKING"), ("CHUNKING",)]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from caravan.channels.replies import Reply, Stage, again_in, classify, rules
-from caravan.channels.result import Result
+from caravan.delivery.result import Result
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Self
 
 import pytest
 
-from caravan.channels.result import Delivery, Result
 from caravan.channels.watched import WatchedChannel
+from caravan.delivery.result import Result, SendResult
 
 
 class Scripted:
     """A channel that answers as it is told, one message after the other."""
 
-    def __init__(self, deliveries: Iterable[Delivery]) -> None:
+    def __init__(self, deliveries: Iterable[SendResult]) -> None:
         self._deliveries = iter(deliveries)
 
     async def __aenter__(self) -> Self:
@@ -23,13 +23,13 @@ class Scripted:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def send(self, message: str, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: str, on_data: Callable[[], None] | None = None) -> SendResult:
         return next(self._deliveries)
 
 
-SENT = Delivery(Result.SENT, "250 OK")
-BUSY = Delivery(Result.RETRY, "451 4.7.1 later")
-AWAY = Delivery(Result.UNREACHABLE, "Connection refused by mail.example.com:25.")
+SENT = SendResult(Result.SENT, "250 OK")
+BUSY = SendResult(Result.RETRY, "451 4.7.1 later")
+AWAY = SendResult(Result.UNREACHABLE, "Connection refused by mail.example.com:25.")
 
 
 async def test_each_change_is_told_once_by_the_first_of_several_processes(

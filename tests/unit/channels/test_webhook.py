@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caravan.channels.result import Delivery, Result
 from caravan.channels.webhook import Call, WebhookChannel, retry_after
+from caravan.delivery.result import Result, SendResult
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -144,7 +144,9 @@ class TestRequest:
         async with server, WebhookChannel(allow_private=True, timeout=5) as channel:
             url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
             delivery = await channel.send(call(url), lambda: told.append(1))
-        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its TLS certificate is not valid.")
+        assert delivery == SendResult(
+            Result.UNREACHABLE, "The webhook was not called: its TLS certificate is not valid."
+        )
         assert told == []
 
     async def test_has_an_idempotency_key_and_says_who_calls(self) -> None:
@@ -212,7 +214,7 @@ class TestAnswer:
         async with hooked(says(307, Location="/elsewhere")) as (hook, url, channel):
             delivery = await channel.send(call(f"{url}/here"))
         assert [path for _, path, _, _ in hook.calls] == ["/here"]
-        assert delivery == Delivery(Result.FAILED, "307 (redirects are not followed)")
+        assert delivery == SendResult(Result.FAILED, "307 (redirects are not followed)")
 
     async def test_its_beginning_is_shown_in_one_line(self) -> None:
         async with hooked(says(422, "no\r\nsuch\x00contact " + "x" * 9999)) as (_, url, channel):
@@ -241,7 +243,7 @@ class TestAnswer:
             return response
 
         async with hooked(breaks) as (_, url, channel):
-            assert await channel.send(call(url)) == Delivery(Result.SENT, "200 half")
+            assert await channel.send(call(url)) == SendResult(Result.SENT, "200 half")
 
     @pytest.mark.parametrize("status", [200, 302, 503])
     @pytest.mark.parametrize(
@@ -323,7 +325,7 @@ class TestAddressRules:
 
         async with WebhookChannel(resolver=Nothing(""), timeout=1) as channel:
             delivery = await channel.send(call("http://nowhere.example.com/?token=secret"))
-        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its host name was not found.")
+        assert delivery == SendResult(Result.UNREACHABLE, "The webhook was not called: its host name was not found.")
 
 
 class TestConnections:
@@ -380,4 +382,4 @@ class TestConnections:
                 delivery = await channel.send(call(f"http://127.0.0.1:{port}/"))
             for each in fillers:
                 each.close()
-        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its host did not answer.")
+        assert delivery == SendResult(Result.UNREACHABLE, "The webhook was not called: its host did not answer.")

@@ -7,10 +7,10 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caravan.channels.result import Delivery, Result
-from caravan.delivery.cohort_delivery import AGAIN
 from caravan.delivery.outcomes import outcome_of, retry_delay
+from caravan.delivery.result import Result, SendResult
 from caravan.journeys.fields import OnUnknown
+from caravan.store.journal import AGAIN
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def test_the_other_side_can_put_off_the_next_attempt_but_never_hasten_it(
     attempt: int, delay: float, asked: float | None
 ) -> None:
     sent = cohort_delivery(attempt, delay)
-    outcome = outcome_of(Delivery(Result.RETRY, "429", asked), cast(Any, sent), NOON)
+    outcome = outcome_of(SendResult(Result.RETRY, "429", asked), cast(Any, sent), NOON)
     assert outcome.outcome == AGAIN
     # Without a wish, `build_move` takes the own delay.
     assert outcome.after is None or outcome.after >= max(retry_delay(sent), asked or 0)

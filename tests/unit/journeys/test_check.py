@@ -9,9 +9,9 @@ import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from caravan.channels.registry import STEP_TYPES
 from caravan.journeys.check import Check, check_journey
 from caravan.journeys.definition import as_dict
-from caravan.steps.registry import STEP_TYPES
 from tests.unit.journeys.test_definition import SPRING, in_steps
 
 MAIL = {"from": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hello"}

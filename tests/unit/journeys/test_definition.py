@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caravan.channels.registry import STEP_TYPES
 from caravan.errors import InvalidDefinition, NotFound
 from caravan.journeys.definition import as_dict, load_journey, read_journey
 from caravan.journeys.model import Journey
-from caravan.steps.registry import STEP_TYPES
 
 SPRING = """\
 journey: 4711

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from caravan.channels.headers import RESERVED
+from caravan.channels.registry import STEP_TYPES
 from caravan.journeys.definition import read_journey
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.placeholders.engine import TAGS
 from caravan.journeys.placeholders.filters import FILTERS
 from caravan.journeys.segment_reader import FUNCTIONS, UNITS
 from caravan.journeys.segments import compile_with_warnings
-from caravan.steps.registry import STEP_TYPES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "journeys.md").read_text(encoding="utf-8")
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from caravan.channels.registry import STEP_TYPES
 from caravan.intake import properties as intake
 from caravan.intake.properties import Properties
 from caravan.intake.reading import Limits, read_contacts
 from caravan.journeys.check import check_journey
 from caravan.journeys.unknown_properties import unknown_properties
 from caravan.settings import Settings
-from caravan.steps.registry import STEP_TYPES
 from tests.unit.journeys.test_definition import in_steps
 
 PEOPLE: list[dict[str, Any]] = [

@@ -60,3 +60,13 @@ insert into secrets (name, value) values (%(name)s, %(value)s) on conflict (name
 
 -- name: secret
 select value from secrets where name = %(name)s
+
+-- name: rotate_secret
+-- The first one bears the name alone, later ones a number as well.
+insert into secrets (name, value, since)
+select %(name)s || '.' || count(*) + 1, %(value)s, %(since)s from secrets
+where name = %(name)s or name like %(name)s || '.%%'
+
+-- name: signing_secrets
+-- All that ever were in force, the newest first.
+select value, since from secrets where name = %(name)s or name like %(name)s || '.%%' order by since desc nulls last

@@ -7,11 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from caravan.channels.email_step import Email
+from caravan.channels.registry import STEP_TYPES
+from caravan.channels.webhook_step import Webhook
+from caravan.delivery.cohort_delivery import view
 from caravan.errors import RenderFailed
 from caravan.journeys.definition import read_journey
-from caravan.steps.email import Email
-from caravan.steps.registry import STEP_TYPES
-from caravan.steps.webhook import Webhook
 from caravan.store.cohorts import Cohort
 
 MOMENT = datetime(1999, 12, 31, 23, 59, tzinfo=UTC)  # of a turned clock
@@ -29,7 +30,7 @@ def mail(subject: str, properties: str = "{}") -> str:
         json.dumps({"journey": 1, "name": "J", "steps": [{"id": "m", "email": journey}]}), STEP_TYPES
     ).steps
     assert isinstance(step, Email)
-    return step._letter.write(COHORT, MOMENT, row(properties)).content.decode()
+    return step.write(view(row(properties), MOMENT), "key", COHORT, MOMENT).message.content.decode()
 
 
 def call(webhook: dict[str, Any], properties: str) -> Any:
@@ -37,7 +38,7 @@ def call(webhook: dict[str, Any], properties: str) -> Any:
     text = json.dumps({"journey": 1, "name": "J", "steps": [{"id": "w", "webhook": webhook}]})
     [step] = read_journey(text, STEP_TYPES).steps
     assert isinstance(step, Webhook)
-    return json.loads(step._form.write(step, COHORT, MOMENT, row(properties)).body)
+    return json.loads(step.write(view(row(properties), MOMENT), "key", COHORT, MOMENT).message.body)
 
 
 def test_now_is_the_moment_of_the_step_by_the_one_clock() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from caravan.channels.result import Delivery
+from caravan.delivery.result import SendResult
 
 Message = TypeVar("Message", contravariant=True)
 
@@ -18,8 +18,8 @@ class Channel(Protocol[Message]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    async def send(self, message: Message, on_data: Callable[[], None] | None = None) -> Delivery:
-        """Attempt once. Trouble of the network or of the other side is a `Delivery`, never an exception.
+    async def send(self, message: Message, on_data: Callable[[], None] | None = None) -> SendResult:
+        """Attempt once. Trouble of the network or of the other side is a `SendResult`, never an exception.
 
         `on_data` is called just before the message itself goes out: until then it is certainly not delivered.
         """

@@ -6,22 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from caravan.channels.headers import header_problem
-from caravan.channels.identity import delivery_key
-from caravan.channels.webhook import Call
-from caravan.delivery.cohort_delivery import CohortDelivery, view
-from caravan.delivery.deliver import deliver
+from caravan.channels.webhook import Call, WebhookChannel
+from caravan.delivery.channel_type import ChannelType
+from caravan.delivery.envelope import Envelope
+from caravan.delivery.message_step import MessageStep
 from caravan.errors import RenderFailed
-from caravan.journeys.fields import LineTemplate, OnUnknown, check_template
+from caravan.journeys.fields import LineTemplate, check_template
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.steps.move import Move, Tools
-from caravan.steps.step import CohortStep
+from caravan.settings import ChannelSettings, Settings
 from caravan.store.cohorts import Cohort
 
 
@@ -46,21 +45,19 @@ def _url(text: str) -> str:
     return text
 
 
-class Webhook(CohortStep):
+class Webhook(MessageStep):
     """`url`, the values of `headers` and every text in `body` (any JSON value) are templates.
 
     Without `body` the contact is told with its id, journey, batch, step and properties.
     """
 
     kind: ClassVar[str] = "webhook"
-    sends: ClassVar[bool] = True
     json_fields: ClassVar[frozenset[str]] = frozenset({"body"})
 
     url: Annotated[LineTemplate, AfterValidator(_url)]
     method: Method = Method.POST
     headers: dict[str, LineTemplate] = Field(default_factory=dict)
     body: Any = None
-    on_unknown: OnUnknown = OnUnknown.SKIP
 
     def check(self) -> Iterator[tuple[str, str]]:
         seen: set[str] = set()
@@ -73,11 +70,13 @@ class Webhook(CohortStep):
             seen.add(name.lower())
         yield from _check_body("webhook.body", self.body)
 
-    async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
-        """Make one request for each contact."""
-        write = partial(self._form.write, self, cohort, tools.clock.now())
-        one_host = "/" in self.url.partition("{")[0].partition("://")[2] or "{" not in self.url
-        return await deliver(CohortDelivery(cohort, tools, tools.webhook, write, self.on_unknown, self.next, one_host))
+    def write(self, contact: ContactView, key: str, cohort: Cohort, at: datetime) -> Envelope[Call]:
+        call = self._form.write(self.method, contact, key, cohort)
+        return Envelope(call.url, key, call)
+
+    @property
+    def one_place(self) -> bool:
+        return "/" in self.url.partition("{")[0].partition("://")[2] or "{" not in self.url
 
     @cached_property
     def _form(self) -> "_Form":
@@ -107,19 +106,18 @@ class _Form:
     headers: dict[str, Template]
     body: Any
 
-    def write(self, step: Webhook, cohort: Cohort, now: datetime, person: dict[str, Any]) -> Call:
+    def write(self, method: Method, contact: ContactView, key: str, cohort: Cohort) -> Call:
         """One contact's request. Raises `RenderFailed`."""
-        contact = view(person, now)
         body = _told(cohort, contact) if self.body is None else _filled(self.body, contact)
         headers = {name: template.render(contact) for name, template in self.headers.items()}
         if not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = "application/json"
         return Call(
-            method=step.method,
+            method=method,
             url=self.url.render(contact),
             headers=headers,
             body=_as_json(body),
-            key=delivery_key(cohort.batch, cohort.step, contact.id, person["line"], cohort.visit),
+            key=key,
         )
 
 
@@ -153,3 +151,14 @@ def _filled(value: Any, contact: ContactView) -> Any:
     if isinstance(value, dict):
         return {key: _filled(each, contact) for key, each in value.items()}
     return [_filled(each, contact) for each in value] if isinstance(value, list) else value
+
+
+def _driver(own: ChannelSettings, settings: Settings) -> WebhookChannel:
+    return WebhookChannel(
+        connections=settings.webhook_connections,
+        timeout=settings.webhook_timeout,
+        allow_private=settings.download_allow_private,
+    )
+
+
+WEBHOOK = ChannelType(step=Webhook, settings=ChannelSettings, driver=_driver)

@@ -3,28 +3,31 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, lru_cache, partial
-from typing import Any, ClassVar
+from functools import cached_property, lru_cache
+from typing import ClassVar
 
 from pydantic import Field
 
 from caravan.channels.content import BodyWriter
-from caravan.channels.identity import delivery_key
-from caravan.channels.mail import Envelope, Mail, compose
-from caravan.delivery.cohort_delivery import CohortDelivery, view
-from caravan.delivery.deliver import deliver
-from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, OnUnknown, TemplateText
+from caravan.channels.email import EmailChannel
+from caravan.channels.mail import Letterhead, Mail, compose
+from caravan.channels.mail_sandbox import MailSandbox
+from caravan.channels.watched import WatchedChannel
+from caravan.delivery.channel import Channel
+from caravan.delivery.channel_type import ChannelType
+from caravan.delivery.envelope import Envelope
+from caravan.delivery.message_step import MessageStep
+from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, TemplateText
 from caravan.journeys.placeholders import ContactView, Template, compile_template
-from caravan.steps.move import Move, Tools
-from caravan.steps.step import CohortStep
+from caravan.settings import RELAY_AWAY, ChannelSettings, Settings
 from caravan.store.cohorts import Cohort
+from caravan.store.sandbox import SandboxStore
 
 
-class Email(CohortStep):
+class Email(MessageStep):
     """Every text is a template. At least one of `text` and `html` is there; `html` escapes what it fills in."""
 
     kind: ClassVar[str] = "email"
-    sends: ClassVar[bool] = True
 
     sender: AddressTemplate = Field(alias="from")
     to: AddressTemplate
@@ -32,16 +35,14 @@ class Email(CohortStep):
     text: TemplateText | None = None
     html: HtmlTemplate | None = None
     reply_to: AddressTemplate | None = None
-    on_unknown: OnUnknown = OnUnknown.SKIP
 
     def check(self) -> Iterator[tuple[str, str]]:
         if self.text is None and self.html is None:
             yield "email", "an email needs text or html, or both"
 
-    async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
-        """Send everyone their mail."""
-        write = partial(self._letter.write, cohort, tools.clock.now())
-        return await deliver(CohortDelivery(cohort, tools, tools.email, write, self.on_unknown, self.next))
+    def write(self, contact: ContactView, key: str, cohort: Cohort, at: datetime) -> Envelope[Mail]:
+        mail = self._letter.write(contact, key, at)
+        return Envelope(mail.recipient, key, mail)
 
     @cached_property
     def _letter(self) -> "_Letter":
@@ -67,25 +68,36 @@ class _Letter:
     reply_to: Template | None
     writer: BodyWriter = field(default_factory=BodyWriter)
 
-    def write(self, cohort: Cohort, date: datetime, person: dict[str, Any]) -> Mail:
+    def write(self, contact: ContactView, key: str, date: datetime) -> Mail:
         """One contact's mail. Raises `RenderFailed`."""
-        contact = view(person, date)
         return compose(
-            _envelope(self.sender.render(contact), _filled(self.reply_to, contact)),
+            _letterhead(self.sender.render(contact), _filled(self.reply_to, contact)),
             self.writer,
             to=self.to.render(contact),
             subject=self.subject.render(contact),
             text=_filled(self.text, contact),
             html=_filled(self.html, contact),
-            key=delivery_key(cohort.batch, cohort.step, contact.id, person["line"], cohort.visit),
+            key=key,
             date=date,
         )
 
 
 @lru_cache(maxsize=256)
-def _envelope(sender: str, reply_to: str | None) -> Envelope:
-    return Envelope.of(sender, reply_to)
+def _letterhead(sender: str, reply_to: str | None) -> Letterhead:
+    return Letterhead.of(sender, reply_to)
 
 
 def _filled(template: Template | None, contact: ContactView) -> str | None:
     return None if template is None else template.render(contact)
+
+
+def _driver(own: ChannelSettings, settings: Settings) -> Channel[Mail]:
+    """The relay's, or the sandbox where none is set."""
+    if settings.smtp_url is None:
+        assert settings.database_url is not None  # bootstrap.py sees to it
+        return MailSandbox(SandboxStore(settings.database_url, "email", settings.sandbox_messages))
+    relay = EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
+    return WatchedChannel(relay, "The mail relay", settings.folder / RELAY_AWAY)
+
+
+EMAIL = ChannelType(step=Email, settings=ChannelSettings, driver=_driver)

@@ -19,8 +19,8 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """The outcome of one attempt, for the journal."""
+class SendResult:
+    """How one attempt ended, for the journal."""
 
     result: Result
     detail: str  # one line for people, like "550 5.1.1 no such user"

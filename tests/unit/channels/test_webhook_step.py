@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from caravan.steps.webhook import Method, Webhook
+from caravan.channels.webhook_step import Method, Webhook
 
 GOOD = {"id": "w", "url": "https://example.com/{{ id }}"}
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from caravan.channels.email_step import Email
 from caravan.journeys.fields import OnUnknown
-from caravan.steps.email import Email
 
 GOOD = {"id": "e", "from": "Shop <shop@example.com>", "to": "{{ mail }}", "subject": "Hi {{ name }}", "text": "x"}
 
