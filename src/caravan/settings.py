@@ -158,6 +158,20 @@ class Settings(BaseSettings):
         return self.data.expanduser().resolve()
 
 
+class ChannelSettings(BaseSettings):
+    """What a channel is told from outside beyond this table; each channel that needs some has a class of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment. Raises `InvalidSetting` like `read_settings`."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise _invalid(error) from None
+
+
 def unknown_variables(environment: Iterable[str]) -> Iterator[str]:
     """A sentence for each name that begins like a setting and is none. Values are never told: they may be secrets."""
     known = [_PREFIX + name.upper() for name in Settings.model_fields] + CLIENT_VARIABLES
@@ -174,20 +188,6 @@ def memory_bytes(value: str) -> int:
     if found is None or float(found[1]) <= 0:
         raise ValueError(f"should be a size like 512MB or 1GiB, not {value!r}")
     return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2].upper() or " "))
-
-
-class ChannelSettings(BaseSettings):
-    """What a channel is told from outside beyond this table; each channel that needs some has a class of its own."""
-
-    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
-
-    @classmethod
-    def read(cls) -> Self:
-        """From the environment. Raises `InvalidSetting` like `read_settings`."""
-        try:
-            return cls()
-        except ValidationError as error:
-            raise _invalid(error) from None
 
 
 def read_settings(**overrides: object) -> Settings:

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,6 +73,21 @@ def test_everything_in_the_readme_works_by_copy_and_paste(folder: Path, mails: B
             words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
             settings = {name.removeprefix("CARAVAN_"): value for name, value in known.items()}
             assert caravan(folder, *words, **settings).returncode == 0, line
+
+
+def test_the_readmes_python_works_by_copy_and_paste(folder: Path, mails: BackgroundSandbox) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^    from pathlib.*?(?=^\S)", readme, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    code = textwrap.dedent(found[0])
+    with up(folder, SMTP_URL=mails.url) as running, running.client() as client:
+        client.publish(4711, (ROOT / "examples" / "spring.yaml").read_text(encoding="utf-8"))
+        for old, new in (("http://127.0.0.1:8080", running.url), ("1001", running.told["customer"])):
+            code = code.replace(old, new)
+        code = code.replace("crv_…", running.told["token"])
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("running {"), done.stderr
+    assert "'sent': 3" in done.stdout
 
 
 def test_the_readmes_files_are_the_examples() -> None:

@@ -92,9 +92,9 @@ def _filled(template: Template | None, contact: ContactView) -> str | None:
 
 
 def _driver(own: ChannelSettings, settings: Settings) -> Channel[Mail]:
-    """The relay's, or the sandbox where none is set."""
+    """The relay's channel, or the sandbox where no relay is set."""
     if settings.smtp_url is None:
-        assert settings.database_url is not None  # bootstrap.py sees to it
+        assert settings.database_url is not None
         return MailSandbox(SandboxStore(settings.database_url, "email", settings.sandbox_messages))
     relay = EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout)
     return WatchedChannel(relay, "The mail relay", settings.folder / RELAY_AWAY)
