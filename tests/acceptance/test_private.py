@@ -41,7 +41,7 @@ def test_nothing_in_the_data_folder_is_for_others_during_and_after_a_run(
             batch = client.start_file(1, file).batch
             until(lambda: len(mails.recipients) > 100, pause=0.01)
             assert _open_to_others(folder) == []  # with traces, windows and parts of files under way
-            until(lambda: client.batch(batch)["finishedAt"])
+            until(lambda: client.batch(batch).finished_at)
             assert list(folder.rglob("*.parquet"))
             assert _open_to_others(folder) == []
         assert _open_to_others(folder) == []

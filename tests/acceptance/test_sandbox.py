@@ -20,8 +20,8 @@ def test_without_a_relay_mails_are_kept_shown_and_cleared(folder: Path, tmp_path
         assert httpx.get(f"{running.url}/readyz").json()["mail"].startswith("sandbox")
         client.publish(1, MAIL)
         batch = client.start_file(1, file).batch
-        found = until(lambda: (b := client.batch(batch))["finishedAt"] and b)
-        assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 30}
+        found = until(lambda: (b := client.batch(batch)).finished_at and b)
+        assert found.ledger.outcomes() == {"sent": 30}
         listed = [json.loads(line) for line in caravan(folder, "sandbox", "list", "--json").stdout.splitlines()]
         assert len(listed) == 20
         only = caravan(folder, "sandbox", "list", "--to", "c7@example.com").stdout

@@ -39,10 +39,10 @@ def test_one_of_three_workers_is_killed_and_the_batch_goes_on_with_the_two_that_
         batch = client.start_file(1, file).batch
         until(lambda: len(mails.recipients) > 300, pause=0.01)
         before["2"].kill()
-        found = until(lambda: (b := client.batch(batch))["finishedAt"] and b)
+        found = until(lambda: (b := client.batch(batch)).finished_at and b)
         after = until(lambda: (w := _workers(running.process.pid)).get("2") not in (None, before["2"]) and w)
         assert (after["1"].pid, after["3"].pid) == (before["1"].pid, before["3"].pid)
-        assert sum(found["ledger"]["steps"][0]["outcomes"].values()) == 4_000
+        assert sum(found.ledger.outcomes().values()) == 4_000
         assert max(Counter(mails.recipients).values()) == 1
 
 

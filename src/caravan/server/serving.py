@@ -91,11 +91,11 @@ def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequen
     `arguments` is what the command line said of the queues. Where one process is enough, it is this one.
     """
     count = processes_of(queues, worker_count(settings))
+    asyncio.run(_check_database(settings))
     say(what_is_served(settings, queues, count))
     (settings.folder / RELAY_AWAY).unlink(missing_ok=True)
     if count == 1:
         return run_worker(settings.model_copy(update={"workers": 1}), queues)
-    asyncio.run(_check_database(settings))
     environment = child_environment(settings, count)
     stop = StopSignal()
     with Leash() as leash, Supervisor(worker_children(leash, environment, count, arguments)) as supervisor:
