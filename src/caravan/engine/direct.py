@@ -6,7 +6,6 @@ look (every few seconds) → collect → reading.read
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from caravan.engine.engine import Engine
@@ -14,15 +13,13 @@ from caravan.engine.file_job import fail
 from caravan.engine.start import UPLOAD_TIME, Upload, start_reading
 from caravan.errors import FileFailed, FileFailure, Unavailable
 from caravan.queue import transient
-from caravan.store import batches, sql
+from caravan.store import batches, direct_uploads
 from caravan.store.batches import Batch, BatchState, Source
-from caravan.store.database import Connection, row, rows
+from caravan.store.database import Connection
 from caravan.store.inbox import Arrival, Inbox
 
 _LATE = timedelta(hours=1)  # a PUT that began in time may end later, and the store tells nothing of it till then
 _STRAYS = timedelta(days=1)  # after this, no URL of a batch is good any more
-_WAITING = (BatchState.AWAITING_UPLOAD, BatchState.RECEIVING)
-_Q = sql.load("caravan.store", "batches.sql")
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +36,7 @@ async def look(engine: Engine) -> None:
     """Collect what clients have put; batches for which nothing came in time expire."""
     inbox = engine.files.inbox
     async with engine.pool.connection() as connection:
-        waiting = await rows(connection, _Q.waiting_for_direct)
+        waiting = await direct_uploads.awaited(connection)
     if inbox is None or not waiting:
         return
     try:
@@ -52,29 +49,29 @@ async def look(engine: Engine) -> None:
     now = engine.clock.now()
     async with engine.pool.connection() as connection:
         for each in waiting:
-            if each["id"] in arrived:
-                await _announce(engine, connection, each["id"])
-            elif now >= each["expires_at"] + _LATE:
-                await _expire(connection, each["id"], now)
+            if each.id in arrived:
+                await _announce(engine, connection, each.id)
+            elif now >= each.expires_at + _LATE:
+                await _expire(connection, each.id, now)
 
 
 async def _note(engine: Engine, hindrance: str | None) -> None:
     """Say on all batches that await a direct upload why nobody can look for it, or that somebody can again."""
     async with engine.pool.connection() as connection:
-        await connection.execute(_Q.hinder_direct, {"hindrance": hindrance})
+        await direct_uploads.note_hindrance(connection, hindrance)
 
 
 async def _announce(engine: Engine, connection: Connection, batch: str) -> None:
     """The batch's file is there: have it collected. Again at each look until it is, should that job get lost."""
     async with connection.transaction():
-        if await batches.set_state(connection, batch, BatchState.RECEIVING, _WAITING):
+        if await batches.set_state(connection, batch, BatchState.RECEIVING, direct_uploads.WAITING):
             await engine.jobs.collect(connection, batch)
 
 
 async def _expire(connection: Connection, batch_id: str, now: datetime) -> None:
     async with connection.transaction():
         batch = await batches.lock(connection, batch_id)
-        if batch.state in _WAITING:
+        if batch.state in direct_uploads.WAITING:
             sentence = "No file came within 12 hours; POST to batchtrigger/v2 for a new uploadUrl."
             await batches.end(connection, batch.id, BatchState.EXPIRED, now, error=sentence)
 
@@ -118,16 +115,10 @@ async def sweep(engine: Engine) -> None:
     if inbox is None:
         return
     async with engine.pool.connection() as connection:
-        recent = await row(connection, _Q.had_direct, after=engine.clock.now() - UPLOAD_TIME - _STRAYS)
-    if recent is None or not recent["there"]:
-        return
+        if not await direct_uploads.had_any(connection, engine.clock.now() - UPLOAD_TIME - _STRAYS):
+            return
     arrived = {each.batch for each in await asyncio.to_thread(inbox.arrivals)}
-    for batch in await _strays(engine, arrived):
-        await asyncio.to_thread(inbox.drop, batch)
-
-
-async def _strays(engine: Engine, arrived: Iterable[str]) -> list[str]:
-    """Those of the batches that are known here and wait no longer."""
     async with engine.pool.connection() as connection:
-        found = await rows(connection, _Q.not_waiting, ids=list(arrived), waiting=list(_WAITING))
-    return [each["id"] for each in found]
+        strays = await direct_uploads.strays(connection, arrived)
+    for batch in strays:
+        await asyncio.to_thread(inbox.drop, batch)

@@ -10,15 +10,13 @@ from caravan.errors import FileFailed
 from caravan.intake import receipt as intake
 from caravan.intake.parse import hash_family
 from caravan.intake.parts import Part as LocalPart
-from caravan.store import batches, spans, sql
+from caravan.store import batches, spans
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import Opening, Part
-from caravan.store.database import Connection
 from caravan.store.files import Draft
 from caravan.store.spans import Receipt
 
 _PUTS_AT_ONCE = 4
-_Q = sql.load("caravan.store", "batches.sql")
 
 
 async def enter(engine: Engine, batch: Batch, read: Receipt, failure: FileFailed | None) -> bool:
@@ -29,12 +27,12 @@ async def enter(engine: Engine, batch: Batch, read: Receipt, failure: FileFailed
         current = await batches.lock(connection, batch.id)
         if current.state != BatchState.READING:
             return False
-        await _write(connection, batch, read)
+        await batches.set_read(connection, batch.id, read)
         await spans.delete_of_batch(connection, batch.id)
         if failure is not None:
             await batches.end(connection, batch.id, BatchState.FAILED, now, code=failure.code, error=failure.message)
             return True
-        await connection.execute(_Q.set_running, {"id": batch.id, "now": now})
+        await batches.set_running(connection, batch.id, now)
         assert batch.version is not None
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
         first = journey.entry.id
@@ -43,13 +41,6 @@ async def enter(engine: Engine, batch: Batch, read: Receipt, failure: FileFailed
         await open_cohorts(engine, connection, current, journey, openings)
         await finish_if_empty(connection, await batches.get(connection, batch.id), now)
         return True
-
-
-async def _write(connection: Connection, batch: Batch, read: Receipt) -> None:
-    counts = {"lines": read.lines, "blank": read.blank, "entered": read.entered}
-    await connection.execute(_Q.set_read, {"id": batch.id, **counts, "rejects": read.rejects})
-    for code, contacts in read.rejected.items():
-        await connection.execute(_Q.add_rejected, {"id": batch.id, "code": code, "contacts": contacts})
 
 
 def store_receipt(draft: Draft, batch: Batch, read: intake.Receipt) -> Receipt:

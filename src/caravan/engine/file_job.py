@@ -16,12 +16,11 @@ from caravan.engine.engine import Engine
 from caravan.engine.retention import delete_file_soon
 from caravan.errors import CaravanError, FileFailed, FileFailure
 from caravan.queue import transient
-from caravan.store import batches, sql
+from caravan.store import batches
 from caravan.store.batches import Batch, BatchState
-from caravan.store.database import AWAY, row
+from caravan.store.database import AWAY
 
 _LOOK = 0.5  # seconds between two looks whether the batch still wants it
-_Q = sql.load("caravan.store", "batches.sql")
 
 
 class Interrupted(CaravanError):
@@ -129,8 +128,8 @@ async def hindrances_noted(engine: Engine, batch: str) -> AsyncIterator[None]:
         reason = transient.describe(error)
         around = transient.is_transient(error)
         async with engine.pool.connection() as connection:
-            noted = await row(connection, _Q.set_hindrance, id=batch, hindrance=reason, around=around)
-        if around or noted is None or noted["failures"] < transient.SAME_FAILURES:
+            failures = await batches.note_failure(connection, batch, reason, transient=around)
+        if around or failures is None or failures < transient.SAME_FAILURES:
             raise
-        sentence = f"Reading failed {noted['failures']} times in the same way: {reason}"
+        sentence = f"Reading failed {failures} times in the same way: {reason}"
         await fail(engine, batch, FileFailed(FileFailure.UNREADABLE, sentence))

@@ -11,13 +11,12 @@ from contextlib import asynccontextmanager, suppress
 
 from caravan.engine.engine import Engine
 from caravan.every import every
-from caravan.store import batches, sql
+from caravan.store import batches, puts
 from caravan.store.batches import BatchState
-from caravan.store.database import Connection, row, rows
+from caravan.store.database import Connection
 
 _SEEN_EVERY = 2.5  # seconds between two signs of life of a PUT
 _SILENCE = 20.0  # seconds without one after which it is gone
-_Q = sql.load("caravan.store", "batches.sql")
 
 
 @asynccontextmanager
@@ -37,29 +36,28 @@ async def receiving(engine: Engine, batch: str) -> AsyncIterator[None]:
 async def _note(engine: Engine, batch: str, put: str) -> None:
     async with engine.pool.connection() as connection, connection.transaction():
         await batches.lock(connection, batch)
-        await connection.execute(_Q.note_put, {"put": put, "id": batch})
+        await puts.note(connection, batch, put)
         await batches.set_state(connection, batch, BatchState.RECEIVING, (BatchState.AWAITING_UPLOAD,))
 
 
 async def _forget(engine: Engine, batch: str, put: str) -> None:
     async with engine.pool.connection() as connection, connection.transaction():
         await batches.lock(connection, batch)
-        await connection.execute(_Q.forget_put, {"put": put})
+        await puts.forget(connection, put)
         await _await_file_again(connection, batch)
 
 
 async def _await_file_again(connection: Connection, batch: str) -> None:
     """Unless there is another PUT, or the file. The caller has the batch locked."""
-    others = await row(connection, _Q.any_put, id=batch)
-    if others is None or not others["there"]:
+    if not await puts.are_any(connection, batch):
         await batches.set_state(connection, batch, BatchState.AWAITING_UPLOAD, (BatchState.RECEIVING,))
 
 
 async def forget_silent(engine: Engine, silence: float = _SILENCE) -> None:
     """Forget the PUTs that ended with their process."""
     async with engine.pool.connection() as connection:
-        for batch in await rows(connection, _Q.silent_puts, silence=silence):
+        for batch in await puts.silent(connection, silence):
             async with connection.transaction():
-                await batches.lock(connection, batch["id"])
-                await connection.execute(_Q.forget_silent_puts, {"id": batch["id"], "silence": silence})
-                await _await_file_again(connection, batch["id"])
+                await batches.lock(connection, batch)
+                await puts.forget_silent(connection, batch, silence)
+                await _await_file_again(connection, batch)

@@ -5,10 +5,8 @@ import asyncio
 from caravan.engine import control
 from caravan.engine.engine import Engine
 from caravan.errors import Conflict, NotFound
-from caravan.store import customers, sql
-from caravan.store.database import row, rows
+from caravan.store import customers, removal
 
-_Q = sql.load("caravan.store", "removal.sql")
 _WORK_SECONDS = 10.0  # that workers get to end what they have in work; one that is dead never does
 _PAUSE = 0.1
 
@@ -23,7 +21,7 @@ async def remove_customer(engine: Engine, customer: int) -> int:
     async with engine.pool.connection() as connection:
         if not await customers.has_customer(connection, customer):
             raise NotFound(f"There is no customer {customer}.")
-        found = [str(each["id"]) for each in await rows(connection, _Q.batches, customer=customer)]
+        found = await removal.batches_of(connection, customer)
     await _cancel_all(engine, customer)
     await _wait_for_workers(engine, customer)
     await asyncio.to_thread(_delete_files, engine, found)
@@ -36,11 +34,11 @@ async def remove_customer(engine: Engine, customer: int) -> int:
 async def _cancel_all(engine: Engine, customer: int) -> None:
     """Take its tokens, so that nothing starts any more, and cancel its batches."""
     async with engine.pool.connection() as connection:
-        await connection.execute(_Q.delete_tokens, {"customer": customer})
+        await removal.delete_tokens(connection, customer)
     async with engine.pool.connection() as connection:
-        for each in await rows(connection, _Q.open_batches, customer=customer):
+        for each in await removal.open_batches_of(connection, customer):
             try:
-                await control.cancel(engine, connection, customer, each["id"])
+                await control.cancel(engine, connection, customer, each)
             except Conflict:  # it has just ended by itself
                 continue
 
@@ -51,8 +49,8 @@ async def _wait_for_workers(engine: Engine, customer: int) -> None:
     deadline = loop.time() + _WORK_SECONDS
     while loop.time() < deadline:
         async with engine.pool.connection() as connection:
-            claimed = await row(connection, _Q.claimed, customer=customer)
-        if not (claimed and claimed["there"]):
+            in_work = await removal.is_in_work(connection, customer)
+        if not in_work:
             return
         await asyncio.sleep(_PAUSE)
 

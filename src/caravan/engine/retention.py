@@ -6,12 +6,10 @@ from datetime import timedelta
 
 from caravan.engine.engine import Engine
 from caravan.errors import Conflict, Unavailable
-from caravan.store import batches, journal, spans, sql
+from caravan.store import batches, journal, retention, spans
 from caravan.store.batches import Batch, BatchState
-from caravan.store.database import Connection, row, rows
+from caravan.store.database import Connection
 
-_BATCHES = sql.load("caravan.store", "batches.sql")
-_COHORTS = sql.load("caravan.store", "cohorts.sql")
 _log = logging.getLogger(__name__)
 _UNUSED = timedelta(minutes=1)  # after its end, no worker still reads a file for a batch that was cancelled
 _UNREAD = (BatchState.AWAITING_UPLOAD, BatchState.RECEIVING, BatchState.READING)
@@ -38,17 +36,14 @@ async def _forget(engine: Engine, batch_id: str) -> None:
         await batches.lock(connection, batch_id)
         await spans.delete_of_batch(connection, batch.id)
         await journal.forget(connection, batch.id)
-        await connection.execute(_COHORTS.delete_of_batch, {"batch": batch.id})
-        await connection.execute(_BATCHES.set_forgotten, {"id": batch.id, "now": engine.clock.now()})
+        await retention.forget(connection, batch.id, engine.clock.now())
 
 
 async def _check(connection: Connection, batch: Batch) -> None:
     """Raise `Conflict` while the batch's files are needed."""
     if not batch.ended:
         raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
-    standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
-    waiting = await row(connection, _BATCHES.has_arrivals, id=batch.id)
-    if (standing and standing["there"]) or (waiting and waiting["there"]):
+    if not await retention.is_empty(connection, batch.id):
         raise Conflict(
             f"The cancel of batch {batch.id} is still carried out; forget it when nobody stands any more, and if "
             "`waitingFor` says that somebody is stuck, retry it."
@@ -59,14 +54,14 @@ async def forget_outlived(engine: Engine) -> None:
     """Forget the batches that have been kept for long enough."""
     now = engine.clock.now()
     async with engine.pool.connection() as connection:
-        found = await rows(connection, _BATCHES.outlived, now=now, days=engine.settings.retention_days)
+        found = await retention.outlived(connection, now, engine.settings.retention_days)
     for each in found:
         try:
-            await _forget(engine, each["id"])
+            await _forget(engine, each)
         except Unavailable:
             raise  # it would be so for all
         except Exception as error:  # one that can't be deleted keeps no other
-            _log.warning("Can't forget batch %s just now: %s", each["id"], error)
+            _log.warning("Can't forget batch %s just now: %s", each, error)
 
 
 async def delete_file(engine: Engine, batch_id: str) -> None:
@@ -83,7 +78,7 @@ async def delete_file(engine: Engine, batch_id: str) -> None:
         return
     await asyncio.to_thread(engine.files.delete, batch.file)
     async with engine.pool.connection() as connection:
-        await connection.execute(_BATCHES.forget_file, {"id": batch.id, "file": batch.file})
+        await retention.forget_file(connection, batch.id, batch.file)
 
 
 async def delete_file_soon(engine: Engine, batch_id: str) -> None:
@@ -99,31 +94,31 @@ async def delete_read_files(engine: Engine) -> None:
     if engine.settings.keep_uploads:
         return
     async with engine.pool.connection() as connection:
-        found = await rows(connection, _BATCHES.read_files, before=engine.clock.now() - _UNUSED)
+        found = await retention.with_read_files(connection, engine.clock.now() - _UNUSED)
     for each in found:
-        await delete_file(engine, each["id"])
+        await delete_file(engine, each)
 
 
 async def sweep(engine: Engine) -> None:
     """Delete the files of ended batches that no row names: what moves wrote that were never committed."""
     now = engine.clock.now()
     async with engine.pool.connection() as connection:
-        found = await rows(connection, _BATCHES.unswept, before=now - _SETTLED)
+        found = await retention.unswept(connection, now - _SETTLED)
     for each in found:
         try:
-            await _sweep(engine, each["id"])
+            await _sweep(engine, each)
         except Unavailable:
             raise
         except Exception as error:
-            _log.warning("Can't sweep batch %s just now: %s", each["id"], error)
+            _log.warning("Can't sweep batch %s just now: %s", each, error)
 
 
 async def _sweep(engine: Engine, batch: str) -> None:
     async with engine.pool.connection() as connection:
-        named = {each["file"] for each in await rows(connection, _BATCHES.named_files, id=batch)}
+        named = await retention.named_files(connection, batch)
     await asyncio.to_thread(_delete_others, engine, f"batches/{batch}", named)
     async with engine.pool.connection() as connection:
-        await connection.execute(_BATCHES.set_swept, {"id": batch, "now": engine.clock.now()})
+        await retention.set_swept(connection, batch, engine.clock.now())
 
 
 def _delete_others(engine: Engine, folder: str, named: set[str]) -> None:

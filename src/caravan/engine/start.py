@@ -18,13 +18,12 @@ from caravan.errors import Conflict, Gone
 from caravan.intake.download import download
 from caravan.intake.expand import Encoding
 from caravan.settings import Uploads
-from caravan.store import batches, journeys, sql
-from caravan.store.batches import Batch, BatchState, Source
+from caravan.store import batches, journeys
+from caravan.store.batches import Batch, BatchState, ReceivedFile, Source
 from caravan.store.database import Connection, single
 
 UPLOAD_TIME = timedelta(hours=12)  # the wire protocol's promise
 _EXPIRED = "This uploadUrl has expired; POST to batchtrigger/v2 for a new one."
-_Q = sql.load("caravan.store", "batches.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +134,8 @@ def _is_wanted(batch: Batch, received: Received) -> bool:
 async def start_reading(engine: Engine, connection: Connection, batch: Batch, upload: Upload) -> None:
     """The batch has its file and, from here on, its version of the journey."""
     version = await journeys.latest(connection, batch.customer_id, batch.journey_id)
-    await connection.execute(
-        _Q.set_received,
-        {
-            "id": batch.id,
-            "file": upload.file,
-            "bytes": upload.bytes,
-            "sha256": upload.sha256,
-            "encoding": upload.encoding,
-            "version": version.version,
-            "now": engine.clock.now(),
-        },
-    )
+    got = ReceivedFile(upload.file, upload.bytes, upload.sha256, upload.encoding)
+    await batches.set_received(connection, batch.id, got, version.version, engine.clock.now())
     await engine.jobs.read(connection, batch.id)
 
 

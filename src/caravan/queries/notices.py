@@ -2,10 +2,8 @@
 
 from datetime import datetime
 
-from caravan.store import sql
-from caravan.store.database import Connection, rows
-
-_Q = sql.load("caravan.store", "notices.sql")
+from caravan.store import notices
+from caravan.store.database import Connection
 
 
 class Notices:
@@ -16,15 +14,15 @@ class Notices:
 
     async def look(self, connection: Connection) -> list[str]:
         """The sentences that are new."""
-        failed = await rows(connection, _Q.failed, since=self._failed_since)
-        stuck = await rows(connection, _Q.stuck, since=self._stuck_since)
-        self._failed_since = max([self._failed_since, *(each["at"] for each in failed)])
-        self._stuck_since = max([self._stuck_since, *(each["at"] for each in stuck)])
+        failed = await notices.failed_batches(connection, self._failed_since)
+        stuck = await notices.stuck_contacts(connection, self._stuck_since)
+        self._failed_since = max([self._failed_since, *(each.at for each in failed)])
+        self._stuck_since = max([self._stuck_since, *(each.at for each in stuck)])
         return [
-            *(f"batch {each['id']} of journey {each['journey']} failed: {each['error']}" for each in failed),
+            *(f"batch {each.id} of journey {each.journey} failed: {each.error}" for each in failed),
             *(
-                f"batch {each['batch']}: {each['contacts']:,} contacts are stuck at {each['step']}: {each['reason']} "
-                f"`caravan batch retry {each['batch']}` takes them up once more."
+                f"batch {each.batch}: {each.contacts:,} contacts are stuck at {each.step}: {each.reason} "
+                f"`caravan batch retry {each.batch}` takes them up once more."
                 for each in stuck
             ),
         ]

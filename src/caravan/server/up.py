@@ -22,7 +22,7 @@ from caravan.server.postgres_keeper import PostgresKeeper
 from caravan.server.shares import worker_count
 from caravan.server.supervisor import StopSignal, Supervisor, say
 from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, Settings
-from caravan.store import sql
+from caravan.store import puts
 from caravan.store.customers import add_customer, create_token, first_customer
 from caravan.store.database import Connection, connect
 from caravan.store.migrate import migrate
@@ -108,7 +108,7 @@ async def _prepare(settings: Settings, where: str) -> str:
             await migrate(connection)
         async with pool.connection() as connection:
             greeting = await _greet(connection, where)
-            await connection.execute(sql.load("caravan.store", "batches.sql").receiving_uploads)
+            await puts.forget_all(connection)
     return greeting
 
 

@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 from caravan.errors import NotFound
 from caravan.store import journeys, sql
 from caravan.store.database import Connection, row, rows
+from caravan.store.spans import Receipt
 
 _Q = sql.load("caravan.store", "batches.sql")
 
@@ -193,6 +194,42 @@ async def set_state(
     """Go to `state` if the batch is in one of `before`; None if it is not."""
     found = await row(connection, _Q.set_state, id=batch, state=state, before=list(before))
     return read_batch(found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """The file of a batch, in the store of files."""
+
+    file: str
+    bytes: int
+    sha256: str | None
+    encoding: str | None
+
+
+async def set_received(connection: Connection, batch: str, got: ReceivedFile, version: int, now: datetime) -> None:
+    """The batch has its file and its version of the journey, and is to be read."""
+    values = {"file": got.file, "bytes": got.bytes, "sha256": got.sha256, "encoding": got.encoding}
+    await connection.execute(_Q.set_received, {"id": batch, **values, "version": version, "now": now})
+
+
+async def set_read(connection: Connection, batch: str, read: Receipt) -> None:
+    """What reading its file gave: the first lines of its ledger."""
+    counts = {"lines": read.lines, "blank": read.blank, "entered": read.entered}
+    await connection.execute(_Q.set_read, {"id": batch, **counts, "rejects": read.rejects})
+    for code, contacts in read.rejected.items():
+        await connection.execute(_Q.add_rejected, {"id": batch, "code": code, "contacts": contacts})
+
+
+async def set_running(connection: Connection, batch: str, now: datetime) -> None:
+    """Its contacts enter the journey."""
+    await connection.execute(_Q.set_running, {"id": batch, "now": now})
+
+
+async def note_failure(connection: Connection, batch: str, reason: str, *, transient: bool) -> int | None:
+    """Work on its file failed: how often in a row for this same reason; None if the batch has ended. A transient
+    failure counts none."""
+    noted = await row(connection, _Q.set_hindrance, id=batch, hindrance=reason, around=transient)
+    return noted["failures"] if noted else None
 
 
 async def set_sha256(connection: Connection, batch: str, sha256: str) -> None:
