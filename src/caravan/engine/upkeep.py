@@ -63,7 +63,7 @@ async def requeue_missing_jobs(engine: Engine) -> None:
         for each in await rows(connection, _COHORTS.loose, now=engine.clock.now() - _GRACE):
             journey = await engine.journeys.get(connection, each["customer_id"], each["journey_id"], each["version"])
             queue = queue_of(journey, each["step"])
-            await engine.jobs.advance(connection, each["id"], queue, each["due_at"])
+            await engine.jobs.advance(connection, each["id"], queue, each["due_at"], each["turn"])
         for each in await rows(connection, _BATCHES.with_arrivals):
             await engine.jobs.gather(connection, each["id"])
         for each in await rows(connection, _BATCHES.unread):

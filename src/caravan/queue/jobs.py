@@ -9,6 +9,7 @@ from procrastinate.jobs import Job
 
 from caravan.clock import Clock
 from caravan.queue.names import Queue
+from caravan.store import turns
 from caravan.store.database import Connection
 
 
@@ -44,10 +45,13 @@ class Jobs:
         """Gather the singles that wait into a cohort."""
         await self._defer(connection, _job("gather", Queue.SINGLES, f"singles:{batch}", batch=batch))
 
-    async def advance(self, connection: Connection, cohort: int, queue: Queue, due: datetime) -> None:
-        """Advance a cohort once it is due."""
+    async def advance(
+        self, connection: Connection, cohort: int, queue: Queue, due: datetime, turn: int | None = None
+    ) -> None:
+        """Advance a cohort once it is due, and once it is its turn (store/turns.py)."""
         at = self._clock.to_machine(due) if due > self._clock.now() else None
-        job = _job("advance", queue, f"cohort:{cohort}", scheduled_at=at, cohort=cohort)
+        priority = turns.priority_of(turn)
+        job = _job("advance", queue, f"cohort:{cohort}", priority=priority, scheduled_at=at, cohort=cohort)
         await self._defer(connection, job)
 
     async def _defer(self, connection: Connection, job: Job) -> None:
@@ -62,11 +66,13 @@ def _job(
     queue: Queue,
     identity: str,
     *,
+    priority: int = 0,
     scheduled_at: datetime | None = None,
     **arguments: str | int,
 ) -> Job:
     return Job(
         queue=queue,
+        priority=priority,
         lock=identity,
         queueing_lock=identity,
         task_name=name,

@@ -48,6 +48,7 @@ class Cohort:
     stuck: bool
     doubt: bool  # an earlier try may have reached any of them
     deaths: int  # of workers that had it in hand, in a row
+    turn: int | None  # where it stands in its queue (turns.py); None until it has taken its place there
 
     def claimed_by(self, token: str) -> "Cohort":
         """The same, under this claim."""
@@ -68,6 +69,7 @@ class Opening:
     doubt: bool = False
     deaths: int = 0
     arrives: bool = True  # its contacts have not stood at this step before
+    turn: int | None = None  # the place that it inherits in its queue
 
 
 async def get(connection: Connection, cohort: int) -> Cohort | None:
@@ -94,6 +96,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         stuck=found["stuck_at"] is not None,
         doubt=found["doubt"],
         deaths=found["deaths"],
+        turn=found["turn"],
     )
 
 
@@ -155,6 +158,7 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         reason=opening.reason,
         doubt=opening.doubt,
         deaths=opening.deaths,
+        turn=opening.turn,
         now=now,
     )
     assert made is not None
@@ -164,6 +168,38 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
 async def claim(connection: Connection, cohort: int, token: str) -> bool:
     """Take the cohort in hand; False if it is closed. Whoever had it before has lost it."""
     return await row(connection, _Q.claim, id=cohort, claim=token) is not None
+
+
+async def let_go(connection: Connection, cohort: int, claim: str | None) -> None:
+    """Give up this claim, if it still holds."""
+    await connection.execute(_Q.let_go, {"id": cohort, "claim": claim})
+
+
+async def has_windows(connection: Connection, cohort: int) -> bool:
+    """Whether a sender has begun to send to this cohort."""
+    found = await row(connection, _Q.has_windows, cohort=cohort)
+    return bool(found and found["there"])
+
+
+async def delete_windows(connection: Connection, cohort: int) -> None:
+    """Delete the windows of a cohort that is moved."""
+    await connection.execute(_Q.delete_windows, {"cohort": cohort})
+
+
+async def any_standing(connection: Connection, batch: str) -> bool:
+    """Whether any contact of the batch stands at a step."""
+    found = await row(connection, _Q.any_standing, batch=batch)
+    return bool(found and found["there"])
+
+
+async def note_trouble(connection: Connection, cohort: int, reason: str) -> None:
+    """Note a transient error, which says nothing about the cohort itself."""
+    await connection.execute(_Q.set_reason, {"id": cohort, "reason": reason})
+
+
+async def note_failure(connection: Connection, cohort: int, reason: str, limit: int, now: datetime) -> None:
+    """Note that the work on the cohort failed; after `limit` times in a row for the same reason it is stuck."""
+    await connection.execute(_Q.set_failed, {"id": cohort, "reason": reason, "limit": limit, "now": now})
 
 
 async def close(connection: Connection, cohort: int, claim: str, now: datetime) -> bool:

@@ -80,6 +80,7 @@ insert into rejected (batch_id, code, contacts) values (%(id)s, %(code)s, %(cont
 update batches set state = 'running', started_at = %(now)s where id = %(id)s returning *
 
 -- name: set_ended
+with turned as (delete from turns where batch_id = %(id)s)
 update batches set state = %(state)s, finished_at = %(now)s, error_code = %(code)s, error = %(error)s,
     hindrance = null, paused_at = null, download_url = null
 where id = %(id)s returning *
