@@ -19,8 +19,8 @@ _QUANTUM = 0.5  # seconds; reading a cohort's file once more takes a hundredth o
 class Turn:
     """The turn of one sender with one cohort; it begins when it is made."""
 
-    def __init__(self, delivery: CohortDelivery[Message], quantum: float = _QUANTUM) -> None:
-        self._delivery, self._quantum = delivery, quantum
+    def __init__(self, delivery: CohortDelivery[Message]) -> None:
+        self._delivery = delivery
         self._began, self._sent = time.monotonic(), 0
 
     def note_sent(self, contacts: int) -> None:
@@ -30,7 +30,7 @@ class Turn:
     async def is_over(self) -> bool:
         """Whether another cohort comes first; then this one stands behind those whom it has sent to."""
         turn = self._delivery.cohort.turn
-        if turn is None or self._sent == 0 or time.monotonic() - self._began < self._quantum:
+        if turn is None or self._sent == 0 or time.monotonic() - self._began < _QUANTUM:
             return False
         with suppress(*AWAY):  # what was sent is to be settled first, however long that takes
             if await self._others_first(turn + self._sent):
