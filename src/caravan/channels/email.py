@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from caravan.channels.mail import Mail
+from caravan.channels.places import Places
 from caravan.channels.relay import Refused, Relay
 from caravan.channels.result import Delivery, Result
 from caravan.channels.smtp import ConnectionLost, Conversation
@@ -33,7 +34,7 @@ class EmailChannel:
         self._timeout = timeout
         self._idle = idle
         self._mails_each = mails_each
-        self._places = asyncio.Semaphore(connections)
+        self._places = Places(connections)
         self._free: dict[Conversation, TimerHandle] = {}  # the one used last stands last
 
     async def __aenter__(self) -> Self:

@@ -1,6 +1,5 @@
 """The webhook channel: one HTTP call a contact, to an address that the customer chose."""
 
-import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 
 from caravan.addresses import check_url, connector, was_refused
+from caravan.channels.places import Places
 from caravan.channels.replies import one_line
 from caravan.channels.result import Delivery, Result
 from caravan.clock import Clock
@@ -67,7 +67,7 @@ class WebhookChannel:
         clock: Clock | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        self._places = asyncio.Semaphore(connections)
+        self._places = Places(connections)
         self._connections = connections
         self._timeout = timeout
         self._allow_private = allow_private

@@ -41,7 +41,7 @@ class MailSize(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     room = typer.Typer(help="Measure this machine: the product's own code beside a yardstick.", no_args_is_help=True)
-    for command in (intake, entry, api, wait, email, webhook):
+    for command in (intake, entry, api, wait, email, webhook, fair):
         room.command()(command)
     app.add_typer(room, name="bench")
 
@@ -136,6 +136,20 @@ def webhook(
     from caravan.bench import webhook as bench
 
     _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+
+
+def fair(
+    rows: Annotated[int, typer.Option(min=1, help="Contacts of the large batch.")] = 200_000,
+    probes: Annotated[int, typer.Option(min=1, help="Singles and small files that come meanwhile.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """How soon mails of singles and small files leave, and what calls take, while a large batch is sent.
+
+    Example: caravan bench fair --rows 1000000
+    """
+    from caravan.bench import fair as bench
+
+    _tell(bench.run(rows, probes, _sayer(as_json)), as_json)
 
 
 def _sayer(as_json: bool) -> Callable[[str], None]:

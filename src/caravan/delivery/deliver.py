@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 import pyarrow as pa
 
+from caravan.channels.places import LINE
 from caravan.delivery.build_move import all_outcomes, build_move
 from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
 from caravan.delivery.lease import HeldBack, Lease
@@ -164,6 +165,7 @@ def _trouble(outcomes: list[ContactOutcome]) -> str:
 async def _send_window(
     delivery: CohortDelivery[Message], contacts: pa.Table, first: int, size: int, lease: Lease, trace: Trace
 ) -> list[ContactOutcome]:
+    LINE.set(delivery.cohort.id)
     async with _watching(delivery, lease):
         # In a thread: a template that takes its time must not hold up the others' sends.
         messages = await asyncio.to_thread(_prepare, delivery, list(slices(contacts, first, size)), lease)
