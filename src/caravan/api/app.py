@@ -9,6 +9,7 @@ from caravan.api.access import RecentTokens
 from caravan.api.linger import Lingering
 from caravan.api.protocol import Protocol
 from caravan.api.spelling import known_queries
+from caravan.engine.commence import Starter
 from caravan.engine.engine import Engine
 from caravan.queries.readiness import Readiness
 from caravan.queries.watch import Watches
@@ -30,6 +31,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.state.recent_tokens = RecentTokens()
     app.state.readiness = Readiness(engine)
     app.state.watches = Watches(engine)
+    app.state.starter = Starter(engine)
     app.state.signer = None  # made by the first call that needs it
     problems.install(app)
     _route(app)

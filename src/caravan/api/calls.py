@@ -50,16 +50,21 @@ async def once(request: Request, engine: Engine, customer: int, body: bytes, wor
 async def _answer(
     request: Request, engine: Engine, connection: Connection, customer: int, body: bytes, work: Work
 ) -> Answer:
-    value = request.headers.get("idempotency-key")
-    if value is None:
+    key = key_of(request, customer, body)
+    if key is None:
         return await work(connection)
-    key = Key(customer, value, _fingerprint(request, body))
     known = await idempotency.claim(connection, key, engine.clock.now())
     if known is not None:
         return known
     answer = await work(connection)
     await idempotency.keep(connection, key, answer)
     return answer
+
+
+def key_of(request: Request, customer: int, body: bytes) -> Key | None:
+    """The call's Idempotency-Key, if it has one."""
+    value = request.headers.get("idempotency-key")
+    return None if value is None else Key(customer, value, _fingerprint(request, body))
 
 
 def _fingerprint(request: Request, body: bytes) -> str:

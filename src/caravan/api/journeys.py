@@ -8,11 +8,11 @@ from fastapi.responses import JSONResponse
 
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer
-from caravan.api.calls import once, read_body
+from caravan.api.calls import key_of, once, read_body
 from caravan.engine import control
+from caravan.engine.commence import Starter
 from caravan.engine.engine import Engine
 from caravan.engine.publish import publish
-from caravan.engine.singles import commence
 from caravan.errors import InvalidInput
 from caravan.store import journeys
 from caravan.store.database import Connection
@@ -121,10 +121,7 @@ async def commence_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> JSONResponse:
     """The single starter: enter one contact. It is stored durably before the answer and moves within a second."""
+    starter: Starter = request.app.state.starter
     body = await read_body(request)
-
-    async def work(connection: Connection) -> Answer:
-        entered = await commence(engine, connection, customer, journeyid, body)
-        return Answer(202, {"contactId": entered.contact, "batchId": entered.batch})
-
-    return await once(request, engine, customer, body, work)
+    answer = await starter.commence(customer, journeyid, body, key_of(request, customer, body))
+    return JSONResponse(answer.body, answer.status)

@@ -10,6 +10,7 @@ from procrastinate.jobs import Job
 from caravan.clock import Clock
 from caravan.queue.names import Queue
 from caravan.store import turns
+from caravan.store.arrivals import GATHER_LOCK
 from caravan.store.database import Connection
 
 
@@ -43,7 +44,7 @@ class Jobs:
 
     async def gather(self, connection: Connection, batch: str) -> None:
         """Gather the singles that wait into a cohort."""
-        await self._defer(connection, _job("gather", Queue.SINGLES, f"singles:{batch}", batch=batch))
+        await self._defer(connection, _job("gather", Queue.SINGLES, f"{GATHER_LOCK}{batch}", batch=batch))
 
     async def advance(
         self, connection: Connection, cohort: int, queue: Queue, due: datetime, turn: int | None = None

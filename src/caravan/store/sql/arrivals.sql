@@ -1,0 +1,61 @@
+-- name: gatherings
+-- The open batches of singles of the newest versions of some journeys. Shared, so that many calls add at once; a move or
+-- a gathering takes the row alone and shuts them out. In the order of their ids, in which all lock who lock several.
+select b.customer_id, b.journey_id, b.id
+from unnest(%(customers)s::bigint[], %(journeys)s::bigint[]) as k (customer, journey)
+join journeys j on j.customer_id = k.customer and j.id = k.journey
+join batches b on b.customer_id = j.customer_id and b.journey_id = j.id and b.version = j.version
+where b.starter = 'single' and b.state = 'running' and b.gathers and b.created_at > %(since)s
+order by b.id
+for key share of b
+
+-- name: stop_gathering
+-- Who comes from now on enters another batch than one of so long ago.
+update batches set gathers = false
+where customer_id = %(customer)s and journey_id = %(journey)s
+  and version = (select version from journeys where customer_id = %(customer)s and id = %(journey)s)
+  and starter = 'single' and state = 'running' and gathers and created_at <= %(since)s
+
+-- name: open_gathering
+insert into batches (id, customer_id, journey_id, version, starter, state, created_at, started_at, paused_at)
+select %(id)s, %(customer)s, %(journey)s, j.version, 'single', 'running', %(now)s, %(now)s,
+    case when j.paused_at is not null then %(now)s::timestamptz end
+from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.version > 0
+for share of j
+on conflict do nothing
+
+-- name: add
+-- Singles arrive. What comes back are the batches that have no job in the queue to gather them; a job that begins just
+-- now waits for the batch, which is shared, and finds them.
+with added as (
+    insert into arrivals (batch_id, contact, properties)
+    select batch, contact, properties
+    from unnest(%(batches)s::text[], %(contacts)s::text[], %(properties)s::text[]) with ordinality
+        as a (batch, contact, properties, place) order by place
+)
+select id from unnest(%(distinct)s::text[]) as b (id)
+where not exists (
+    select from procrastinate_jobs where queueing_lock = %(lock)s || id and status = 'todo'
+)
+
+-- name: last
+select max(id) as id from arrivals where batch_id = %(id)s
+
+-- name: oldest
+-- The oldest that wait, up to the arrival `last`: at most `limit`, and of some `bytes` together, but for the first.
+select id, contact, properties from (
+    select id, contact, properties, sum(octet_length(properties)) over (order by id) - octet_length(properties) as before
+    from arrivals where batch_id = %(id)s and id <= %(last)s order by id limit %(limit)s
+) oldest
+where before < %(bytes)s order by id
+
+-- name: take
+delete from arrivals where id = any(%(ids)s) returning id
+
+-- name: any_waiting
+select exists (select from arrivals where batch_id = %(id)s) as there
+
+-- name: enter
+-- Gathered singles enter as lines that were all accepted.
+update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s, hindrance = null, deaths = 0
+where id = %(id)s
