@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from caravan.engine.commence import Starter
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidInput, TooLarge
 from caravan.store import idempotency
@@ -59,6 +60,14 @@ async def _answer(
     answer = await work(connection)
     await idempotency.keep(connection, key, answer)
     return answer
+
+
+async def commence(request: Request, customer: int, journey: int) -> JSONResponse:
+    """Enter one contact, or answer what the same key and body were answered before."""
+    starter: Starter = request.app.state.starter
+    body = await read_body(request)
+    answer = await starter.commence(customer, journey, body, key_of(request, customer, body))
+    return JSONResponse(answer.body, answer.status)
 
 
 def key_of(request: Request, customer: int, body: bytes) -> Key | None:

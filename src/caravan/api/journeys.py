@@ -8,9 +8,8 @@ from fastapi.responses import JSONResponse
 
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer
-from caravan.api.calls import key_of, once, read_body
+from caravan.api.calls import commence, once, read_body
 from caravan.engine import control
-from caravan.engine.commence import Starter
 from caravan.engine.engine import Engine
 from caravan.engine.publish import publish
 from caravan.errors import InvalidInput
@@ -121,7 +120,4 @@ async def commence_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> JSONResponse:
     """The single starter: enter one contact. It is stored durably before the answer and moves within a second."""
-    starter: Starter = request.app.state.starter
-    body = await read_body(request)
-    answer = await starter.commence(customer, journeyid, body, key_of(request, customer, body))
-    return JSONResponse(answer.body, answer.status)
+    return await commence(request, customer, journeyid)
