@@ -9,9 +9,11 @@ from procrastinate.jobs import Job
 
 from caravan.clock import Clock
 from caravan.queue.names import Queue
-from caravan.store import turns
+from caravan.store import batches, turns
 from caravan.store.arrivals import GATHER_LOCK
 from caravan.store.database import Connection
+
+_LARGE_FILE = 32 << 20  # bytes; smaller ones are read within a second
 
 
 class Jobs:
@@ -23,8 +25,11 @@ class Jobs:
         self._clock = clock
 
     async def read(self, connection: Connection, batch: str) -> None:
-        """Read the batch's file into cohorts."""
-        await self._defer(connection, _job("read", Queue.INTAKE, f"batch:{batch}", batch=batch))
+        """Read the batch's file into cohorts. A large one does so where the spans of very large ones are read: it
+        takes seconds to minutes, for which small ones would wait."""
+        size = await batches.file_size(connection, batch)
+        queue = Queue.SPANS if size > _LARGE_FILE else Queue.INTAKE
+        await self._defer(connection, _job("read", queue, f"batch:{batch}", batch=batch))
 
     async def fetch(self, connection: Connection, batch: str) -> None:
         """Download the batch's file."""
