@@ -10,7 +10,7 @@ from caravan.errors import CaravanError, InvalidInput
 from caravan.intake.strict import Accepted, classify
 from caravan.queue import transient
 from caravan.store import arrivals, idempotency, journeys
-from caravan.store.arrivals import Single
+from caravan.store.arrivals import Gathering, Single
 from caravan.store.database import Connection
 from caravan.store.idempotency import Answer, Key
 
@@ -94,20 +94,18 @@ async def _enter_new(
 ) -> dict[int, Answer | CaravanError]:
     if not calls:
         return {}
-    places = {(call.customer, call.journey) for call in calls.values()}
-    batches = await arrivals.gatherings(connection, places, engine.clock.now())
-    answers: dict[int, Answer | CaravanError] = {}
-    singles = []
-    for index, call in calls.items():
-        batch = batches.get((call.customer, call.journey))
-        if batch is None:
-            answers[index] = journeys.not_published(call.customer, call.journey)
-            continue
-        singles.append(Single(batch, call.contact.id, call.contact.properties))
-        answers[index] = Answer(_ENTERED, {"contactId": call.contact.id, "batchId": batch})
-    for batch in await arrivals.add(connection, singles) if singles else []:
-        await engine.jobs.gather(connection, batch)
-    return answers
+    singles = [Single(each.customer, each.journey, each.contact.id, each.contact.properties) for each in calls.values()]
+    found = await arrivals.add(connection, singles, engine.clock.now())
+    for gathering in found.values():
+        if not gathering.queued:
+            await engine.jobs.gather(connection, gathering.batch)
+    return {index: _answer(call, found.get((call.customer, call.journey))) for index, call in calls.items()}
+
+
+def _answer(call: Commence, gathering: Gathering | None) -> Answer | CaravanError:
+    if gathering is None:
+        return journeys.not_published(call.customer, call.journey)
+    return Answer(_ENTERED, {"contactId": call.contact.id, "batchId": gathering.batch})
 
 
 async def _keep(connection: Connection, calls: dict[int, Commence], answers: dict[int, Answer | Exception]) -> None:

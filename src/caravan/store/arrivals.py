@@ -1,6 +1,6 @@
 """Arrivals: singles between their 202 and their cohort, and the batches that gather them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,11 +17,25 @@ Place = tuple[int, int]  # a customer and a journey
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A contact that enters the batch which gathers its journey's singles."""
+    """A contact that enters a journey alone."""
 
-    batch: str
+    customer: int
+    journey: int
     contact: str
     properties: str  # the text of a JSON object
+
+    @property
+    def place(self) -> Place:
+        """Where it enters."""
+        return self.customer, self.journey
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """A batch that takes the singles of a journey version; it is shared-locked against the gathering itself."""
+
+    batch: str
+    queued: bool  # whether a job that gathers them is in the queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +47,33 @@ class Arrived:
     properties: str
 
 
-async def gatherings(connection: Connection, places: Collection[Place], now: datetime) -> dict[Place, str]:
-    """The batch that gathers the singles of each journey's newest version, shared-locked against the gathering itself;
-    for a journey that is not published there is none.
+async def add(connection: Connection, singles: Sequence[Single], now: datetime) -> dict[Place, Gathering]:
+    """Store singles, in their order, in the batches that take them; for a journey that is not published there is none.
 
     A batch takes the singles of a day: if it went on for ever, it would never end, and its contacts never be forgotten.
     """
-    found = await _gatherings(connection, places, now)
-    while missing := sorted(set(places) - set(found)):
-        for customer, journey in missing:  # before any of their batches, as a pause of a journey does
+    found = await _add(connection, singles, now)
+    while missing := [each for each in singles if each.place not in found]:
+        places = sorted({each.place for each in missing})
+        for customer, journey in places:  # before any of their batches, as a pause of a journey does
             await journeys.share(connection, customer, journey)
-        opened = [place for place in missing if await _open(connection, place, now)]
+        opened = {place for place in places if await _open(connection, place, now)}
         if not opened:
-            return found
-        found |= await _gatherings(connection, opened, now)
-        places = opened
+            break
+        singles = [each for each in missing if each.place in opened]
+        found |= await _add(connection, singles, now)
     return found
 
 
-async def _gatherings(connection: Connection, places: Collection[Place], now: datetime) -> dict[Place, str]:
-    customers, numbers = [customer for customer, _ in places], [journey for _, journey in places]
-    found = await rows(connection, _Q.gatherings, customers=customers, journeys=numbers, since=now - _DAY)
-    return {(each["customer_id"], each["journey_id"]): str(each["id"]) for each in found}
+async def _add(connection: Connection, singles: Sequence[Single], now: datetime) -> dict[Place, Gathering]:
+    values = {
+        "customers": [each.customer for each in singles],
+        "journeys": [each.journey for each in singles],
+        "contacts": [each.contact for each in singles],
+        "properties": [each.properties for each in singles],
+    }
+    found = await rows(connection, _Q.add, **values, since=now - _DAY, lock=GATHER_LOCK)
+    return {(each["customer_id"], each["journey_id"]): Gathering(str(each["id"]), each["queued"]) for each in found}
 
 
 async def _open(connection: Connection, place: Place, now: datetime) -> bool:
@@ -67,20 +86,6 @@ async def _open(connection: Connection, place: Place, now: datetime) -> bool:
     await connection.execute(_Q.stop_gathering, {**names, "since": now - _DAY})
     await connection.execute(_Q.open_gathering, {**names, "id": batches.new_batch_id(), "now": now})
     return True
-
-
-async def add(connection: Connection, singles: Sequence[Single]) -> list[str]:
-    """Store singles, in their order; the batches that have no job in the queue yet which gathers them."""
-    found = await rows(
-        connection,
-        _Q.add,
-        batches=[each.batch for each in singles],
-        contacts=[each.contact for each in singles],
-        properties=[each.properties for each in singles],
-        distinct=sorted({each.batch for each in singles}),
-        lock=GATHER_LOCK,
-    )
-    return [str(each["id"]) for each in found]
 
 
 async def last(connection: Connection, batch: str) -> int | None:

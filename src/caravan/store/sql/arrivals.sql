@@ -1,14 +1,3 @@
--- name: gatherings
--- The open batches of singles of the newest versions of some journeys. Shared, so that many calls add at once; a move or
--- a gathering takes the row alone and shuts them out. In the order of their ids, in which all lock who lock several.
-select b.customer_id, b.journey_id, b.id
-from unnest(%(customers)s::bigint[], %(journeys)s::bigint[]) as k (customer, journey)
-join journeys j on j.customer_id = k.customer and j.id = k.journey
-join batches b on b.customer_id = j.customer_id and b.journey_id = j.id and b.version = j.version
-where b.starter = 'single' and b.state = 'running' and b.gathers and b.created_at > %(since)s
-order by b.id
-for key share of b
-
 -- name: stop_gathering
 -- Who comes from now on enters another batch than one of so long ago.
 update batches set gathers = false
@@ -25,18 +14,33 @@ for share of j
 on conflict do nothing
 
 -- name: add
--- Singles arrive. What comes back are the batches that have no job in the queue to gather them; a job that begins just
--- now waits for the batch, which is shared, and finds them.
-with added as (
+-- Singles arrive in the open batches of their journeys' newest versions. What comes back are these, and whether a job that
+-- gathers them is in the queue; one that begins just now waits for the batch and finds them. The batches are shared, so
+-- that many calls add at once; a move or a gathering takes the row alone and shuts them out. In the order of their ids,
+-- in which all lock who lock several.
+with place as materialized (
+    select b.customer_id, b.journey_id, b.id
+    from (
+        select distinct customer, journey
+        from unnest(%(customers)s::bigint[], %(journeys)s::bigint[]) as k (customer, journey)
+    ) k
+    join journeys j on j.customer_id = k.customer and j.id = k.journey
+    join batches b on b.customer_id = j.customer_id and b.journey_id = j.id and b.version = j.version
+    where b.starter = 'single' and b.state = 'running' and b.gathers and b.created_at > %(since)s
+    order by b.id
+    for key share of b
+), added as (
     insert into arrivals (batch_id, contact, properties)
-    select batch, contact, properties
-    from unnest(%(batches)s::text[], %(contacts)s::text[], %(properties)s::text[]) with ordinality
-        as a (batch, contact, properties, place) order by place
+    select p.id, a.contact, a.properties
+    from unnest(%(customers)s::bigint[], %(journeys)s::bigint[], %(contacts)s::text[], %(properties)s::text[])
+        with ordinality as a (customer, journey, contact, properties, number)
+    join place p on p.customer_id = a.customer and p.journey_id = a.journey
+    order by a.number
 )
-select id from unnest(%(distinct)s::text[]) as b (id)
-where not exists (
+select customer_id, journey_id, id, exists (
     select from procrastinate_jobs where queueing_lock = %(lock)s || id and status = 'todo'
-)
+) as queued
+from place
 
 -- name: last
 select max(id) as id from arrivals where batch_id = %(id)s
