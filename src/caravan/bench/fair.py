@@ -1,5 +1,5 @@
-"""`bench fair`: who comes while a large batch is being sent: when the first mail leaves, and what calls take meanwhile;
-beside the same on an idle system. And how two large batches share the rate."""
+"""`bench fair`: singles and small files that come while a large batch is being sent: when their first mail leaves, and
+what calls take meanwhile; beside the same on an idle system. And how two large batches share the rate."""
 
 import json
 import subprocess

@@ -46,7 +46,7 @@ async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) 
 
 
 async def _is_recalled(engine: Engine, cohort: Cohort) -> bool:
-    """Whether its batch is cancelled and nobody has begun to send to it, so that none of it has been reached."""
+    """Whether its batch is cancelled and no sender has begun with it, so that none of it has been reached."""
     if cohort.state != BatchState.CANCELLED:
         return False
     async with engine.pool.connection() as connection:
@@ -161,7 +161,7 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         assert cohort.claim is not None
         if not await cohorts.close(connection, cohort.id, cohort.claim, now):
             return
-        if batch.hindrance is not None:  # of a sender who could not note what it sent
+        if batch.hindrance is not None:  # of a sender that could not note what it sent
             await batches.clear_hindrance(connection, batch.id)
         if batch.state == BatchState.CANCELLED:
             move = await _recalled(connection, journey, cohort, move, now)
@@ -173,7 +173,7 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
 
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
-    """The same move in a cancelled batch: who stays is recalled, and so is who goes on, at the next step."""
+    """The same move in a cancelled batch: contacts that stay are recalled, and those that go on are at the next step."""
     for retry in move.retries:
         await recall(connection, journey, cohort.batch, cohort.step, retry.part, now, doubt=retry.doubt)
     for share in move.shares:
@@ -187,7 +187,7 @@ async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, mo
 async def recall(
     connection: Connection, journey: Journey, batch: str, step: str, part: Part, now: datetime, *, doubt: bool
 ) -> None:
-    """Contacts who stand at a step leave it as cancelled. Those in doubt leave it as unknown, since an earlier try may
+    """Contacts that stand at a step leave it as cancelled. Those in doubt leave it as unknown, since an earlier try may
     have reached them, and get no further than the next step."""
     outcome = Outcome.UNKNOWN if doubt else Outcome.CANCELLED
     detail = "an earlier attempt may have arrived" if doubt else None
@@ -208,7 +208,7 @@ async def arrive_and_leave(connection: Connection, batch: str, step: str, part: 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
     staying = _shares(cohort, move.shares)
-    deaths = 0 if move.outcomes else cohort.deaths  # where nobody has come on, who stays may be who killed
+    deaths = 0 if move.outcomes else cohort.deaths  # where no contact has come on, the one that kills may be among those that stay
     return [*going, *staying, *(_again(cohort, retry, now, deaths) for retry in move.retries)]
 
 
@@ -243,7 +243,7 @@ def _again(cohort: Cohort, retry: Retry, now: datetime, deaths: int) -> Opening:
 
 
 async def finish_if_empty(connection: Connection, batch: Batch, now: datetime) -> None:
-    """A running batch in which nobody stands any more is completed. The caller has it locked."""
+    """A running batch in which no contact stands any more is completed. The caller has it locked."""
     if batch.state != BatchState.RUNNING:
         return
     if not await cohorts.any_standing(connection, batch.id) and not await arrivals.any_waiting(connection, batch.id):

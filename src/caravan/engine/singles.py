@@ -23,7 +23,7 @@ _HASTE = 0.5  # seconds that a call may wait for the store
 
 
 async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None = None) -> None:
-    """Make cohorts of the singles that have arrived by now; whoever comes meanwhile has a job of its own. In a
+    """Make cohorts of the singles that have arrived by now; those that come meanwhile have a job of their own. In a
     cancelled batch they leave as soon as they have entered."""
     try:
         last = await _last_arrival(engine, batch_id)
@@ -39,7 +39,7 @@ async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None =
 
 
 async def _last_arrival(engine: Engine, batch_id: str) -> int | None:
-    """The last one who is there by now. It waits for those who are about to come: they have found this job in the queue
+    """The last one that is there by now. It waits for those that are about to come: they have found this job in the queue
     and brought none of their own, as later ones do."""
     async with engine.pool.connection() as connection, connection.transaction():
         await batches.lock(connection, batch_id)
@@ -69,7 +69,7 @@ async def _arrivals(engine: Engine, connection: Connection, batch: str, last: in
 
 
 async def _take(connection: Connection, seen: Batch, arrived: Sequence[Arrived]) -> bool:
-    """Take these out of those who wait; False if others have been there since the batch was seen. It stays locked."""
+    """Take these out of those that wait; False if others have been gathered since the batch was seen. It stays locked."""
     batch = await batches.lock(connection, seen.id)
     if batch.lines != seen.lines:
         return False
@@ -92,7 +92,7 @@ async def _enter(engine: Engine, connection: Connection, batch: Batch, part: Par
 
 
 async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) -> None:
-    """Singles of a cancelled batch who are not gathered yet leave too. The caller has it locked, so where the store is
+    """Singles of a cancelled batch that are not gathered yet leave too. The caller has it locked, so where the store is
     slow or away they are left to a job."""
     last = await arrivals.last(connection, batch.id)
     if last is None:

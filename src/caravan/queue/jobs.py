@@ -1,4 +1,4 @@
-"""Deferring jobs to Procrastinate, inside the transaction of the state that they belong to (DESIGN §3)."""
+"""Deferring jobs to Procrastinate, inside the transaction of the state that they belong to."""
 
 from contextlib import suppress
 from datetime import datetime

@@ -19,7 +19,7 @@ _UNIT = 100  # contacts; a priority has 32 bits
 _LOWEST = -(2**31)
 _UNPLACED = 1  # the priority of a job whose cohort has no turn yet; jobs of older versions have 0
 _LEAST_COST = 20  # contacts that the smallest cohort counts as: each costs some transactions
-_PROGRESS = 32  # at least this part of the contacts served is served to those who have waited longest
+_PROGRESS = 32  # at least this part of the contacts served is served to those that have waited longest
 
 
 def priority_of(turn: int | None) -> int:

@@ -1,5 +1,5 @@
 -- name: stop_gathering
--- Who comes from now on enters another batch than one of so long ago.
+-- Singles from now on enter another batch than one of so long ago.
 update batches set gathers = false
 where customer_id = %(customer)s and journey_id = %(journey)s
   and version = (select version from journeys where customer_id = %(customer)s and id = %(journey)s)
@@ -17,7 +17,7 @@ on conflict do nothing
 -- Singles arrive in the open batches of their journeys' newest versions. What comes back are these, and whether a job that
 -- gathers them is in the queue; one that begins just now waits for the batch and finds them. The batches are shared, so
 -- that many calls add at once; a move or a gathering takes the row alone and shuts them out. In the order of their ids,
--- in which all lock who lock several.
+-- in which every transaction locks that locks several.
 with place as materialized (
     select b.customer_id, b.journey_id, b.id
     from (

@@ -8,7 +8,7 @@ returning turn - %(cost)s as turn
 
 -- name: note_served
 -- A cohort with this turn is served now. One that does not bring the queue's time forward does so by a part of its cost,
--- so that those who come anew, however many, pass by the others only for a while.
+-- so that newcomers, however many, pass by the others only for a while.
 insert into queue_turns as q (queue, turn) values (%(queue)s, %(turn)s)
 on conflict (queue) do update
 set turn = case when excluded.turn > q.turn then excluded.turn else q.turn + %(progress)s end
