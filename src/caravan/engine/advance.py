@@ -173,7 +173,7 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
 
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
-    """The same move in a cancelled batch: contacts that stay are recalled, and those that go on are at the next step."""
+    """The same move in a cancelled batch: those that stay are recalled, and those that go on at the next step."""
     for retry in move.retries:
         await recall(connection, journey, cohort.batch, cohort.step, retry.part, now, doubt=retry.doubt)
     for share in move.shares:
@@ -208,7 +208,8 @@ async def arrive_and_leave(connection: Connection, batch: str, step: str, part: 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
     staying = _shares(cohort, move.shares)
-    deaths = 0 if move.outcomes else cohort.deaths  # where no contact has come on, the one that kills may be among those that stay
+    # Where no contact has come on, the one that kills may be among those that stay.
+    deaths = 0 if move.outcomes else cohort.deaths
     return [*going, *staying, *(_again(cohort, retry, now, deaths) for retry in move.retries)]
 
 

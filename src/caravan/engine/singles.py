@@ -39,8 +39,8 @@ async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None =
 
 
 async def _last_arrival(engine: Engine, batch_id: str) -> int | None:
-    """The last one that is there by now. It waits for those that are about to come: they have found this job in the queue
-    and brought none of their own, as later ones do."""
+    """The last one that is there by now. It waits for those that are about to come: they have found this job in the
+    queue and brought none of their own, as later ones do."""
     async with engine.pool.connection() as connection, connection.transaction():
         await batches.lock(connection, batch_id)
         return await arrivals.last(connection, batch_id)
@@ -69,7 +69,7 @@ async def _arrivals(engine: Engine, connection: Connection, batch: str, last: in
 
 
 async def _take(connection: Connection, seen: Batch, arrived: Sequence[Arrived]) -> bool:
-    """Take these out of those that wait; False if others have been gathered since the batch was seen. It stays locked."""
+    """Take these out of those that wait; False if others were gathered since the batch was seen. It stays locked."""
     batch = await batches.lock(connection, seen.id)
     if batch.lines != seen.lines:
         return False
