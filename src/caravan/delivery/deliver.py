@@ -75,6 +75,7 @@ async def _send_windows(delivery: CohortDelivery[Message], contacts: pa.Table) -
     """Send window after window until all is done (GO) or something stops it; with the channel's trouble, if any."""
     settled: tuple[int, pa.Table] | None = None
     verdict, trouble, turn = Verdict.GO, "", Turn(delivery)
+    await turn.begin()
     most = delivery.tools.pacing.window_size
     singly = most if delivery.cohort.deaths >= _WARY_FROM else 0
     for first, size in gaps(await delivery.windows.all(), contacts.num_rows, most, singly):

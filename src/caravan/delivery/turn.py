@@ -17,11 +17,18 @@ _QUANTUM = 0.5  # seconds; reading a cohort's file once more takes a hundredth o
 
 
 class Turn:
-    """The turn of one sender with one cohort; it begins when it is made."""
+    """The turn of one sender with one cohort; `begin` it first."""
 
     def __init__(self, delivery: CohortDelivery[Message]) -> None:
         self._delivery = delivery
         self._began, self._sent = time.monotonic(), 0
+
+    async def begin(self) -> None:
+        """It begins now; cohorts that come anew stand behind it."""
+        self._began, cohort = time.monotonic(), self._delivery.cohort
+        if cohort.turn is not None:
+            async with self._delivery.tools.pool.connection() as connection:
+                await turns.note_served(connection, Queue.DELIVER, cohort.turn, cohort.part.size)
 
     def note_sent(self, contacts: int) -> None:
         """So many were sent to."""

@@ -116,7 +116,8 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
         token = secrets.token_hex(8)
         if not await cohorts.claim(connection, cohort.id, token):
             return None
-        await turns.note_served(connection, queue, turn, cohort.part.size)
+        if queue is Queue.ADVANCE:  # a sender says so itself, once it sends: it may only share the cohort out
+            await turns.note_served(connection, queue, turn, cohort.part.size)
     return replace(cohort, claim=token, turn=turn), journey
 
 
@@ -124,6 +125,9 @@ async def _turn_of(engine: Engine, connection: Connection, cohort: Cohort, queue
     """The cohort's turn; None if it took its place only now, as after a wait, and others are before it there."""
     if cohort.turn is not None:
         return cohort.turn
+    # Before the batch's row of turns, as a move or a cancel takes them: so these can't deadlock with this.
+    if not await cohorts.lock(connection, cohort.id):
+        return None
     (turn,) = await turns.take(connection, cohort.batch, queue, [cohort.part.size])
     await turns.set_turn(connection, cohort.id, turn)
     if not await turns.others_first(connection, queue, turn, placed=True):

@@ -41,17 +41,14 @@ class Groups(Generic[Call, Answer]):
         return await answer
 
     async def _run(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-            answers = await self._do([call for call, _ in group])
-            for (_, future), answer in zip(group, answers, strict=True):
-                if future.done():  # its caller has gone
-                    continue
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
-        self._running = None
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
+                answers = await self._do([call for call, _ in group])
+                for (_, future), answer in zip(group, answers, strict=True):
+                    _tell(future, answer)
+        finally:
+            self._running = None
 
     async def _do(self, calls: Sequence[Call]) -> Sequence[Answer | Exception]:
         try:
@@ -61,3 +58,12 @@ class Groups(Generic[Call, Answer]):
                 return [error] * len(calls)
             _log.info("A group of %d calls failed and is done one by one: %s", len(calls), error)
             return [answer for call in calls for answer in await self._do([call])]
+
+
+def _tell(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
+    if future.done():  # its caller has gone
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -165,6 +165,11 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
     return int(made["id"])
 
 
+async def lock(connection: Connection, cohort: int) -> bool:
+    """Lock the cohort until the end of the transaction; False if it is closed."""
+    return await row(connection, _Q.lock, id=cohort) is not None
+
+
 async def claim(connection: Connection, cohort: int, token: str) -> bool:
     """Take the cohort in hand; False if it is closed. Whoever had it before has lost it."""
     return await row(connection, _Q.claim, id=cohort, claim=token) is not None

@@ -1,8 +1,9 @@
 """Whose turn it is in a queue: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) between batches.
 
-A queue has a virtual time, in contacts: the turn of the cohort that it began to serve last. A batch's cohorts stand
-behind each other, as many contacts apart as they have; a batch with nothing in the queue begins at the queue's time. So
-batches share the rate, each alike, and one that comes anew is next, however many contacts of others wait.
+A queue has a virtual time, in contacts: the turn of the cohort that it began to serve last, or of the one that waits
+foremost if that is less. A batch's cohorts stand behind each other, as many contacts apart as they have; a batch with
+nothing in the queue begins at the queue's time. So batches share the rate, each alike, and one that comes anew is next,
+however many contacts of others wait.
 
 The turn is the priority of the cohort's job, so PostgreSQL's index finds the next one. A cohort that is due later has
 no turn yet: its job comes first once it is due, and then takes its place.
@@ -32,7 +33,7 @@ async def take(connection: Connection, batch: str, queue: str, sizes: Sequence[i
     if not sizes:
         return []
     costs = [max(size, _LEAST_COST) for size in sizes]
-    found = await row(connection, _Q.take, batch=batch, queue=queue, cost=sum(costs))
+    found = await row(connection, _Q.take, batch=batch, queue=queue, cost=sum(costs), unit=_UNIT)
     assert found is not None
     return list(accumulate(costs[:-1], initial=int(found["turn"])))
 

@@ -10,13 +10,16 @@ import pytest
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.result import Delivery
+from caravan.channels.sandbox import Sandbox
 from caravan.delivery import turn
 from caravan.engine import reading, singles
 from caravan.engine import worker as workers
+from caravan.engine.advance import advance
 from caravan.queue.job_manager import queue_app
 from caravan.queue.names import Queue
+from caravan.settings import Settings
 from caravan.store import turns
-from tests.integration.conftest import System
+from tests.integration.conftest import System, open_house
 from tests.integration.journeys_for_tests import MAIL
 
 WINDOW, COHORT = 10, 100
@@ -130,6 +133,28 @@ async def test_a_sender_in_the_middle_of_a_cohort_lets_one_that_comes_anew_come_
     assert order.index("s") <= sent + 4 * WINDOW
 
 
+async def test_while_a_large_batch_is_shared_out_nothing_of_it_counts_as_served(
+    settings: Settings, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four senders share out the first cohorts at the same time, before any of them sends."""
+    changed = settings.model_copy(update={"smtp_url": sandbox.url, "cohort_size": 4 * COHORT})
+    async with open_house(changed, sandbox) as system:
+        entered, came = list[str](), list[int]()
+
+        async def come() -> None:
+            entered.append(await _enter_single(system, "x"))
+            came.append(len(sandbox.mails))
+
+        await system.publish(MAIL)
+        large = await _enter(system, "l", 20 * COHORT)
+        _meanwhile(monkeypatch, 50, come)
+        async with _sending(system, {Queue.DELIVER: 4}):
+            await system.until(large, lambda _: bool(entered), 60)
+            await _all_ended(system, large, *entered)
+        assert came[0] < 15 * COHORT
+        assert _order(system).index("x") <= came[0] + 2 * COHORT
+
+
 async def test_a_batch_that_stood_through_a_pause_shares_the_rate_with_one_that_came_meanwhile(
     idle_system: System,
 ) -> None:
@@ -152,10 +177,11 @@ async def test_however_many_come_anew_a_large_batch_is_served_all_the_same(
 ) -> None:
     """Each mail of a small batch brings the next one, so that one waits at every moment."""
     system, entered = idle_system, list[str]()
+    monkeypatch.setattr(turns, "_PROGRESS", 4)
     send = EmailChannel.send
 
     async def watched(self: EmailChannel, message: Mail, on_data: Callable[[], None]) -> Delivery:
-        if message.recipient.startswith("s0") and len(entered) < 120:
+        if message.recipient.startswith("s0") and len(entered) < 60:
             entered.append(await _enter(system, "s", 10))
         return await send(self, message, on_data)
 
@@ -165,8 +191,8 @@ async def test_however_many_come_anew_a_large_batch_is_served_all_the_same(
     monkeypatch.setattr(EmailChannel, "send", watched)
     async with _sending(system):
         await system.ended(large, 60)
-        assert len(entered) < 120
-        await system.until(entered[0], lambda _: len(entered) == 120)
+        assert len(entered) < 60
+        await system.until(entered[0], lambda _: len(entered) == 60)
         await asyncio.gather(*(system.ended(each, 90) for each in entered))
 
 
@@ -183,3 +209,24 @@ async def test_jobs_of_an_older_version_take_their_places(idle_system: System) -
     async with _sending(system):
         await _all_ended(system, large, single)
     assert _order(system).index("x") <= COHORT
+
+
+async def test_a_cancel_does_not_deadlock_with_cohorts_that_take_their_places(idle_system: System) -> None:
+    """A cohort takes its place in a queue when it falls due, which may be while its batch is being cancelled."""
+    system = idle_system
+    await system.publish(MAIL)
+    batch = await _enter(system, "l", COHORT)
+    async with system.engine.pool.connection() as connection:
+        await connection.execute("update cohorts set turn = null")
+        found = await (await connection.execute("select id from cohorts")).fetchone()
+    assert found is not None
+    async with workers.tools_of(system.engine) as tools, system.engine.pool.connection() as connection:
+        await connection.execute("select from cohorts for update")  # as a cancel that is under way, and then its turns
+        advancing = asyncio.create_task(advance(system.engine, tools, found["id"]))
+        await asyncio.sleep(0.3)
+        await connection.execute("select from turns for update nowait")
+        await connection.execute("update cohorts set closed_at = now()")
+        await connection.commit()
+        await advancing
+    assert not system.sandbox.mails
+    assert await system.batch(batch)

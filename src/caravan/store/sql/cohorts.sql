@@ -9,6 +9,9 @@ returning id
 select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id where c.id = %(id)s
 
+-- name: lock
+select id from cohorts where id = %(id)s and closed_at is null for no key update
+
 -- name: claim
 -- The claim is a fencing token (column `holder`): from here on only this claim may move the cohort; a worker with an earlier one finds it void.
 update cohorts set holder = %(claim)s where id = %(id)s and closed_at is null returning id

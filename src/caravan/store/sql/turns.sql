@@ -1,9 +1,18 @@
 -- name: take
--- The place in a queue for the batch's next `cost` contacts: behind its own, and not before what is served already.
-insert into turns as t (batch_id, queue, turn)
-select %(batch)s, %(queue)s, %(cost)s + coalesce((select turn from queue_turns where queue = %(queue)s), 0)
-on conflict (batch_id, queue) do update
-set turn = greatest(t.turn, coalesce((select turn from queue_turns where queue = %(queue)s), 0)) + %(cost)s
+-- The place in a queue for the batch's next `cost` contacts: behind its own, and not before what is served already. Senders
+-- may have begun with cohorts far behind, because those before them were not there yet (they were just being shared out);
+-- so what waits foremost counts as well, if that is less.
+with now as (
+    select least(coalesce((select turn from queue_turns where queue = %(queue)s), 0), (
+        select -priority::bigint * %(unit)s from procrastinate_jobs j
+        where status = 'todo' and queue_name = %(queue)s and priority <= 0
+          and (scheduled_at is null or scheduled_at <= now())
+          and not exists (select from procrastinate_jobs d where d.lock = j.lock and d.status = 'doing')
+        order by priority desc, id limit 1
+    )) as turn
+)
+insert into turns as t (batch_id, queue, turn) select %(batch)s, %(queue)s, turn + %(cost)s from now
+on conflict (batch_id, queue) do update set turn = greatest(t.turn, (select turn from now)) + %(cost)s
 returning turn - %(cost)s as turn
 
 -- name: note_served
