@@ -38,7 +38,7 @@ def test_singles_and_small_files_are_mailed_while_a_large_batch_is_sent(
             small = others.start_file(1, _file(tmp_path, "small", SMALL)).batch
             came = len(mails.recipients)
             assert came < LARGE / 3, "the machine sent too fast for this test to say anything"
-            until(lambda: client.batch(large)["finishedAt"] and others.batch(small)["finishedAt"])
+            until(lambda: client.batch(large).finished_at and others.batch(small).finished_at)
     order = [address.partition("-")[0] for address in mails.recipients]
     assert order.count("large") == LARGE
     assert order.count("small") == SMALL

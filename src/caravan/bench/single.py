@@ -155,7 +155,7 @@ def _all_entered(system: System, calls: int) -> dict[str, Any]:
     """The ledger of the batch that all of them entered."""
     with system.client() as client:
         (batch,) = client.batches()
-        ledger: dict[str, Any] = follow(client, batch["id"], ("hold",), calls)["ledger"]
+        ledger: dict[str, Any] = follow(client, batch.id, ("hold",), calls)["ledger"]
     if ledger["entered"] != calls or sum(step["standing"] for step in ledger["steps"]) != calls:
         raise Unavailable(f"Of {calls:,} singles not all have entered: {ledger}.")
     return ledger
