@@ -6,6 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from caravan import __version__
 from caravan.api import batches, batchtrigger, health, journeys, openapi, problems, uploads
 from caravan.api.access import RecentTokens
+from caravan.api.framing import Framing
 from caravan.api.lean import Lean
 from caravan.api.linger import Lingering
 from caravan.api.protocol import Protocol
@@ -40,6 +41,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.add_middleware(Lean)
     _allow_origins(app, engine.settings.cors_origins)
     app.add_middleware(Protocol)
+    app.add_middleware(Framing)
     app.add_middleware(Lingering)  # around all others, which may answer early too
     return app
 

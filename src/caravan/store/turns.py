@@ -1,7 +1,7 @@
 """Whose turn it is in a queue: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) between batches.
 
-A queue has a virtual time, in contacts: the turn of the cohort that it began to serve last, or of the one that waits
-foremost if that is less. A batch's cohorts stand behind each other, as many contacts apart as they have; a batch with
+A queue has a virtual time, in contacts: the turn of the cohort that it began to serve last, or of one before that which
+is still to be served. A batch's cohorts stand behind each other, as many contacts apart as they have; a batch with
 nothing in the queue begins at the queue's time. So batches share the rate, each alike, and one that comes anew is next,
 however many contacts of others wait.
 
@@ -33,7 +33,7 @@ async def take(connection: Connection, batch: str, queue: str, sizes: Sequence[i
     if not sizes:
         return []
     costs = [max(size, _LEAST_COST) for size in sizes]
-    found = await row(connection, _Q.take, batch=batch, queue=queue, cost=sum(costs), unit=_UNIT)
+    found = await row(connection, _Q.take, batch=batch, queue=queue, cost=sum(costs))
     assert found is not None
     return list(accumulate(costs[:-1], initial=int(found["turn"])))
 
@@ -46,7 +46,8 @@ async def set_turn(connection: Connection, cohort: int, turn: int) -> None:
 async def note_served(connection: Connection, queue: str, turn: int, size: int) -> None:
     """A cohort of this turn and size begins to be served."""
     progress = max(size, _LEAST_COST) // _PROGRESS + 1
-    await connection.execute(_Q.note_served, {"queue": queue, "turn": turn, "progress": progress})
+    values = {"queue": queue, "turn": turn, "progress": progress, "unit": _UNIT}
+    await connection.execute(_Q.note_served, values)
 
 
 async def others_first(connection: Connection, queue: str, turn: int, *, placed: bool = False) -> bool:

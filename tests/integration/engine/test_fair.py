@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -11,13 +13,14 @@ from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.result import Delivery
 from caravan.channels.sandbox import Sandbox
-from caravan.delivery import turn
+from caravan.delivery import share, turn
 from caravan.engine import reading, singles
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
 from caravan.queue.job_manager import queue_app
 from caravan.queue.names import Queue
 from caravan.settings import Settings
+from caravan.steps.move import Move
 from caravan.store import turns
 from tests.integration.conftest import System, open_house
 from tests.integration.journeys_for_tests import MAIL
@@ -153,6 +156,29 @@ async def test_while_a_large_batch_is_shared_out_nothing_of_it_counts_as_served(
             await _all_ended(system, large, *entered)
         assert came[0] < 15 * COHORT
         assert _order(system).index("x") <= came[0] + 2 * COHORT
+
+
+async def test_a_sender_far_behind_what_is_shared_out_puts_no_newcomer_there(
+    settings: Settings, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last cohort is too small to be shared out: it is sent while all before it are not there yet."""
+    shared = settings.model_copy(update={"smtp_url": sandbox.url, "cohort_size": 4 * COHORT})
+    go, cut = Event(), share._cut
+
+    def slowly(*arguments: Any) -> Move:
+        assert go.wait(20)
+        return cut(*arguments)
+
+    monkeypatch.setattr(share, "_cut", slowly)
+    async with open_house(shared, sandbox) as system:
+        await system.publish(MAIL)
+        large = await _enter(system, "l", 12 * COHORT + 5 * WINDOW)
+        async with _sending(system, {Queue.DELIVER: 4}):
+            await system.until(large, lambda b: b["ledger"]["steps"][0]["outcomes"] == {"sent": 5 * WINDOW})
+            single = await _enter_single(system, "x")
+            go.set()
+            await _all_ended(system, large, single)
+        assert _order(system).index("x") <= 5 * WINDOW + 4 * COHORT
 
 
 async def test_a_batch_that_stood_through_a_pause_shares_the_rate_with_one_that_came_meanwhile(

@@ -1,24 +1,30 @@
 -- name: take
--- The place in a queue for the batch's next `cost` contacts: behind its own, and not before what is served already. Senders
--- may have begun with cohorts far behind, because those before them were not there yet (they were just being shared out);
--- so what waits foremost counts as well, if that is less.
-with now as (
-    select least(coalesce((select turn from queue_turns where queue = %(queue)s), 0), (
+-- The place in a queue for the batch's next `cost` contacts: behind its own, and not before the queue's time.
+insert into turns as t (batch_id, queue, turn)
+select %(batch)s, %(queue)s, %(cost)s + coalesce((select turn from queue_turns where queue = %(queue)s), 0)
+on conflict (batch_id, queue) do update
+set turn = greatest(t.turn, coalesce((select turn from queue_turns where queue = %(queue)s), 0)) + %(cost)s
+returning turn - %(cost)s as turn
+
+-- name: note_served
+-- A cohort with this turn is served now: the queue's time is its turn, or that of what waits foremost, or of a cohort with
+-- which its worker has not begun to send (it may only share it out), whichever is least. So a sender that begins far
+-- behind, because what is before it is not there yet, puts no newcomer behind that. Where that does not bring the time
+-- forward, a part of the cost does: newcomers, however many, pass by the others only for a while.
+with foremost as (
+    select least(%(turn)s::bigint, (
         select -priority::bigint * %(unit)s from procrastinate_jobs j
         where status = 'todo' and queue_name = %(queue)s and priority <= 0
           and (scheduled_at is null or scheduled_at <= now())
           and not exists (select from procrastinate_jobs d where d.lock = j.lock and d.status = 'doing')
         order by priority desc, id limit 1
+    ), (
+        select min(c.turn) from procrastinate_jobs j join cohorts c on c.id = (j.args ->> 'cohort')::bigint
+        where j.status = 'doing' and j.queue_name = %(queue)s and c.closed_at is null
+          and not exists (select from windows where cohort_id = c.id)
     )) as turn
 )
-insert into turns as t (batch_id, queue, turn) select %(batch)s, %(queue)s, turn + %(cost)s from now
-on conflict (batch_id, queue) do update set turn = greatest(t.turn, (select turn from now)) + %(cost)s
-returning turn - %(cost)s as turn
-
--- name: note_served
--- A cohort with this turn is served now. One that does not bring the queue's time forward does so by a part of its cost,
--- so that newcomers, however many, pass by the others only for a while.
-insert into queue_turns as q (queue, turn) values (%(queue)s, %(turn)s)
+insert into queue_turns as q (queue, turn) select %(queue)s, turn from foremost
 on conflict (queue) do update
 set turn = case when excluded.turn > q.turn then excluded.turn else q.turn + %(progress)s end
 
