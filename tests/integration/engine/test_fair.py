@@ -176,7 +176,7 @@ async def test_a_sender_far_behind_what_is_shared_out_puts_no_newcomer_there(
         async def come() -> None:
             entered.append(await _enter_single(system, "x"))
             go.set()
-            while await _waiting(system) < 4:
+            while await _waiting(system) < 4:  # noqa: ASYNC110 - PostgreSQL tells of it by no event
                 await asyncio.sleep(0.01)
             came.append(len(sandbox.mails))
 
