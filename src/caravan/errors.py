@@ -19,6 +19,7 @@ CaravanError
 └── Unavailable             something that Caravan stands on does not answer
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,7 +50,7 @@ class WrongUsage(InvalidInput):
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One thing that is wrong in a journey file."""
+    """One thing that is wrong in a journey file, or, as a warning, one that is allowed and hardly meant."""
 
     line: int  # 1-based; 0 where the problem has no place
     where: str  # like "steps[2].email.to" or "vip_offer"; may be empty
@@ -59,12 +60,17 @@ class Problem:
         place = f"line {self.line}: " if self.line else ""
         return f"{place}{self.where}: {self.message}" if self.where else f"{place}{self.message}"
 
+    def to_json(self) -> dict[str, str | int]:
+        """For programs: `{"line", "where", "message"}`."""
+        return {"line": self.line, "where": self.where, "message": self.message}
+
 
 class InvalidDefinition(InvalidInput):
     """The journey can't be used as it is written."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], warnings: Sequence[Problem] = ()) -> None:
         self.problems = sorted(problems)
+        self.warnings = sorted(warnings)
         count = len(self.problems)
         intro = "1 problem" if count == 1 else f"{count} problems"
         super().__init__(f"The journey has {intro}: " + "; ".join(map(str, self.problems)))

@@ -1,14 +1,26 @@
 """The one table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md."""
 
+import difflib
+import re
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from caravan.errors import InvalidSetting
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+#: What an operator is told where mail goes into the sandbox.
+SANDBOX_NOTICE = "No CARAVAN_SMTP_URL is set: mails are kept in the sandbox and go nowhere; see `caravan sandbox list`."
+RELAY_AWAY = "relay.away"  # in the data folder, while the mail relay can't be reached
+_PREFIX = "CARAVAN_"
+#: What `caravan batch` reads, which is a client.
+CLIENT_VARIABLES = ["CARAVAN_URL", "CARAVAN_CUSTOMER", "CARAVAN_TOKEN"]
+_INTERNAL = ("CARAVAN_LEASH",)  # from a command to its children
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.IGNORECASE)
 
 
 class Uploads(StrEnum):
@@ -21,14 +33,17 @@ class Uploads(StrEnum):
 class Settings(BaseSettings):
     """What a Caravan process is told from outside. Each field is read from `CARAVAN_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
     data: Path = Field(
         Path("~/.caravan"), description="The data folder: embedded PostgreSQL, files, uploads under way."
     )
     database_url: str | None = Field(None, description="A PostgreSQL (15 or newer) to use instead of the embedded one.")
     database_connections: int = Field(
-        20, ge=1, description="Connections to PostgreSQL that one process keeps at most; a worker has one more a queue."
+        20,
+        ge=1,
+        description="Connections to PostgreSQL that one process keeps at most; the worker processes of one command "
+        "share twice as many, and have one more for each of their queues.",
     )
     files_url: str | None = Field(
         None,
@@ -53,14 +68,25 @@ class Settings(BaseSettings):
         None,
         description="Origins of web pages that may call the API, like https://app.example.com, by comma.",
     )
-    secret_key: str | None = Field(None, description="Signs upload URLs. Default: made once and kept in the database.")
-    smtp_url: str = Field(
-        "smtp://127.0.0.1:25",
-        description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://.",
+    secret_key: str | None = Field(
+        None,
+        description="Signs upload URLs. Of several, with commas between, the first signs, and all are good for what "
+        "they signed. Default: made once and kept in the database.",
     )
-    smtp_connections: int = Field(20, ge=1, description="Connections to the mail relay that a worker keeps.")
+    smtp_url: str | None = Field(
+        None,
+        description="The mail relay: smtp://[user:password@]host[:port][?tls=none|starttls|required], or smtps://. "
+        "Without one, mails are kept in the sandbox and go nowhere.",
+    )
+    sandbox_messages: int = Field(10_000, ge=1, description="Messages that the sandbox keeps: the newest ones.")
+    sandbox_days: int = Field(7, ge=1, description="Days for which the sandbox keeps a message.")
+    smtp_connections: int = Field(
+        20, ge=1, description="Connections to the mail relay that all worker processes of one command keep."
+    )
     smtp_timeout: float = Field(60, gt=0, description="Seconds to wait for the relay's answer to one command.")
-    webhook_connections: int = Field(50, ge=1, description="Webhook calls that a worker has under way at once.")
+    webhook_connections: int = Field(
+        50, ge=1, description="Webhook calls that all worker processes of one command have under way at once."
+    )
     webhook_timeout: float = Field(30, gt=0, description="Seconds that one webhook call may take.")
     retry_delay: float = Field(
         60,
@@ -99,17 +125,69 @@ class Settings(BaseSettings):
     download_retry_delay: float = Field(
         1, gt=0, description="Seconds before a download's first retry; doubles each time."
     )
-    duckdb_memory: str = Field("512MB", description="Memory that DuckDB may use in a worker before it spills.")
-    threads: int = Field(0, ge=0, description="Threads for reading files in one worker; 0 means one per core.")
+    workers: int = Field(
+        0, ge=0, description="Worker processes of `up` and `worker`; 0 means one for each usable core, at most 16."
+    )
+    duckdb_memory: str = Field(
+        "1GiB",
+        description="Memory that DuckDB may use in all worker processes of one command before it spills; each has an "
+        "equal share, but at least 256 MiB.",
+    )
+    threads: int = Field(
+        0, ge=0, description="Threads that one worker process reads a file with; 0 means one for each usable core."
+    )
     retention_days: int = Field(
         30, ge=0, description="Days for which contacts, rejects and journal of an ended batch are kept."
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @property
+    def secret_keys(self) -> list[str]:
+        """The keys that are good, the one that signs first; none if none is set."""
+        return [key for each in (self.secret_key or "").split(",") if (key := each.strip())]
+
+    @field_validator("duckdb_memory")
+    @classmethod
+    def _is_memory(cls, value: str) -> str:
+        memory_bytes(value)
+        return value
+
+    @property
     def folder(self) -> Path:
         """The data folder as an absolute path."""
         return self.data.expanduser().resolve()
+
+
+class ChannelSettings(BaseSettings):
+    """What a channel is told from outside beyond this table; each channel that needs some has a class of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment. Raises `InvalidSetting` like `read_settings`."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise _invalid(error) from None
+
+
+def unknown_variables(environment: Iterable[str]) -> Iterator[str]:
+    """A sentence for each name that begins like a setting and is none. Values are never told: they may be secrets."""
+    known = [_PREFIX + name.upper() for name in Settings.model_fields] + CLIENT_VARIABLES
+    for name in sorted(environment):
+        if name.startswith(_PREFIX) and name not in known and name not in _INTERNAL:
+            near = difflib.get_close_matches(name, known, 1, 0.75)
+            hint = f" Is {near[0]} meant?" if near else ""
+            yield f"{name} is no setting, and is ignored.{hint}"
+
+
+def memory_bytes(value: str) -> int:
+    """The bytes that a size like "512MB" or "1.5 GiB" means. Raises `ValueError`."""
+    found = _MEMORY.fullmatch(value.strip())
+    if found is None or float(found[1]) <= 0:
+        raise ValueError(f"should be a size like 512MB or 1GiB, not {value!r}")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2].upper() or " "))
 
 
 def read_settings(**overrides: object) -> Settings:
@@ -120,7 +198,11 @@ def read_settings(**overrides: object) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        wrong = "; ".join(
-            f"CARAVAN_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors(include_url=False)
-        )
-        raise InvalidSetting(f"These settings can't be used: {wrong}.") from None
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> InvalidSetting:
+    wrong = "; ".join(
+        f"CARAVAN_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors(include_url=False)
+    )
+    return InvalidSetting(f"These settings can't be used: {wrong}.")

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -74,6 +75,21 @@ def test_everything_in_the_readme_works_by_copy_and_paste(folder: Path, mails: B
             assert caravan(folder, *words, **settings).returncode == 0, line
 
 
+def test_the_readmes_python_works_by_copy_and_paste(folder: Path, mails: BackgroundSandbox) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^    from pathlib.*?(?=^\S)", readme, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    code = textwrap.dedent(found[0])
+    with up(folder, SMTP_URL=mails.url) as running, running.client() as client:
+        client.publish(4711, (ROOT / "examples" / "spring.yaml").read_text(encoding="utf-8"))
+        for old, new in (("http://127.0.0.1:8080", running.url), ("1001", running.told["customer"])):
+            code = code.replace(old, new)
+        code = code.replace("crv_…", running.told["token"])
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("running {"), done.stderr
+    assert "'sent': 3" in done.stdout
+
+
 def test_the_readmes_files_are_the_examples() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in ("spring.yaml", "contacts.ndjson"):
@@ -92,6 +108,7 @@ def test_a_second_up_on_a_folder_is_refused_in_one_sentence(folder: Path) -> Non
 def test_commands_work_beside_a_running_up_and_without_one(folder: Path, tmp_path: Path) -> None:
     journey = tmp_path / "journey.yaml"
     journey.write_text(EXIT)
+    assert caravan(folder, "migrate").returncode == 0
     number = caravan(folder, "customers", "add", "Shop").stdout.strip()
     assert number.isdigit()
     token = caravan(folder, "tokens", "create", "--customer", number).stdout
@@ -238,6 +255,54 @@ def test_journeys_check_names_file_and_line(folder: Path, tmp_path: Path) -> Non
     assert re.search(rf"{bad}:\d+: ", checked.stderr)
 
 
+def test_journeys_check_prints_warnings_and_fails_for_problems_only(folder: Path, tmp_path: Path) -> None:
+    file, people = tmp_path / "journey.yaml", tmp_path / "contacts.ndjson"
+    people.write_text('{"id": "1", "properties": {"vip": true, "city": "Oslo"}}\n')
+    split = (
+        "journey: 1\nname: Sale #1\nsteps:\n  - id: a\n    split:\n      - if: cty = 'Oslo'\n        to: b\n  - id: b\n"
+    )
+    file.write_text(split + "    exit: {}\n")
+    checked = caravan(folder, "journeys", "check", str(file), "--contacts", str(people))
+    assert (checked.returncode, checked.stdout) == (0, f"{file}: ok, 2 steps, 2 warnings\n")
+    first, second = checked.stderr.splitlines()
+    assert first.startswith(f"{file}:2: warning: name: YAML takes #1 for a comment")
+    assert second == (
+        f"{file}:6: warning: a.split[0].if: no contact of the file has the property cty; did you mean city?"
+    )
+    assert len(caravan(folder, "journeys", "check", str(file)).stderr.splitlines()) == 1
+    file.write_text(split + "    exlt: {}\n")
+    failed = caravan(folder, "journeys", "check", str(file), "--json")
+    found = json.loads(failed.stdout)
+    assert (failed.returncode, found["ok"], len(found["problems"]), len(found["warnings"])) == (1, False, 1, 1)
+    people.write_text("[]")
+    refused = caravan(folder, "journeys", "check", str(file), "--contacts", str(people))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_journeys_are_applied_over_http_with_a_token_where_there_is_no_data_folder(
+    folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "journey.yaml"
+    source = EXIT.replace("Straight out", "Sale #1").replace("\n", "\r\n").encode()
+    file.write_bytes(source)
+    with up(folder) as running:
+        settings = {"URL": running.url, "TOKEN": running.told["token"] + "\n", "DATA": ""}
+        arguments = ("journeys", "apply", str(file), "--customer", running.told["customer"])
+        applied = caravan(folder, *arguments, **settings)
+        assert applied.returncode == 0, applied.stderr
+        assert applied.stdout == "journey 1 (Sale) is published as version 1\n"
+        assert applied.stderr.startswith(f"{file}:3: warning: name: YAML takes #1 for a comment")
+        with running.client() as client:
+            path = f"{running.url}/{running.told['customer']}/journeys/1"
+            assert client._http.get(path, headers={"Accept": "application/yaml"}).content == source
+        refused = caravan(folder, *arguments, **settings | {"TOKEN": "crv_wrong"})
+        assert refused.returncode == 1
+        assert "crv_wrong" not in refused.stderr
+        local = caravan(folder, *arguments, "--data", str(folder), **settings | {"URL": "http://127.0.0.1:1"})
+        assert local.stdout.endswith("is published as version 1\n"), local.stderr
+
+
 def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder: Path) -> None:
     with up(folder) as running, running.client() as client:
         client.publish(1, EXIT)
@@ -309,7 +374,7 @@ def test_beside_a_second_worker_and_over_a_restart_there_is_one_batch_and_one_st
     settings = {"SMTP_URL": mails.url, "COHORT_SIZE": "300"}
     with up(folder, **settings) as running, running.client() as client:
         client.publish(1, MAIL)
-        command = [sys.executable, "-m", "caravan", "worker"]
+        command = [sys.executable, "-m", "caravan", "worker", "--workers", "1"]
         with subprocess.Popen(command, env=environment(folder, **settings)) as second:
             try:
                 started = client.open_upload(1)

@@ -60,7 +60,7 @@ class Site:
         """A worker, once it is at work."""
         before = self._workers()
         process = subprocess.Popen(
-            [sys.executable, "-m", "caravan", "worker"],
+            [sys.executable, "-m", "caravan", "worker", "--workers", "1"],
             env=environment(self.folder / folder, **self.settings),
         )
         self._processes.append(process)

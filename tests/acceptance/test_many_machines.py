@@ -2,6 +2,7 @@
 each has a data folder of its own."""
 
 import gzip
+import secrets
 import signal
 import socket
 import subprocess
@@ -96,7 +97,7 @@ def site(folder: Path, postgres: str, s3: S3, mails: BackgroundSandbox) -> Itera
 
 def _client(site: Site, **more: str) -> Client:
     """A client of an API that has just been started."""
-    customer = int(site.command("customers", "add", "test").split()[-1])
+    customer = int(site.command("customers", "add", f"test {secrets.token_hex(4)}").split()[-1])
     token = site.command("tokens", "create", "--customer", str(customer))
     port = _free_port()
     site.machine("api", "serve", "--port", str(port), **more)
@@ -124,7 +125,7 @@ def test_a_killed_machine_costs_nobody_and_nobody_gets_two(
     file = tmp_path / "contacts.ndjson"
     file.write_bytes(contacts(COUNT))
     client = _client(site)
-    machines = [site.machine(name, "worker") for name in ("first", "second")]
+    machines = [site.machine(name, "worker", "--workers", "1") for name in ("first", "second")]
     batch = client.start_file(1, file).batch
     until(
         lambda: len(mails.recipients) > COUNT / 10 and all(_has_sent(site, name) for name in ("first", "second")),
@@ -153,7 +154,7 @@ def test_a_client_uploads_into_the_store_itself(
     site: Site, mails: BackgroundSandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client = _client(site, UPLOADS="direct", LOG_LEVEL="debug")
-    site.machine("worker", "worker", UPLOADS="direct")
+    site.machine("worker", "worker", "--workers", "1", UPLOADS="direct")
     file = tmp_path / "contacts.ndjson.gz"
     file.write_bytes(gzip.compress(contacts(50)))
     opened = client.open_upload(1)

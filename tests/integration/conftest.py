@@ -1,10 +1,12 @@
 """A whole engine in one process: real PostgreSQL, real files, a real worker, channels that tests script."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from caravan.clock import TurnedClock
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
 from caravan.queue.job_manager import queue_app
+from caravan.queue.names import Queue
 from caravan.settings import Settings
 from caravan.store.customers import add_customer, create_token
 
@@ -90,6 +93,11 @@ class System:
                 "update procrastinate_jobs set scheduled_at = scheduled_at - %s where status = 'todo'",
                 (timedelta(**by),),
             )
+            for queue in Queue:  # the timers of workers have turned too
+                await connection.execute(
+                    'select pg_notify(\'procrastinate_queue_v1#\' || %s, \'{"type": "job_inserted", "job_id": 0}\')',
+                    (queue,),
+                )
 
 
 def check_ledger(ledger: dict) -> None:  # type: ignore[type-arg]
@@ -101,12 +109,12 @@ def check_ledger(ledger: dict) -> None:  # type: ignore[type-arg]
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, sandbox: Sandbox) -> AsyncIterator[System]:
-    """A system without a worker."""
+async def open_house(settings: Settings, sandbox: Sandbox, **parts: Any) -> AsyncIterator[System]:
+    """A system without a worker; `parts` are the engine's, like its channels."""
     clock = TurnedClock()
-    async with open_engine(settings, clock) as (engine, app):
+    async with open_engine(settings, clock, **parts) as (engine, app):
         async with engine.pool.connection() as connection:
-            customer = await add_customer(connection, "test", clock.now())
+            customer = await add_customer(connection, f"test {secrets.token_hex(4)}", clock.now())
             token = await create_token(connection, customer, "test", clock.now())
         transport = httpx.ASGITransport(app=create_app(engine), raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {token}"}

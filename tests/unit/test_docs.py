@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic.fields import FieldInfo
 
 import caravan
+from caravan.channels.registry import CHANNELS, STEP_TYPES
 from caravan.cli.commands import app
 from caravan.settings import Settings
-from caravan.steps.registry import STEP_TYPES
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(caravan.__file__).parent
@@ -18,9 +19,17 @@ def _doc(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+def _settings() -> dict[str, FieldInfo]:
+    """The fields of the table, and those of each channel."""
+    found = dict(Settings.model_fields)
+    for channel in CHANNELS:
+        found |= channel.settings.model_fields
+    return found
+
+
 def test_every_setting_is_in_the_settings_page_with_its_default() -> None:
     page = _doc("docs/settings.md")
-    for name, field in Settings.model_fields.items():
+    for name, field in _settings().items():
         line = next((each for each in page.splitlines() if each.startswith(f"| `CARAVAN_{name.upper()}` |")), None)
         assert line is not None, name
         assert field.description is not None
@@ -30,7 +39,7 @@ def test_every_setting_is_in_the_settings_page_with_its_default() -> None:
 
 def test_the_settings_page_names_no_setting_that_is_gone() -> None:
     named = re.findall(r"^\| `CARAVAN_([A-Z_]+)` \|", _doc("docs/settings.md"), re.MULTILINE)
-    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+    assert sorted(named) == sorted(name.upper() for name in _settings())
 
 
 def _commands() -> list[str]:

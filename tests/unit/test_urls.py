@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caravan.channels.result import Result
 from caravan.channels.webhook import Call, WebhookChannel
+from caravan.delivery.result import Result
 from caravan.intake.download import download
 from caravan.urls import as_asked, follow
 from tests.unit.intake.origin import Origin, running, says

@@ -122,8 +122,14 @@ class Healthy(Answer):
     status: str
 
 
+class Ready(Healthy):
+    """All calls can be served."""
+
+    mail: str  # "relay", or "sandbox: …" where nothing is sent
+
+
 class ProblemLine(Answer):
-    """One thing that is wrong in a journey file."""
+    """One thing that is wrong in a journey file, or, as a warning, hardly meant."""
 
     line: int = Field(description="1-based; 0 where the problem has no place.")
     where: str
@@ -138,6 +144,24 @@ class Problem(Answer):
     detail: str = Field(description="One sentence that says what to do.")
     error: str = Field(description="The same sentence, for clients of the wire protocol.")
     problems: list[ProblemLine] | None = Field(None, description="With 422: all that is wrong in a journey file.")
+    warnings: list[ProblemLine] | None = Field(None, description="With 422: what is allowed in it and hardly meant.")
+
+
+class Published(Answer):
+    """A version of a journey that was published."""
+
+    journey: int
+    name: str
+    version: int
+    warnings: list[ProblemLine] = Field(description="What is allowed in the definition and hardly meant, by line.")
+
+
+class VersionAnswer(Answer):
+    """One version of a journey."""
+
+    version: int
+    name: str
+    published_at: datetime
 
 
 class RejectLine(Answer):

@@ -6,17 +6,17 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from caravan.api.access import AnEngine
-from caravan.api.answers import Healthy
+from caravan.api.answers import Healthy, Ready
 from caravan.errors import Unavailable
 from caravan.queries.readiness import Part, Readiness
-from caravan.store import sql
+from caravan.settings import SANDBOX_NOTICE, Settings
+from caravan.store import jobs, sql
 from caravan.store.database import row, rows
 
 router = APIRouter(tags=["operation"])
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
-_QUEUE = sql.load("caravan.store", "queue.sql")
 
 
 @router.get("/healthz", response_model=Healthy)
@@ -25,16 +25,19 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", response_model=Healthy)
+@router.get("/readyz", response_model=Ready)
 async def readyz(
     request: Request,
     exclude: Annotated[list[Part], Query(default_factory=list, description="What may be away all the same.")],
 ) -> dict[str, str]:
-    """All calls can be served: PostgreSQL and the store of files answer. Takes two seconds at most."""
+    """All calls can be served: PostgreSQL and the store of files answer. Takes two seconds at most.
+
+    `mail` tells whether this process knows a relay, or mails are kept in the sandbox."""
     readiness: Readiness = request.app.state.readiness
     if missing := await readiness.look(exclude):
         raise Unavailable(" ".join(missing))
-    return {"status": "ready"}
+    settings: Settings = request.app.state.engine.settings
+    return {"status": "ready", "mail": "relay" if settings.smtp_url else f"sandbox: {SANDBOX_NOTICE}"}
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
@@ -43,7 +46,7 @@ async def metrics(engine: AnEngine) -> Response:
     async with engine.pool.connection() as connection:
         by_state = await rows(connection, _BATCHES.by_state)
         standing = await row(connection, _COHORTS.totals)
-        jobs = await rows(connection, _QUEUE.jobs_by_queue)
+        counts = await jobs.by_queue(connection)
     assert standing is not None
     lines = [
         "# HELP caravan_batches Batches by state.",
@@ -60,6 +63,6 @@ async def metrics(engine: AnEngine) -> Response:
         f"caravan_cohorts_standing {standing['cohorts']}",
         "# HELP caravan_jobs Jobs that wait or run, by queue.",
         "# TYPE caravan_jobs gauge",
-        *(f'caravan_jobs{{queue="{each["queue"]}",status="{each["status"]}"}} {each["jobs"]}' for each in jobs),
+        *(f'caravan_jobs{{queue="{each.queue}",status="{each.status}"}} {each.jobs}' for each in counts),
     ]
     return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Path, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
 
+from caravan.api.accept import wanted
 from caravan.api.access import ACustomer, AnEngine
-from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer
+from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer, Published, VersionAnswer
 from caravan.api.calls import commence, once, read_body
 from caravan.engine import control
 from caravan.engine.engine import Engine
@@ -26,6 +27,12 @@ _DEFINITION = {
     "requestBody": {
         "required": True,
         "content": {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}},
+    }
+}
+_WRITTEN: dict[str, Any] = {
+    "content": {
+        "application/yaml": {"schema": {"type": "string"}},
+        "text/plain": {"schema": {"type": "string"}},
     }
 }
 _CONTACT = {
@@ -60,26 +67,61 @@ async def list_journeys(customer: ACustomer, engine: AnEngine) -> list[dict[str,
     ]
 
 
-@router.get("/journeys/{journeyid}", response_model=dict[str, Any])
-async def show_journey(customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId) -> JSONResponse:
-    """The newest definition; the header `Caravan-Version` tells its version."""
+@router.get("/journeys/{journeyid}", response_model=dict[str, Any], responses={200: _WRITTEN})
+async def show_journey(
+    request: Request,
+    customer: ACustomer,
+    engine: AnEngine,
+    journeyid: int = JourneyId,
+    version: int | None = Query(None, gt=0, lt=2**31, description="Which version; the newest by default."),
+) -> Response:
+    """A version of a journey as JSON, or, with `Accept: application/yaml` or `text/plain`, as it was written.
+
+    The header `Caravan-Version` tells its number.
+    """
+    media = wanted(request.headers.get("accept", ""))
     async with engine.pool.connection() as connection:
-        found = await journeys.latest(connection, customer, journeyid)
-    return JSONResponse(found.definition, headers={"Caravan-Version": str(found.version)})
+        if version is None:
+            found = await journeys.latest(connection, customer, journeyid)
+        else:
+            found = await journeys.get_version(connection, customer, journeyid, version)
+        source = await journeys.source_of(connection, found, customer) if media else None
+    headers = {"Caravan-Version": str(found.version), "Vary": "Accept"}
+    if source is None:
+        return JSONResponse(found.definition, headers=headers)
+    return Response(source, headers=headers, media_type=f"{media}; charset=utf-8")
 
 
-@router.put("/journeys/{journeyid}", openapi_extra=_DEFINITION)
+@router.get("/journeys/{journeyid}/versions", response_model=list[VersionAnswer])
+async def list_versions(customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId) -> list[dict[str, Any]]:
+    """All versions of a journey, newest first."""
+    async with engine.pool.connection() as connection:
+        found = await journeys.list_versions(connection, customer, journeyid)
+    return [
+        {"version": each.version, "name": each.name, "publishedAt": each.published_at.isoformat()} for each in found
+    ]
+
+
+@router.put("/journeys/{journeyid}", response_model=Published, openapi_extra=_DEFINITION)
 async def publish_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> dict[str, Any]:
-    """Publish a definition (YAML or JSON) as a new version. Batches that run keep theirs."""
+    """Publish a definition (YAML or JSON) as a new version. Batches that run keep theirs.
+
+    `warnings` tell what is allowed and hardly meant, each with its line.
+    """
     body = await read_body(request)
     try:
         source = body.decode()
     except UnicodeDecodeError:
         raise InvalidInput("The definition is not UTF-8.") from None
     published = await publish(engine, customer, source, journeyid)
-    return {"journey": published.journey, "name": published.name, "version": published.version}
+    return {
+        "journey": published.journey,
+        "name": published.name,
+        "version": published.version,
+        "warnings": [each.to_json() for each in published.warnings],
+    }
 
 
 @router.post("/journeys/{journeyid}/pause", response_model=BatchesChanged)

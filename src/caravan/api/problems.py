@@ -45,12 +45,13 @@ def problem(
     detail: str,
     *,
     headers: Mapping[str, str] | None = None,
-    problems: list[dict[str, object]] | None = None,
+    definition: errors.InvalidDefinition | None = None,
 ) -> JSONResponse:
-    """A problem+json answer; `problems` are those of a journey file."""
+    """A problem+json answer, with the problems and warnings of a journey's `definition`."""
     content: dict[str, object] = {"title": status.phrase, "status": int(status), "detail": detail, "error": detail}
-    if problems is not None:
-        content["problems"] = problems
+    if definition is not None:
+        content["problems"] = [each.to_json() for each in definition.problems]
+        content["warnings"] = [each.to_json() for each in definition.warnings]
     told = {**_HEADERS.get(status, {}), **(headers or {})}
     return JSONResponse(content, status, headers=told, media_type=PROBLEM)
 
@@ -65,12 +66,8 @@ def status_of(error: errors.CaravanError) -> HTTPStatus:
 
 async def _caravan_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.CaravanError)
-    if not isinstance(error, errors.InvalidDefinition):
-        return problem(status_of(error), error.message)
-    problems: list[dict[str, object]] = [
-        {"line": each.line, "where": each.where, "message": each.message} for each in error.problems
-    ]
-    return problem(status_of(error), error.message, problems=problems)
+    definition = error if isinstance(error, errors.InvalidDefinition) else None
+    return problem(status_of(error), error.message, definition=definition)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import hmac
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData
 
 from caravan.api.access import AnEngine
 from caravan.api.answers import Uploaded
+from caravan.api.signing import Signer
 from caravan.engine import direct
 from caravan.engine.engine import Engine
 from caravan.engine.receiving import receiving
@@ -44,26 +44,26 @@ _ENCODINGS = {
 _PARTIAL = frozenset({"content-range", "upload-offset", "upload-complete"})
 
 
-async def signer_of(request: Request) -> URLSafeSerializer:
-    """What signs the upload URLs. Its key never changes, so it is made once in each process."""
+async def signer_of(request: Request) -> Signer:
+    """What signs the upload URLs. Its keys never change, so it is made once in each process."""
     state = request.app.state
     if state.signer is None:
         engine: Engine = state.engine
         async with engine.pool.connection() as connection:
-            key = engine.settings.secret_key or await shared_secret(connection, "upload")
-        state.signer = URLSafeSerializer(key, salt="upload", signer_kwargs={"digest_method": hashlib.sha256})
-    signer: URLSafeSerializer = state.signer
+            keys = engine.settings.secret_keys or [await shared_secret(connection, "upload")]
+        state.signer = Signer(keys, "upload")
+    signer: Signer = state.signer
     return signer
 
 
-async def upload_url(request: Request, signer: URLSafeSerializer, batch: Batch) -> str:
+async def upload_url(request: Request, signer: Signer, batch: Batch) -> str:
     """The URL to PUT the batch's file to: the store's own, or one of ours."""
     engine: Engine = request.app.state.engine
     if batch.source == Source.DIRECT:
         return await direct.upload_url(engine, batch.id)
     assert batch.expires_at is not None
     base = engine.settings.public_url or str(request.base_url)
-    token = signer.dumps([batch.id, int(batch.expires_at.timestamp())])
+    token = signer.sign([batch.id, int(batch.expires_at.timestamp())])
     return f"{base.rstrip('/')}/uploads/{token}"
 
 
@@ -83,13 +83,10 @@ async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse
     return JSONResponse({"batchId": batch, "bytes": size, "sha256": digest})
 
 
-async def _batch_of(engine: Engine, signer: URLSafeSerializer, token: str) -> str:
+async def _batch_of(engine: Engine, signer: Signer, token: str) -> str:
     """The batch that the token was signed for. Raises `Forbidden`, `Gone`, `Conflict`."""
     try:
-        batch_id, expires = signer.loads(token)
-        # Base64 leaves bits unused: another last letter can mean the same. Only the URL as it was given counts.
-        if not hmac.compare_digest(str(signer.dumps([batch_id, expires])).encode(), token.encode()):
-            raise BadData(token)
+        batch_id, expires = signer.read(token)
     except BadData:
         raise Forbidden("The signature of this uploadUrl is wrong; use the URL exactly as it was given.") from None
     async with single(engine.pool) as connection:
@@ -121,8 +118,13 @@ def _refuse_part(request: Request) -> None:
     for name in _PARTIAL & set(request.headers.keys()):
         if (name, _header(request, name)) != ("upload-complete", "?1"):
             raise InvalidInput(f"{name.title()} announces a part of a file; PUT the whole file in one request.")
-    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+    transfer = _header(request, "transfer-encoding")
+    if "content-length" not in request.headers and not transfer:
         raise InvalidInput("The PUT announces no body; send the file, with Content-Length or in chunks.")
+    if transfer not in ("", "chunked"):  # not every HTTP server refuses these itself (RFC 9112 §6.1)
+        raise InvalidInput(
+            f"Transfer-Encoding {transfer!r} is not taken; send the file with Content-Length or in chunks."
+        )
 
 
 def _header(request: Request, name: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,10 +15,10 @@ import aiosmtplib
 
 from caravan.bench.inputs import SHAPES, Made, write_file
 from caravan.bench.letter import Letter, letter
-from caravan.bench.measure import Meter, Run, Timed, in_child, in_turn, now
+from caravan.bench.measure import Meter, Run, Shared, Timed, in_child, in_turn, now
 from caravan.bench.report import Finding, Report
 from caravan.bench.sinks import program, sandbox_sink, smtp_sink
-from caravan.bench.system import System, check_ledger, follow, measured, send, shared, up, workspace
+from caravan.bench.system import System, check_ledger, follow, measured, send, up, workspace
 from caravan.errors import Unavailable
 
 _OCTETS = {"2kb": 2_000, "30kb": 30_000}
@@ -30,7 +30,7 @@ _ADDRESS = "bench@example.com"
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where mails go, and who else brings some."""
+    """Where mails go, and which yardstick sends to it too."""
 
     port: int
     postfix: bool
@@ -44,12 +44,15 @@ class Sink:
 
 
 def run(rows: int | None, variants: list[str], repeats: int, say: Callable[[str], None], workers: int = 1) -> Report:
-    """All sizes; with `workers` over 1 also by so many. Raises `Unbalanced` when a ledger is not what it must be."""
+    """All sizes, by an installation of one worker, and with `workers` over 1 also by one of so many.
+
+    Raises `Unbalanced` when a ledger is not what it must be.
+    """
     with workspace() as folder, _sink() as sink:
         findings = [_compare(folder, sink, name, rows or _ROWS[name], repeats, say, workers) for name in variants]
     notes = ["caravan's seconds are from the batch's start, with everybody entered, to its end, as the batch says"]
     if workers > 1:
-        notes.append("all workers send the same batch, at the same sink, and share the cores with it and PostgreSQL")
+        notes.append(f"{workers} workers send one batch to the same sink, and share the cores with it and PostgreSQL")
     return Report("email", sum(each.contacts for each in findings), sink.yardstick, findings, notes)
 
 
@@ -69,12 +72,18 @@ def _compare(
     warm = write_file(folder / f"{variant}-warm.ndjson", _WARM, SHAPES["clean"])
     ledgers: list[dict[str, Any]] = []
     relay = f"smtp://127.0.0.1:{sink.port}"
-    with up(folder / variant, written.journey(), smtp_url=relay) as system:
+    with ExitStack() as stack:
         warm_up, ours = (partial(deliver, step="mail", made=each, ledgers=ledgers) for each in (warm, made))
-        warm_up(system)
-        theirs = partial(_theirs, sink, rows, written)
-        several = shared(system, workers, warm_up, ours) if workers > 1 else None
-        pairs = in_turn(repeats, partial(ours, system), theirs, say, several)
+
+        def started(count: int) -> Callable[[], Run]:
+            """Sends the batch by an installation of so many workers, which is warm."""
+            home, settings = folder / f"{variant}-{count}", {"smtp_url": relay, "workers": str(count)}
+            system = stack.enter_context(up(home, written.journey(), **settings))
+            warm_up(system)
+            return partial(ours, system)
+
+        several = Shared(workers, started(workers)) if workers > 1 else None
+        pairs = in_turn(repeats, started(1), partial(_theirs, sink, rows, written), say, several)
     return Finding(variant, rows, written.octets(), pairs, ledgers[-1])
 
 

@@ -47,8 +47,9 @@ def run(rows: int, repeats: int, say: Callable[[str], None], workers: int = 1) -
         assert copied == made.entered, "Both sides must have the same contacts."
         ledgers: list[dict[str, Any]] = []
         settings = _to_share(made, workers) if workers > 1 else {}
+        one = {"workers": "1"} if workers > 1 else {}
         with (
-            up(folder / "data", SPLIT_AND_WAIT, **settings) as system,
+            up(folder / "data", SPLIT_AND_WAIT, **settings, **one) as system,
             embedded(folder / "yardstick", wait=True) as url,
         ):
             warm_up, ours = (partial(enter, made=each, ledgers=ledgers) for each in (warm, made))

@@ -26,6 +26,7 @@ from caravan.engine.publish import publish
 from caravan.intake.expand import Encoding
 from caravan.queries.batch import batch_report
 from caravan.server.embedded import embedded
+from caravan.server.shares import share, worker_count
 from caravan.settings import Settings, read_settings
 from caravan.store.customers import add_customer
 from caravan.store.database import single
@@ -56,7 +57,8 @@ def run(rows: int, variants: list[str], repeats: int, say: Callable[[str], None]
 
 def _settings(folder: Path, url: str) -> Settings:
     """As they are set for a worker, but in this folder and database."""
-    return read_settings(data=folder, database_url=url).model_copy(update={"files_url": None})
+    settings = read_settings(data=folder, database_url=url).model_copy(update={"files_url": None})
+    return share(settings, worker_count(settings))
 
 
 async def _prepare(settings: Settings) -> Place:

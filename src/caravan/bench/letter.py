@@ -7,7 +7,7 @@ from textwrap import indent
 from caravan.bench.inputs import contact
 from caravan.bench.system import JOURNEY
 from caravan.channels.content import BodyWriter
-from caravan.channels.mail import Envelope, compose
+from caravan.channels.mail import Letterhead, compose
 from caravan.journeys.placeholders import ContactView, compile_template
 
 _FROM = "Shop <shop@example.com>"
@@ -48,7 +48,7 @@ class Letter:
         subject, text, html = (compile_template(each).render(person) for each in (_SUBJECT, self.text, self.html))
         to = f"c{number}@example.com"
         mail = compose(
-            Envelope.of(_FROM),
+            Letterhead.of(_FROM),
             BodyWriter(),
             to=to,
             subject=subject,

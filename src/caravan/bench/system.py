@@ -124,15 +124,15 @@ def _listen(process: "subprocess.Popen[str]", folder: Path) -> System:
 
 @contextmanager
 def more_workers(system: System, count: int) -> Iterator[System]:
-    """The same installation with so many `caravan worker` beside that of `up`: processes of their own, which share its
-    PostgreSQL and its files. All of them look for work when the block begins. Raises `Unavailable`."""
-    command = [sys.executable, "-m", "caravan", "worker"]
+    """The same installation, of one worker, with so many `caravan worker` beside it, which share its PostgreSQL and
+    its files. All of them look for work when the block begins. Raises `Unavailable`."""
+    command = [sys.executable, "-m", "caravan", "worker", "--workers", "1"]
     with embedded(system.folder) as url, ExitStack() as stack:
-        queues = _lanes(url)
+        queues = _queues(url)
         workers = [stack.enter_context(_running(command, system.environment)) for _ in range(count)]
         deadline = time.monotonic() + _START_SECONDS
         # Each process has as many queues as that of `up`.
-        while _lanes(url) < queues * (1 + count):
+        while _queues(url) < queues * (1 + count):
             if time.monotonic() > deadline or any(each.poll() is not None for each in workers):
                 raise Unavailable("A worker did not start; what it said stands above.")
             time.sleep(0.05)
@@ -148,7 +148,7 @@ def _running(command: list[str], environment: Mapping[str, str]) -> Iterator["su
             process.terminate()
 
 
-def _lanes(url: str) -> int:
+def _queues(url: str) -> int:
     """How many queues have a worker; one that ended in good order is not among them."""
     with psycopg.connect(url) as connection:
         found = connection.execute(_Q.queues).fetchone()
@@ -205,7 +205,7 @@ def follow(client: Client, batch: str, steps: tuple[str, ...], contacts: int, pa
 
 
 def check_ledger(ledger: dict[str, Any], made: Made) -> None:
-    """Raise `Unbalanced` unless every line is where it must be and every step balances (law 1)."""
+    """Raise `Unbalanced` unless every line is where it must be and every step balances."""
     expected = {"lines": made.lines, "entered": made.entered, "rejected": dict(made.rejected)}
     wrong = [
         f"{name} should be {value}, not {ledger[name]}" for name, value in expected.items() if ledger[name] != value

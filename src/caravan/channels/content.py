@@ -22,7 +22,7 @@ class BodyWriter:
         """The MIME headers and the body below them: a text, an HTML page, or both as alternatives, the better
         last.
 
-        `boundary` (ASCII) separates the parts; it must be unpredictable to who wrote them. Lines end with CRLF.
+        `boundary` (ASCII) separates the parts; it must be unpredictable to their authors. Lines end with CRLF.
         """
         if html is None:
             return self._part("plain", text or "")

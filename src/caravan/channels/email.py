@@ -4,26 +4,33 @@ import asyncio
 import re
 from asyncio import TimerHandle
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 from caravan.channels.mail import Mail
-from caravan.channels.places import Places
+from caravan.channels.places import Lines
 from caravan.channels.relay import Refused, Relay
-from caravan.channels.result import Delivery, Result
-from caravan.channels.smtp import ConnectionLost, Conversation
+from caravan.channels.smtp import Attempt, Conversation
+from caravan.delivery.result import Result, SendResult
 
-# What would end the address, or the command, that it stands in.
-_UNSAFE: Final = re.compile("[\x00-\x20\x7f<>\ud800-\udfff]")
+# Nothing that would end the address, or the command, that it stands in; more only in quotes (RFC 5321 §4.1.2).
+_SAFE: Final = re.compile(
+    '(?:"(?:[^"\\\\\x00-\x1f\x7f\ud800-\udfff]|\\\\[ -~])*"@)?[^\x00-\x20\x7f"<>\ud800-\udfff]*',
+)
+
+
+def refuse_unsafe(mail: Mail) -> SendResult | None:
+    """The outcome of a mail whose addresses would end the command that they stand in."""
+    if not (_SAFE.fullmatch(mail.sender) and _SAFE.fullmatch(mail.recipient)):
+        return SendResult(Result.FAILED, "The address can't stand in an SMTP command.")
+    return None
 
 
 class EmailChannel:
     """Hands mails to the relay of `url`. To be opened (`async with`) and used in one event loop.
 
-    At most `connections` are open at once, each made when it is first needed, kept for `idle` seconds after
-    its last mail and for `mails_each` mails at most. `timeout` is the seconds that the relay has for each
-    reply.
+    At most `connections` are open at once, each made when it is first needed, kept for `idle` seconds after its last
+    mail and for `mails_each` mails at most. `timeout` is the seconds that the relay has for each reply.
     """
 
     def __init__(
@@ -34,8 +41,11 @@ class EmailChannel:
         self._timeout = timeout
         self._idle = idle
         self._mails_each = mails_each
-        self._places = Places(connections)
-        self._free: dict[Conversation, TimerHandle] = {}  # the one used last stands last
+        self._free_places = connections  # how many more connections may be made
+        self._waiting = Lines[Attempt]()  # empty while a connection rests or a place is free
+        self._resting: dict[Conversation, TimerHandle] = {}  # the one used last stands last
+        self._open: set[Conversation] = set()
+        self._dialling: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,55 +57,96 @@ class EmailChannel:
 
     async def close(self) -> None:
         """Say goodbye on all connections. Nothing may be under way."""
-        leaving = list(self._free)
+        for task in self._dialling:
+            task.cancel()
+        leaving = list(self._resting)
         for conversation in leaving:
             self._leave(conversation)
-        if leaving:
-            await asyncio.wait([conversation.closed for conversation in leaving], timeout=1)
+        for conversation in list(self._open):  # with a mail that was given up before its content went out
+            conversation.abort("the channel was closed")
+        ends = [*self._dialling, *(conversation.closed for conversation in leaving)]
+        if ends:
+            await asyncio.wait(ends, timeout=1)
 
-    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, mail: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         """Offer `mail` once. See `Channel.send`."""
-        if _UNSAFE.search(mail.sender) or _UNSAFE.search(mail.recipient):
-            return Delivery(Result.FAILED, "The address can't stand in an SMTP command.")
-        async with self._places:
-            if (kept := self._kept()) is not None:
-                with suppress(ConnectionLost):  # it lay idle and died without a sign: not the contact's fault
-                    return await self._attempt(kept, mail, on_data)
-            try:
-                fresh = await self._relay.connect(self._timeout)
-                return await self._attempt(fresh, mail, on_data)
-            except Refused as refusal:
-                return refusal.delivery
-            except ConnectionLost as lost:
-                return Delivery(Result.RETRY, f"Before the mail was sent, {lost}.")
-
-    async def _attempt(self, conversation: Conversation, mail: Mail, on_data: Callable[[], None] | None) -> Delivery:
-        """The outcome on this connection. Raises `ConnectionLost` if that is before the content goes out."""
+        if (unsafe := refuse_unsafe(mail)) is not None:
+            return unsafe
+        attempt = Attempt(mail, on_data, asyncio.get_running_loop().create_future())
+        self._start(attempt)
         try:
-            delivery = await conversation.send(mail, on_data)
-        except BaseException:
-            conversation.abort("it was given up")
+            return await attempt.outcome
+        except asyncio.CancelledError:
+            attempt.cancel()
             raise
-        self._keep(conversation)
-        return delivery
 
-    def _kept(self) -> Conversation | None:
-        """A connection from an earlier mail, the warmest first."""
-        while self._free:
-            conversation, timer = self._free.popitem()
+    def _start(self, attempt: Attempt) -> None:
+        """On the warmest connection, else on a new one, else when its turn comes."""
+        while self._resting:
+            conversation, timer = self._resting.popitem()
             timer.cancel()
             if conversation.alive:
-                return conversation
+                return conversation.serve(self, attempt, self._mails_each)
             conversation.abort("it was closed")
+        if self._free_places:
+            self._dial(attempt)
+        else:
+            self._waiting.append(attempt)
+
+    def _dial(self, attempt: Attempt) -> None:
+        self._free_places -= 1
+        task = asyncio.create_task(self._carry(attempt))
+        self._dialling.add(task)
+        task.add_done_callback(self._dialling.discard)
+
+    async def _carry(self, attempt: Attempt) -> None:
+        """Make a connection for `attempt`; it goes on with the mails that wait."""
+        try:
+            conversation = await self._relay.connect(self._timeout)
+        except Refused as refusal:
+            attempt.settle(refusal.delivery)
+            self._give_back_place()
+        except asyncio.CancelledError:
+            attempt.outcome.cancel()
+            raise
+        except Exception as error:
+            attempt.fail(error)
+            self._give_back_place()
+        else:
+            self._open.add(conversation)
+            conversation.serve(self, attempt, self._mails_each)
+
+    def _give_back_place(self) -> None:
+        self._free_places += 1
+        if (waiting := self.next()) is not None:
+            self._dial(waiting)
+
+    # What conversations ask and tell: see smtp.Pool
+
+    def next(self) -> Attempt | None:
+        """The mail that has waited longest."""
+        while self._waiting:
+            attempt = self._waiting.popleft()
+            if not attempt.outcome.done():
+                return attempt
         return None
 
-    def _keep(self, conversation: Conversation) -> None:
-        if conversation.alive and conversation.mails < self._mails_each:
-            loop = asyncio.get_running_loop()
-            self._free[conversation] = loop.call_later(self._idle, self._leave, conversation)
-        else:
-            conversation.quit()
+    def rest(self, conversation: Conversation) -> None:
+        """Keep a connection that has nothing to do for a while."""
+        loop = asyncio.get_running_loop()
+        self._resting[conversation] = loop.call_later(self._idle, self._leave, conversation)
+
+    def lost(self, conversation: Conversation) -> None:
+        """A connection has ended or will take no more mails: another may be made instead."""
+        self._open.discard(conversation)
+        if (timer := self._resting.pop(conversation, None)) is not None:
+            timer.cancel()
+        self._give_back_place()
+
+    def retry(self, attempt: Attempt) -> None:
+        """Try a mail once more, before all others and on a connection of its own."""
+        self._waiting.appendleft(attempt)
 
     def _leave(self, conversation: Conversation) -> None:
-        self._free.pop(conversation).cancel()
+        self.lost(conversation)
         conversation.quit()

@@ -27,7 +27,7 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class Letterhead:
     """What the mails of a step version share: made once for each text of From and Reply-To, used many
     times."""
 
@@ -36,7 +36,7 @@ class Envelope:
 
     @classmethod
     def of(cls, from_: str, reply_to: str | None = None) -> Self:
-        """Who the mails are from, and where answers go. Raises `RenderFailed` for what is not one mail
+        """The sender of the mails, and where answers go. Raises `RenderFailed` for what is not one mail
         address."""
         sender = parse_mailbox(from_, "from")
         head = f"From: {sender.header()}\r\n"
@@ -46,7 +46,7 @@ class Envelope:
 
 
 def compose(
-    envelope: Envelope,
+    letterhead: Letterhead,
     writer: BodyWriter,
     *,
     to: str,
@@ -56,18 +56,18 @@ def compose(
     key: str,
     date: datetime,
 ) -> Mail:
-    """The mail that `envelope` sends to one contact. The other strings are rendered, and trusted in nothing.
+    """The mail that goes out under `letterhead` to one contact. The other strings are rendered, and trusted in nothing.
 
-    `key` is the delivery's (`identity.delivery_key`): it makes Message-ID and the boundary, so the same
+    `key` is the delivery key (delivery/key.py): it makes Message-ID and the boundary, so the same
     contact gets the same octets at each attempt of one `date` (timezone-aware). Raises `RenderFailed`,
     which is final for the contact: `to` is not one mail address, or the subject is longer than 980
     characters.
     """
     recipient = parse_mailbox(to, "to")
-    message_id = f"<{key}@{envelope.sender.domain}>"
+    message_id = f"<{key}@{letterhead.sender.domain}>"
     header = f"To: {recipient.header()}\r\n{_subject(subject)}\r\nDate: {_date(date)}\r\nMessage-ID: {message_id}\r\n"
-    content = envelope.head + header.encode("utf-8") + writer.body(text, html, f"=_{key}")
-    return Mail(envelope.sender.address, recipient.address, message_id, content)
+    content = letterhead.head + header.encode("utf-8") + writer.body(text, html, f"=_{key}")
+    return Mail(letterhead.sender.address, recipient.address, message_id, content)
 
 
 @lru_cache(maxsize=16)

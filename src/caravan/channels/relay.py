@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from caravan.channels.replies import Reply, Stage, classify, one_line
-from caravan.channels.result import Delivery, Result
-from caravan.channels.smtp import Conversation
+from caravan.channels.smtp import Conversation, Extensions
+from caravan.delivery.result import Result, SendResult
 from caravan.errors import InvalidSetting
 
 
@@ -29,7 +29,7 @@ class Tls(StrEnum):
 class Refused(Exception):
     """The relay can't be used now. `delivery` says so to the contact whose turn it was."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: SendResult) -> None:
         self.delivery = delivery
         super().__init__(delivery.detail)
 
@@ -66,7 +66,7 @@ class Relay:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine, so that nobody listens in between."""
+        """Whether it is on this machine, so that no network lies in between."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -76,8 +76,8 @@ class Relay:
     def verifies(self) -> bool:
         """Whether the relay's certificate must be valid.
 
-        Encryption that is only taken when offered protects from nobody in the middle (RFC 7435), so there
-        a certificate proves nothing; a password, however, is shown only to who can prove the name.
+        Encryption that is only used when offered does not protect from a man in the middle (RFC 7435), so there
+        a certificate proves nothing; a password, however, goes only to a server that proves its name.
         """
         return self.tls in (Tls.REQUIRED, Tls.FROM_START) or (self.user is not None and not self.is_local)
 
@@ -98,7 +98,7 @@ class Relay:
         try:
             await self._shake_hands(client)
             transport = cast(asyncio.Transport, client.transport)
-            return Conversation(transport, frozenset(client.esmtp_extensions), timeout)
+            return Conversation(transport, Extensions.of(frozenset(client.esmtp_extensions)), timeout)
         except BaseException as error:
             client.close()
             if isinstance(error, SMTPException | OSError):
@@ -118,12 +118,12 @@ class Relay:
                 raise SMTPException("it offers no encryption, so the password was not sent (see ?tls=none)")
             await client.login(self.user, self.password)
 
-    def _trouble(self, error: SMTPException | OSError) -> Delivery:
+    def _trouble(self, error: SMTPException | OSError) -> SendResult:
         place = f"{self.host}:{self.port}"
         match error.__cause__ or error:
             case SMTPResponseException() as refusal:
                 answer = classify(Stage.CONNECT, Reply(max(refusal.code, 0), one_line(refusal.message)))
-                return Delivery(answer.result, f"{place} answered {answer.detail}", answer.retry_after)
+                return SendResult(answer.result, f"{place} answered {answer.detail}", answer.retry_after)
             case ConnectionRefusedError():
                 why = f"Connection refused by {place}."
             case TimeoutError():
@@ -132,7 +132,7 @@ class Relay:
                 why = f"The certificate of {place} is not valid: {invalid.verify_message}."
             case other:
                 why = f"No connection to {place}: {one_line(str(other))}"
-        return Delivery(Result.UNREACHABLE, why)
+        return SendResult(Result.UNREACHABLE, why)
 
 
 async def _greet(client: SMTP, name: str) -> None:

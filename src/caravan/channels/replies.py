@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult, asked_wait
 
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _ENHANCED: Final = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |\Z)")
@@ -51,7 +51,9 @@ class Reply:
 
 def one_line(text: str, longest: int = _LONGEST_DETAIL) -> str:
     """`text` of the other side as it may stand in a journal: without control characters and not long."""
-    return _CONTROLS.sub(" ", text)[:longest].strip()
+    if not text.isprintable():
+        text = _CONTROLS.sub(" ", text)
+    return text[:longest].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,11 @@ def _rule(line: dict[str, str]) -> Rule:
     )
 
 
-def classify(stage: Stage, reply: Reply) -> Delivery:
+def classify(stage: Stage, reply: Reply) -> SendResult:
     """What `reply`, given at `stage`, means for the contact whose mail was spoken of."""
     result = _meaning(stage, f"{reply.code:03d}", reply.enhanced)
     wait = again_in(reply.text) if result in (Result.RETRY, Result.UNREACHABLE) else None
-    return Delivery(result, str(reply), wait)
+    return SendResult(result, str(reply), wait)
 
 
 @lru_cache(maxsize=1024)
@@ -102,11 +104,12 @@ def _meaning(stage: Stage, code: str, enhanced: str) -> Result:
 
 
 def again_in(text: str) -> float | None:
-    """The seconds after which `text` invites to try again ("Greylisted for 5 minutes", "in 00:04:59")."""
+    """The seconds after which `text` invites to try again ("Greylisted for 5 minutes", "in 00:04:59"), as `asked_wait`
+    bounds them."""
     found = _AGAIN.search(text)
     if not found:
         return None
     if found["clock"]:
         hours, minutes, seconds = map(int, found["clock"].split(":"))
-        return float(hours * 3600 + minutes * 60 + seconds)
-    return float(int(found["number"]) * _SECONDS[found["unit"].lower()])
+        return asked_wait(hours * 3600 + minutes * 60 + seconds)
+    return asked_wait(int(found["number"]) * _SECONDS[found["unit"].lower()])

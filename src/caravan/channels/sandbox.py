@@ -6,6 +6,7 @@ aiosmtpd as well.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -16,6 +17,7 @@ from typing import Final, Self
 from caravan.channels.replies import Stage
 
 _LONGEST: Final = 50 << 20  # octets of one mail
+_PATH: Final = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^">])*)>')
 _END: Final = b"\r\n.\r\n"
 
 
@@ -58,7 +60,7 @@ class Sandbox:
         *,
         port: int = 0,
         script: Script | None = None,
-        extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"),
+        extensions: tuple[str, ...] = ("PIPELINING", "CHUNKING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"),
     ) -> None:
         self.mails: list[Received] = []
         self.count = 0
@@ -67,7 +69,7 @@ class Sandbox:
         self._before = 0
         self._port = port
         self._script = script
-        self._extensions = extensions
+        self.extensions = extensions
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -119,7 +121,7 @@ class Sandbox:
 
     def offers(self) -> str:
         """The reply to EHLO."""
-        lines = [*(f"250-{each}" for each in self._extensions), f"250 SIZE {_LONGEST}"]
+        lines = [*(f"250-{each}" for each in self.extensions), f"250 SIZE {_LONGEST}"]
         return "\r\n".join(["250-caravan sandbox", *lines])
 
 
@@ -139,14 +141,24 @@ class _Wire:
         lines = await self._until(_END)
         return lines.replace(b"\r\n..", b"\r\n.")[2:] + b"\r\n"
 
+    async def octets(self, count: int) -> bytes:
+        """So many octets, whatever they are."""
+        while len(self._buffer) < count:
+            await self._more()
+        found, self._buffer = self._buffer[:count], self._buffer[count:]
+        return found
+
     async def _until(self, mark: bytes) -> bytes:
         while (end := self._buffer.find(mark)) < 0:
-            data = await self._reader.read(1 << 16)
-            if not data or len(self._buffer) > _LONGEST:
-                raise EOFError
-            self._buffer += data
+            await self._more()
         found, self._buffer = self._buffer[:end], self._buffer[end + len(mark) :]
         return found
+
+    async def _more(self) -> None:
+        data = await self._reader.read(1 << 16)
+        if not data or len(self._buffer) > _LONGEST:
+            raise EOFError
+        self._buffer += data
 
     async def say(self, reply: str) -> None:
         self._writer.write(reply.encode("utf-8") + b"\r\n")
@@ -175,6 +187,8 @@ class _Session:
                     await self._to(rest)
                 case "DATA":
                     await self._data()
+                case "BDAT" if "CHUNKING" in self._sandbox.extensions:
+                    await self._chunk(rest)
                 case "RSET" | "NOOP" as command:
                     self._mail = None if command == "RSET" else self._mail
                     await self._wire.say("250 2.0.0 OK")
@@ -204,6 +218,23 @@ class _Session:
             return
         mail, self._mail = self._mail, None
         mail.content = await self._wire.content()
+        await self._take(mail)
+
+    async def _chunk(self, rest: str) -> None:
+        """BDAT (RFC 3030 §2): the octets follow the command, and are read also when they are not wanted."""
+        size, _, last = rest.partition(" ")
+        if not size.isdecimal() or int(size) > _LONGEST:
+            raise EOFError
+        octets = await self._wire.octets(int(size))
+        if self._mail is None or not self._mail.recipients:
+            return await self._wire.say("554 5.5.1 No valid recipients")
+        self._mail.content += octets
+        if last.upper() != "LAST":
+            return await self._wire.say("250 2.0.0 Go on")
+        mail, self._mail = self._mail, None
+        await self._take(mail)
+
+    async def _take(self, mail: Received) -> None:
         scripted = self._sandbox.answer(Stage.CONTENT, mail)
         if scripted is None:
             scripted = f"250 2.0.0 queued as {await self._sandbox.keep(mail)}"
@@ -234,5 +265,6 @@ def _last_number(folder: Path) -> int:
 
 
 def _path(rest: str) -> str:
-    """The address in `FROM:<a@b> SIZE=1`."""
-    return rest.partition("<")[2].partition(">")[0]
+    """The address in `FROM:<a@b> SIZE=1`; in quotes it may hold anything."""
+    found = _PATH.search(rest)
+    return found[1] if found else ""

@@ -1,205 +1,139 @@
 """One SMTP connection, from the end of its handshake: mails go over it one after the other (RFC 5321).
 
-aiosmtplib shakes hands, encrypts and logs in (relay.py). Its own protocol drops a reply that comes before
-it is awaited, so it can't pipeline; this one can (RFC 2920), which halves the round trips of a mail.
+aiosmtplib shakes hands, encrypts and logs in (relay.py). Its own protocol drops a reply that comes before it is
+awaited, so it can't pipeline; this one can (RFC 2920). Where the relay offers PIPELINING, the envelope of the next mail
+goes out in one write with the content of the one before, so that a mail costs one round trip and one wake-up. A content
+never goes out before its own recipient is accepted: whatever happens to the connection, only a mail whose content has
+gone out and whose reply has not come can be in doubt.
 """
 
 import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, Protocol
 
 from caravan.channels.mail import Mail
 from caravan.channels.replies import Reply, Stage, classify
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 
 _LONGEST_REPLY: Final = 65_536  # octets without a line end, or lines of one reply
 _REPLY_LINE: Final = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
+_CLOSED: Final = "the relay closed the connection"
 
 
-class ConnectionLost(Exception):
-    """The relay can't be heard any more; the text says why, in a few words."""
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A mail on its way through the channel, until its outcome is known."""
+
+    mail: Mail
+    on_data: Callable[[], None] | None
+    outcome: asyncio.Future[SendResult]
+    carrier: "Conversation | None" = None  # while its content is out and the reply has not come
+
+    def settle(self, delivery: SendResult) -> None:
+        """This is the outcome, if there is still interest in it."""
+        self.carrier = None
+        if not self.outcome.done():
+            self.outcome.set_result(delivery)
+
+    def fail(self, error: Exception) -> None:
+        """It can't go on for a reason that is no outcome."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def cancel(self) -> None:
+        """The sender is no longer interested: nothing more may go out."""
+        if self.carrier is not None:
+            self.carrier.abort("it was given up")
 
 
-class Conversation(asyncio.Protocol):
-    """A connection that is ready for mails. Not for two at the same time."""
+class Pool(Protocol):
+    """Where a conversation gets its mails, and what is told when it has none."""
 
-    def __init__(self, transport: asyncio.Transport, extensions: frozenset[str], timeout: float) -> None:
-        """Take over `transport`. `extensions` are the EHLO keywords in lower case; `timeout` is seconds a
-        reply."""
-        self._transport = transport
-        self._timeout = timeout
-        self._pipelining = "pipelining" in extensions
-        self._size = "size" in extensions
-        self._smtputf8 = "smtputf8" in extensions
-        self._buffer = b""
-        self._text: list[bytes] = []
-        self._replies: deque[Reply] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._lost: str | None = None
-        self._open_transaction = False
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.mails = 0
-        transport.set_protocol(self)
+    def next(self) -> Attempt | None:
+        """The mail that has waited longest."""
+        ...
 
-    @property
-    def alive(self) -> bool:
-        """Whether another mail may be tried on it. A word from the relay while nobody asked means goodbye."""
-        return self._lost is None and not self._replies and not self._transport.is_closing()
+    def rest(self, conversation: "Conversation") -> None:
+        """It has nothing to do."""
+        ...
 
-    # What the transport tells
+    def lost(self, conversation: "Conversation") -> None:
+        """It can't be used any more."""
+        ...
 
-    def data_received(self, data: bytes) -> None:
+    def retry(self, attempt: Attempt) -> None:
+        """A connection that had carried other mails was lost before this one's content went out."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One mail's transaction on this connection."""
+
+    attempt: Attempt
+    is_first: bool  # of the connection
+    refusal: tuple[Stage, Reply] | None = None
+    content_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What the relay offers (EHLO keywords), as far as it matters for mails."""
+
+    pipelining: bool = False  # RFC 2920
+    chunking: bool = False  # RFC 3030
+    size: bool = False  # RFC 1870
+    smtputf8: bool = False  # RFC 6531
+
+    @classmethod
+    def of(cls, keywords: frozenset[str]) -> "Extensions":
+        """From keywords in lower case."""
+        return cls("pipelining" in keywords, "chunking" in keywords, "size" in keywords, "smtputf8" in keywords)
+
+
+@dataclass(slots=True)
+class _ReplyReader:
+    """Makes replies of octets as they come."""
+
+    is_endless: bool = False  # more of one reply has come than a reply can have
+    _buffer: bytes = b""
+    _text: list[bytes] = field(default_factory=list)
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """The replies that are whole now."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            self._line(line.rstrip(b"\r"))
-        if len(self._buffer) > _LONGEST_REPLY or len(self._text) > _LONGEST_REPLY:
-            self.abort("its reply has no end")
-        self._wake()
+        replies = [reply for line in lines if (reply := self._line(line)) is not None]
+        if len(self._buffer) > _LONGEST_REPLY:
+            self.is_endless = True
+        return replies
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._lost = self._lost or "the relay closed the connection"
-        if not self.closed.done():
-            self.closed.set_result(None)
-        self._wake()
-
-    def _line(self, line: bytes) -> None:
-        parts = _REPLY_LINE.fullmatch(line)
+    def _line(self, line: bytes) -> Reply | None:
+        if not self._text and line[3:4] != b"-":
+            return _only_line(line)
+        parts = _REPLY_LINE.fullmatch(line.rstrip(b"\r"))
         if parts is None:
-            self._replies.append(Reply(0, line.decode("utf-8", "replace")))
-            return
+            return _only_line(line)
         self._text.append(parts[3] or b"")
-        if parts[2] != b"-":
-            self._replies.append(Reply(int(parts[1]), _joined(self._text)))
-            self._text = []
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _reply(self) -> Reply:
-        """The next reply. Raises `ConnectionLost` when there will be none; silence counts as that."""
-        while not self._replies:
-            if self._lost is not None:
-                raise ConnectionLost(self._lost)
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            # asyncio.timeout would be a tenth of what a mail costs.
-            patience = loop.call_later(self._timeout, self.abort, f"no reply came for {self._timeout:g} seconds")
-            try:
-                await self._waiter
-            finally:
-                patience.cancel()
-        return self._replies.popleft()
-
-    # A mail
-
-    async def send(self, mail: Mail, on_data: Callable[[], None] | None) -> Delivery:
-        """Offer one mail. Raises `ConnectionLost` when the connection ends before the content goes out."""
-        if not (mail.sender.isascii() and mail.recipient.isascii()) and not self._smtputf8:
-            return Delivery(Result.UNSUPPORTED, "The relay doesn't take addresses beyond ASCII (SMTPUTF8).")
-        self.mails += 1
-        offer = self._offer_at_once if self._pipelining else self._offer_in_turn
-        refusal = await offer(mail)
-        if refusal is not None:
-            stage, reply = refusal
-            if reply.code == 421 and self.mails > 1:
-                # Said to us, after enough mails or time, not of this mail.
-                raise ConnectionLost(f"the relay said {reply}")
-            return classify(stage, reply)
-        if on_data is not None:
-            on_data()
-        return await self._hand_over(mail.content)
-
-    async def _hand_over(self, content: bytes) -> Delivery:
-        self._transport.write(_stuffed(content))
-        try:
-            reply = await self._reply()
-        except ConnectionLost as error:
-            return Delivery(Result.UNKNOWN, f"The whole mail was sent, then {error}.")
-        self._open_transaction = False
-        return classify(Stage.CONTENT, self._heard(reply))
-
-    async def _offer_at_once(self, mail: Mail) -> tuple[Stage, Reply] | None:
-        """MAIL, RCPT and DATA in one go. The first refusal, or None when the content may follow."""
-        reset, self._open_transaction = self._open_transaction, True
-        commands = (self._mail_command(mail), self._rcpt_command(mail), b"DATA\r\n")
-        self._transport.write(b"RSET\r\n" * reset + b"".join(commands))
-        if reset:
-            await self._reply()
-        refusal = None
-        for stage in (Stage.MAIL, Stage.RCPT, Stage.DATA):
-            try:
-                reply = self._heard(await self._reply())
-            except ConnectionLost:
-                if refusal is None:
-                    raise
-                return refusal
-            if refusal is None and not _accepts(stage, reply):
-                refusal = (stage, reply)
-        if refusal is not None and reply.code == 354:
-            # It waits for content all the same (RFC 2920 §3.1): an empty one for nobody ends that.
-            self._transport.write(b".\r\n")
-            await self._reply()
-        return refusal
-
-    async def _offer_in_turn(self, mail: Mail) -> tuple[Stage, Reply] | None:
-        if self._open_transaction:
-            await self._ask(b"RSET\r\n")
-        self._open_transaction = True
-        for stage, command in (
-            (Stage.MAIL, self._mail_command(mail)),
-            (Stage.RCPT, self._rcpt_command(mail)),
-            (Stage.DATA, b"DATA\r\n"),
-        ):
-            reply = await self._ask(command)
-            if not _accepts(stage, reply):
-                return stage, reply
-        return None
-
-    async def _ask(self, command: bytes) -> Reply:
-        self._transport.write(command)
-        return self._heard(await self._reply())
-
-    def _heard(self, reply: Reply) -> Reply:
-        if reply.code in (0, 421):
-            # Goodbye (RFC 5321 §3.8), or nothing that SMTP knows: what comes next can't be trusted.
-            self.abort("the relay closed the connection")
-        return reply
-
-    def _mail_command(self, mail: Mail) -> bytes:
-        utf8 = " SMTPUTF8 BODY=8BITMIME" if not (mail.sender + mail.recipient).isascii() else ""
-        size = f" SIZE={len(mail.content)}" if self._size else ""
-        return f"MAIL FROM:<{mail.sender}>{size}{utf8}\r\n".encode()
-
-    def _rcpt_command(self, mail: Mail) -> bytes:
-        return f"RCPT TO:<{mail.recipient}>\r\n".encode()
-
-    # The end
-
-    def quit(self) -> None:
-        """Say goodbye and close; a relay that doesn't answer is left after a second."""
-        if self._lost is None:
-            self._lost = "it was closed"
-            self._transport.write(b"QUIT\r\n")
-            self._transport.close()
-            asyncio.get_running_loop().call_later(1, self._transport.abort)
-
-    def abort(self, why: str) -> None:
-        """Close at once."""
-        self._lost = self._lost or why
-        self._transport.abort()
-        self._wake()
+        if len(self._text) > _LONGEST_REPLY:
+            self.is_endless = True
+        if parts[2] == b"-":
+            return None
+        texts, self._text = self._text, []
+        return Reply(int(parts[1]), _joined(texts))
 
 
-def _accepts(stage: Stage, reply: Reply) -> bool:
-    match stage:
-        case Stage.RCPT:
-            return reply.code in (250, 251)
-        case Stage.DATA:
-            return reply.code == 354
-    return reply.code == 250
+@lru_cache(maxsize=256)
+def _only_line(line: bytes) -> Reply:
+    """The reply of one line; most are the same for each mail."""
+    line = line.rstrip(b"\r")
+    parts = _REPLY_LINE.fullmatch(line)
+    if parts is None:
+        return Reply(0, line.decode("utf-8", "replace"))
+    return Reply(int(parts[1]), (parts[3] or b"").decode("utf-8", "replace").strip())
 
 
 def _joined(lines: list[bytes]) -> str:
@@ -210,9 +144,259 @@ def _joined(lines: list[bytes]) -> str:
     return " ".join([first, *(text.removeprefix(code).strip() if "." in code else text for text in more)])
 
 
+class Conversation(asyncio.Protocol):
+    """A connection that is ready for mails. Its replies drive it: each is awaited in its place, none by a task."""
+
+    def __init__(self, transport: asyncio.Transport, extensions: Extensions, timeout: float) -> None:
+        """Take over `transport`. `timeout` is the seconds that the relay has for each reply."""
+        self._transport = transport
+        self._offers = extensions
+        self._timeout = timeout
+        self._reader = _ReplyReader()
+        self._expected: deque[tuple[Stage | None, _Turn | None]] = deque()  # no stage: RSET, or a reply to ignore
+        self._open_transaction = False
+        self._lost = False
+        self._loop = asyncio.get_running_loop()
+        self._deadline = 0.0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._pool: Pool
+        self._most = 0
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self.mails = 0
+        transport.set_protocol(self)
+
+    def serve(self, pool: Pool, attempt: Attempt | None, most: int) -> None:
+        """Carry `attempt` and then what `pool` has, until that has no more or `most` mails were carried."""
+        self._pool, self._most = pool, most
+        self._go_on(attempt)
+
+    @property
+    def alive(self) -> bool:
+        """Whether another mail may be tried on it."""
+        return not self._lost and not self._transport.is_closing()
+
+    # What the transport tells
+
+    def data_received(self, data: bytes) -> None:
+        replies = self._reader.feed(data)
+        if self._reader.is_endless:
+            return self.abort("its reply has no end")
+        if replies:
+            self._deadline = self._loop.time() + self._timeout
+        for reply in replies:
+            if not self._lost:
+                self._hear(reply)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(_CLOSED)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    # Replies
+
+    def _hear(self, reply: Reply) -> None:
+        if not self._expected:
+            self.abort("it spoke unasked")  # goodbye, most of the time
+            return
+        stage, turn = self._expected.popleft()
+        if turn is not None and stage is Stage.CONTENT:
+            turn.attempt.settle(classify(stage, reply))
+        elif turn is not None and stage is not None and turn.refusal is None and not _accepts(stage, reply):
+            turn.refusal = (stage, reply)
+        if reply.code in (0, 421):
+            # Goodbye (RFC 5321 §3.8), or nothing that SMTP knows: what comes next can't be trusted.
+            if turn is not None and stage is not Stage.CONTENT:
+                self._expected.appendleft((stage, turn))
+            self.abort(_CLOSED)
+        elif turn is not None and stage is not Stage.CONTENT:
+            self._proceed(stage, turn, reply)
+        if not self._expected and not self._lost:
+            self._go_on(None)
+
+    def _proceed(self, stage: Stage | None, turn: _Turn, reply: Reply) -> None:
+        """The next thing in a transaction whose content has not gone out."""
+        last = Stage.RCPT if self._offers.chunking else Stage.DATA
+        if turn.refusal is not None and reply.code == 354 and stage is last:
+            # It waits for content all the same (RFC 2920 §3.1): an empty one for no recipient ends that.
+            self._write(b".\r\n")
+            self._expected.append((None, turn))
+        elif turn.refusal is not None and (stage in (None, last) or not self._offers.pipelining):
+            turn.attempt.settle(classify(*turn.refusal))
+        elif stage is last:
+            self._hand_over(turn)
+        elif not self._offers.pipelining:
+            self._ask(_NEXT[stage], turn)
+
+    def _go_on(self, attempt: Attempt | None) -> None:
+        """Nothing is under way: begin with the next mail, rest, or leave."""
+        if self.mails >= self._most:
+            self._pool.lost(self)
+            self.quit()
+            return
+        turn = self._next_turn(attempt)
+        if turn is None:
+            self._pool.rest(self)
+        elif self._offers.pipelining:
+            self._write(self._envelope(turn))
+        else:
+            self._ask(None if self._open_transaction else Stage.MAIL, turn)
+
+    def _next_turn(self, attempt: Attempt | None) -> _Turn | None:
+        while attempt := attempt or self._pool.next():
+            if not attempt.outcome.done():
+                mail = attempt.mail
+                if self._offers.smtputf8 or (mail.sender.isascii() and mail.recipient.isascii()):
+                    self.mails += 1
+                    return _Turn(attempt, self.mails == 1)
+                why = "The relay doesn't take addresses beyond ASCII (SMTPUTF8)."
+                attempt.settle(SendResult(Result.UNSUPPORTED, why))
+            attempt = None
+        return None
+
+    # Commands
+
+    def _envelope(self, turn: _Turn) -> bytes:
+        """All commands of a mail up to its content, to go out at once."""
+        reset, self._open_transaction = self._open_transaction, True
+        if reset:
+            self._expected.append((None, None))
+        self._expected.append((Stage.MAIL, turn))
+        self._expected.append((Stage.RCPT, turn))
+        commands = (b"RSET\r\n" if reset else b"") + self._mail_command(turn.attempt.mail)
+        commands += _rcpt_command(turn.attempt.mail)
+        if self._offers.chunking:
+            return commands
+        self._expected.append((Stage.DATA, turn))
+        return commands + b"DATA\r\n"
+
+    def _ask(self, stage: Stage | None, turn: _Turn) -> None:
+        """One command whose reply is waited for."""
+        self._expected.append((stage, turn))
+        match stage:
+            case None:
+                self._write(b"RSET\r\n")
+            case Stage.MAIL:
+                self._open_transaction = True
+                self._write(self._mail_command(turn.attempt.mail))
+            case Stage.RCPT:
+                self._write(_rcpt_command(turn.attempt.mail))
+            case _:
+                self._write(b"DATA\r\n")
+
+    def _hand_over(self, turn: _Turn) -> None:
+        """The content, and behind it the next mail's envelope."""
+        attempt = turn.attempt
+        try:
+            if attempt.on_data is not None and not attempt.outcome.done():
+                attempt.on_data()
+        except Exception as error:
+            attempt.fail(error)
+        if attempt.outcome.done():
+            if not self._offers.chunking:
+                self.abort("the content was held back")  # the relay waits for it, and would take an empty one
+            return
+        turn.content_out = True
+        attempt.carrier = self
+        self._expected.append((Stage.CONTENT, turn))
+        content = attempt.mail.content
+        octets = _chunk(content) if self._offers.chunking else _stuffed(content)
+        # The end of DATA ends the transaction, whatever the reply; a chunk that is refused need not (RFC 3030 §2).
+        self._open_transaction = self._offers.chunking
+        if self._offers.pipelining and self.mails < self._most and (following := self._next_turn(None)) is not None:
+            octets += self._envelope(following)
+        self._write(octets)
+
+    def _mail_command(self, mail: Mail) -> bytes:
+        utf8 = "" if mail.sender.isascii() and mail.recipient.isascii() else " SMTPUTF8 BODY=8BITMIME"
+        size = f" SIZE={len(mail.content)}" if self._offers.size else ""
+        return f"MAIL FROM:<{mail.sender}>{size}{utf8}\r\n".encode()
+
+    def _write(self, octets: bytes) -> None:
+        self._deadline = self._loop.time() + self._timeout
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._timeout, self._watch)
+        if self._transport.is_closing():  # it ended unnoticed, between the handshake and here
+            self._loop.call_soon(self.abort, _CLOSED)
+        else:
+            self._transport.write(octets)
+
+    def _watch(self) -> None:
+        """Runs once in a while, not for each reply: a timer is a tenth of what a mail costs."""
+        self._watchdog = None
+        if not self._expected or self._lost:
+            return
+        if self._loop.time() >= self._deadline:
+            self.abort(f"no reply came for {self._timeout:g} seconds")
+        else:
+            self._watchdog = self._loop.call_at(self._deadline, self._watch)
+
+    # The end
+
+    def quit(self) -> None:
+        """Say goodbye and close; a relay that doesn't answer is left after a second."""
+        if not self._lost:
+            self._lost = True
+            self._stop_watch()
+            self._transport.write(b"QUIT\r\n")
+            self._transport.close()
+            self._loop.call_later(1, self._transport.abort)
+
+    def abort(self, why: str) -> None:
+        """Close at once. What was under way has an outcome then: in doubt only where its content was out."""
+        self._transport.abort()
+        self._fail(why)
+
+    def _fail(self, why: str) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self._stop_watch()
+        turns = dict.fromkeys(turn for _, turn in self._expected if turn is not None)
+        self._expected.clear()
+        for turn in turns:
+            self._fail_turn(turn, why)
+        self._pool.lost(self)
+
+    def _fail_turn(self, turn: _Turn, why: str) -> None:
+        attempt = turn.attempt
+        if turn.content_out:
+            attempt.settle(SendResult(Result.UNKNOWN, f"The whole mail was sent, then {why}."))
+        elif turn.refusal is not None and (turn.is_first or turn.refusal[1].code != 421):
+            attempt.settle(classify(*turn.refusal))
+        elif turn.is_first:
+            attempt.settle(SendResult(Result.RETRY, f"Before the mail was sent, {why}."))
+        elif not attempt.outcome.done():
+            # After enough mails or time a relay leaves, or says 421 to the connection: not the mail's fault.
+            self._pool.retry(attempt)
+
+    def _stop_watch(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+
+_NEXT: Final = {None: Stage.MAIL, Stage.MAIL: Stage.RCPT, Stage.RCPT: Stage.DATA}
+
+
+def _accepts(stage: Stage, reply: Reply) -> bool:
+    if stage is Stage.RCPT:
+        return reply.code in (250, 251)
+    return reply.code == (354 if stage is Stage.DATA else 250)
+
+
+def _rcpt_command(mail: Mail) -> bytes:
+    return f"RCPT TO:<{mail.recipient}>\r\n".encode()
+
+
 def _stuffed(content: bytes) -> bytes:
     """`content` as DATA takes it: no line is a lone dot but the last (RFC 5321 §4.5.2)."""
     content = content.replace(b"\r\n.", b"\r\n..")
     dot = b"." if content.startswith(b".") else b""
     end = b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"
     return dot + content + end
+
+
+def _chunk(content: bytes) -> bytes:
+    """`content` as one chunk, which is the last (RFC 3030 §2). Like with DATA, it ends with a line end."""
+    end = b"" if content.endswith(b"\r\n") else b"\r\n"
+    return b"BDAT %d LAST\r\n%b%b" % (len(content) + len(end), content, end)

@@ -1,42 +1,34 @@
 """The webhook channel: one HTTP call a contact, to an address that the customer chose."""
 
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import (
     ClientConnectorCertificateError,
     ClientConnectorDNSError,
     ClientError,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
     InvalidURL,
-    TraceConfig,
 )
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 
 from caravan.addresses import check_url, connector, was_refused
+from caravan.channels.headers import header_problem, is_header_value, is_token
+from caravan.channels.http_calls import Answer, HttpCalls, NoAnswer
 from caravan.channels.places import Places
 from caravan.channels.replies import one_line
-from caravan.channels.result import Delivery, Result
 from caravan.clock import Clock
+from caravan.delivery.result import Result, SendResult, asked_wait
 from caravan.errors import AddressRefused, InvalidInput
 
 _TEMPORARY: Final = frozenset({408, 425, 429})
 _SHOWN: Final = 200  # characters of an answer
-_READ: Final = 4096  # octets of an answer; more is not waited for
 _KEEPALIVE: Final = 2.0  # seconds; common servers close after 5, and a call into a closing connection is unknown
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
-_HEADER_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
-_OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "idempotency-key"})
+_DEFAULTS: Final = {"User-Agent": "Caravan", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,77 +67,49 @@ class WebhookChannel:
         self._resolver = resolver
 
     async def __aenter__(self) -> Self:
-        self._session = ClientSession(
-            connector=connector(
-                allow_private=self._allow_private,
-                limit=self._connections,
-                keepalive=_KEEPALIVE,
-                resolver=self._resolver,
-            ),
-            timeout=ClientTimeout(total=self._timeout),
-            cookie_jar=DummyCookieJar(),
-            headers={"User-Agent": "Caravan", "Accept-Encoding": "identity"},
-            auto_decompress=False,  # 64 KB of answer can hide 64 MB
-            trace_configs=[_tracing()],
+        pool = connector(
+            allow_private=self._allow_private,
+            limit=self._connections,
+            keepalive=_KEEPALIVE,
+            resolver=self._resolver,
         )
+        self._calls = HttpCalls(pool, self._timeout, _DEFAULTS)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self._calls.__aexit__(kind, error, trace)
 
-    async def send(self, call: Call, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, call: Call, on_data: Callable[[], None] | None = None) -> SendResult:
         """Make `call` once. See `Channel.send`."""
         async with self._places:
             under_way = _UnderWay(on_data)
             try:
-                return await self._attempt(call, under_way)
+                url = check_url(call.url, allow_private=self._allow_private)
+                answer = await self._calls.ask(_method(call), url, _headers(call), call.body, under_way.begin)
             except (AddressRefused, InvalidInput) as error:
-                return Delivery(Result.FAILED, error.message)
+                return SendResult(Result.FAILED, error.message)
             except (ClientError, OSError) as error:  # TimeoutError is an OSError
                 return _trouble(error, under_way.written, self._timeout)
-
-    async def _attempt(self, call: Call, under_way: "_UnderWay") -> Delivery:
-        url = check_url(call.url, allow_private=self._allow_private)
-        async with self._session.request(
-            _method(call),
-            url,
-            headers=_headers(call),
-            data=call.body or None,
-            allow_redirects=False,
-            trace_request_ctx=under_way,
-        ) as response:
-            return _outcome(response, await _shown(response), self._clock.now())
+        return _outcome(answer, self._clock.now())
 
 
 @dataclass(slots=True)
 class _UnderWay:
-    """Learns from aiohttp when the request itself begins to go out."""
+    """Whether a call has begun to go out."""
 
     on_data: Callable[[], None] | None
     written: bool = False
 
     def begin(self) -> None:
-        if not self.written:
-            self.written = True
-            if self.on_data is not None:
-                self.on_data()
-
-
-def _tracing() -> TraceConfig:
-    async def begin(session: ClientSession, context: SimpleNamespace, params: object) -> None:
-        context.trace_request_ctx.begin()
-
-    tracing = TraceConfig()
-    # Both are the last moments before the request is written on a connection that stands.
-    tracing.on_connection_create_end.append(begin)
-    tracing.on_connection_reuseconn.append(begin)
-    return tracing
+        if self.on_data is not None:
+            self.on_data()
+        self.written = True
 
 
 def _method(call: Call) -> str:
-    if not _TOKEN.fullmatch(call.method):
+    if not is_token(call.method):
         raise InvalidInput("The webhook's method is not one that HTTP knows.")
     return call.method.upper()
 
@@ -153,63 +117,57 @@ def _method(call: Call) -> str:
 def _headers(call: Call) -> CIMultiDict[str]:
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in call.headers.items():
-        if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
-            raise InvalidInput(f"The webhook's header {one_line(name, 60)!r} can't be set.")
-        if not _HEADER_VALUE.fullmatch(value):
+        if (problem := header_problem(name)) is not None:
+            raise InvalidInput(f"The webhook's header '{one_line(name, 60)}' {problem}.")
+        if not is_header_value(value):
             raise InvalidInput(f"The webhook's header {name} has a value with a line end or control character.")
         headers[name] = value
     headers["Idempotency-Key"] = call.key
     return headers
 
 
-async def _shown(response: ClientResponse) -> str:
-    """The beginning of the answer, as far as it comes; the status alone decides, so trouble here is no
-    matter."""
-    data = b""
-    with suppress(ClientError, OSError):
-        while len(data) < _READ and (chunk := await response.content.read(_READ - len(data))):
-            data += chunk
-    return one_line(data.decode("utf-8", "replace"), _SHOWN)
-
-
-def _outcome(response: ClientResponse, shown: str, now: datetime) -> Delivery:
-    status = response.status
+def _outcome(answer: Answer, now: datetime) -> SendResult:
+    status, shown = answer.status, one_line(answer.beginning.decode("utf-8", "replace"), _SHOWN)
     note = "(redirects are not followed) " if 300 <= status < 400 else ""
     detail = f"{status} {note}{shown}".strip()
     if 200 <= status < 300:
-        return Delivery(Result.SENT, detail)
+        return SendResult(Result.SENT, detail)
     if status >= 500 or status in _TEMPORARY:
-        return Delivery(Result.RETRY, detail, retry_after(response.headers.get("Retry-After", ""), now))
-    return Delivery(Result.FAILED, detail)
+        return SendResult(Result.RETRY, detail, retry_after(answer.headers.get("Retry-After", ""), now))
+    return SendResult(Result.FAILED, detail)
 
 
 def retry_after(value: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks for, as a number or as a date (RFC 9110 §10.2.3)."""
+    """The seconds that a Retry-After header asks for, as a number or as a date (RFC 9110 §10.2.3), as `asked_wait`
+    bounds them; None for what is neither."""
     value = value.strip()
-    if value.isascii() and value.isdigit() and len(value) <= 9:
-        return float(value)
+    if value.isascii() and value.isdigit():
+        return asked_wait(float(value[:20]))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        return asked_wait((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp())
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
-def _trouble(error: Exception, written: bool, timeout: float) -> Delivery:
+def _trouble(error: Exception, written: bool, timeout: float) -> SendResult:
     if was_refused(error):
-        return Delivery(Result.FAILED, AddressRefused().message)
+        return SendResult(Result.FAILED, AddressRefused().message)
     late = isinstance(error, TimeoutError)
+    if written and isinstance(error, NoAnswer):
+        return SendResult(
+            Result.UNKNOWN, "The request was sent, but the answer is not valid HTTP, or its head too long."
+        )
     if written:
         why = f"no answer came for {timeout:g} seconds" if late else "the connection was lost"
-        return Delivery(Result.UNKNOWN, f"The request was sent, then {why}.")
+        return SendResult(Result.UNKNOWN, f"The request was sent, then {why}.")
     match error:
         case InvalidURL():
-            return Delivery(Result.FAILED, "The webhook's address can't be used.")
+            return SendResult(Result.FAILED, "The webhook's address can't be used.")
         case ClientConnectorDNSError():
             why = "its host name was not found"
         case ClientConnectorCertificateError():
             why = "its TLS certificate is not valid"
         case _:
             why = "its host did not answer" if late else "its host refused the connection or broke it off"
-    return Delivery(Result.UNREACHABLE, f"The webhook was not called: {why}.")
+    return SendResult(Result.UNREACHABLE, f"The webhook was not called: {why}.")

@@ -1,5 +1,6 @@
 """The command line. What is heavy is imported where it is used, so that `caravan --help` is quick."""
 
+import os
 import sys
 
 from caravan.errors import CaravanError, WrongUsage
@@ -9,8 +10,9 @@ def main() -> None:
     """Run a command: exit 0, 1 (failed) or 2 (usage); errors are one sentence on stderr."""
     from caravan.cli.commands import app
 
+    os.umask(0o077)  # what is written is about people: nothing for other users of the machine
     try:
-        app()
+        app(prog_name="caravan")
     except CaravanError as error:
         print(f"caravan: {error.message}", file=sys.stderr)
         sys.exit(2 if isinstance(error, WrongUsage) else 1)

@@ -110,15 +110,23 @@ def wait(
 def email(
     rows: Annotated[int | None, typer.Option(min=1, help="Mails.", show_default="20000 of 2 KB, 5000 of 30 KB")] = None,
     variant: Annotated[MailSize, typer.Option(help="How large a mail is.")] = MailSize.ALL,
-    workers: Workers = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Also by so many workers, in turn.", show_default="as many as `caravan up` has"),
+    ] = None,
     repeats: Repeats = 3,
     as_json: Json = False,
 ) -> None:
-    """Personal multipart mails through a whole batch to a local sink; beside Postfix's smtp-source, or aiosmtplib.
+    """Personal multipart mails through a whole batch to a local sink, by one worker and by several; beside Postfix's
+    smtp-source, or aiosmtplib.
 
     Example: caravan bench email --rows 20000 --variant 2kb
     """
     from caravan.bench import email as bench
+    from caravan.server.shares import worker_count
+    from caravan.settings import read_settings
+
+    workers = workers or worker_count(read_settings())
 
     chosen = [each for each in MailSize if each is not MailSize.ALL] if variant is MailSize.ALL else [variant]
     _tell(bench.run(rows, [str(each) for each in chosen], repeats, _sayer(as_json), workers), as_json)

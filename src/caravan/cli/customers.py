@@ -1,29 +1,38 @@
 """`customers` and `tokens`."""
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caravan.cli.session import with_connection
+from caravan.cli.session import Data, with_connection, with_engine
 from caravan.settings import read_settings
 
 if TYPE_CHECKING:
+    from caravan.engine.engine import Engine
     from caravan.store.database import Connection
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Number = Annotated[int, typer.Argument(help="The customer's number.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     customers = typer.Typer(help="Customers: the tenants of this installation.", no_args_is_help=True)
     customers.command("add")(add)
+    customers.command("list")(list_)
     customers.command("retain")(retain)
+    customers.command("remove")(remove)
     app.add_typer(customers, name="customers")
     tokens = typer.Typer(help="Tokens of a customer.", no_args_is_help=True)
     tokens.command("create")(create)
+    tokens.command("list")(list_tokens)
+    tokens.command("revoke")(revoke)
     app.add_typer(tokens, name="tokens")
 
 
-def add(name: Annotated[str, typer.Argument(help="The customer's name.")]) -> None:
-    """Add a customer and print its number.
+def add(name: Annotated[str, typer.Argument(help="The customer's name.")], data: Data = None) -> None:
+    """Add a customer and print its number. A name that another customer has is refused.
 
     Example: caravan customers add "Example Shop"
     """
@@ -33,14 +42,47 @@ def add(name: Annotated[str, typer.Argument(help="The customer's name.")]) -> No
     async def work(connection: "Connection") -> int:
         return await add_customer(connection, name, Clock().now())
 
-    typer.echo(with_connection(read_settings(), work))
+    typer.echo(with_connection(read_settings(data=data), work))
+
+
+def list_(data: Data = None, as_json: Json = False) -> None:
+    """List the customers: number, name, tokens, and for how many days contacts are kept.
+
+    Example: caravan customers list
+    """
+    from caravan.store.customers import list_customers
+
+    settings = read_settings(data=data)
+    for each in with_connection(settings, list_customers):
+        kept = each["retention_days"] if each["retention_days"] is not None else settings.retention_days
+        if as_json:
+            shown = {key: each[key] for key in ("id", "name", "tokens")}
+            shown |= {"retentionDays": kept, "createdAt": each["created_at"].isoformat()}
+            typer.echo(json.dumps(shown, ensure_ascii=False))
+        else:
+            typer.echo(f"{each['id']}  {each['name']}  tokens: {each['tokens']}  kept for {kept} days")
+
+
+def remove(customer: Number, data: Data = None) -> None:
+    """Remove a customer with all that belongs to it: batches are cancelled, then rows and files are deleted.
+
+    Example: caravan customers remove 1001
+    """
+    from caravan.engine.removal import remove_customer
+
+    async def work(engine: "Engine") -> int:
+        return await remove_customer(engine, customer)
+
+    batches = with_engine(read_settings(data=data), work)
+    typer.echo(f"{customer}: removed, with {batches} batches")
 
 
 def retain(
-    customer: Annotated[int, typer.Argument(help="The customer's number.")],
+    customer: Number,
     days: Annotated[
         int | None, typer.Option(min=0, max=36_500, help="Days; without it, as long as CARAVAN_RETENTION_DAYS says.")
     ] = None,
+    data: Data = None,
 ) -> None:
     """Set for how long the contacts of a customer's ended batches are kept, and print it.
 
@@ -48,7 +90,7 @@ def retain(
     """
     from caravan.store.customers import set_retention
 
-    settings = read_settings()
+    settings = read_settings(data=data)
 
     async def work(connection: "Connection") -> None:
         await _check_customer(connection, customer)
@@ -62,6 +104,7 @@ def retain(
 def create(
     customer: Annotated[int, typer.Option(help="The customer's number.")],
     name: Annotated[str, typer.Option(help="What the token is for.")] = "token",
+    data: Data = None,
 ) -> None:
     """Create a token and print it, this one time.
 
@@ -74,7 +117,50 @@ def create(
         await _check_customer(connection, customer)
         return await create_token(connection, customer, name, Clock().now())
 
-    typer.echo(with_connection(read_settings(), work))
+    typer.echo(with_connection(read_settings(data=data), work))
+
+
+def list_tokens(
+    customer: Annotated[int | None, typer.Option(help="Only those of this customer.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List tokens: id, customer, name and when each was made. Their secrets are stored nowhere.
+
+    Example: caravan tokens list --customer 1001
+    """
+    from caravan.store import customers
+
+    async def work(connection: "Connection") -> list[customers.Token]:
+        return await customers.list_tokens(connection, customer)
+
+    for each in with_connection(read_settings(data=data), work):
+        made = each.created_at.isoformat(timespec="seconds")
+        if as_json:
+            shown = {"id": each.id, "customer": each.customer, "name": each.name, "createdAt": made}
+            typer.echo(json.dumps(shown, ensure_ascii=False))
+        else:
+            typer.echo(f"{each.id}  customer {each.customer}  {each.name}  {made}")
+
+
+def revoke(
+    token: Annotated[str, typer.Argument(help="The token's id, as `tokens list` shows it, or the token.")],
+    data: Data = None,
+) -> None:
+    """Revoke a token. The API refuses it within five seconds.
+
+    Example: caravan tokens revoke 5f0c2a91be77
+    """
+    from caravan.errors import NotFound
+    from caravan.store.customers import revoke_token
+
+    async def work(connection: "Connection") -> str:
+        found = await revoke_token(connection, token)
+        if found is None:
+            raise NotFound("There is no such token; `caravan tokens list` shows the ids of all.")
+        return f"{found.id}: revoked; it was {found.name!r} of customer {found.customer}"
+
+    typer.echo(with_connection(read_settings(data=data), work))
 
 
 async def _check_customer(connection: "Connection", customer: int) -> None:

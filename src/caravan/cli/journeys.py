@@ -1,16 +1,29 @@
 """`journeys check` and `journeys apply`."""
 
 import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from caravan.cli.session import database
-from caravan.errors import InvalidDefinition, InvalidInput
-from caravan.settings import read_settings
+from caravan.cli.session import Data
+from caravan.errors import InvalidInput, Problem
+from caravan.server.data_folder import database
+from caravan.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from caravan.engine.publish import Publication
+    from caravan.intake.properties import Properties
 
 Files = Annotated[list[Path], typer.Argument(help="Journey files (YAML or JSON).")]
+Contacts = Annotated[
+    Path | None,
+    typer.Option(help="A file of contacts: warn of properties that the journeys use and none of its contacts has."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,69 +35,140 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(
-    files: Files, as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False
+    files: Files,
+    contacts: Contacts = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
 ) -> None:
-    """Check journey files whole, without a server: every problem with its line.
+    """Check journey files whole, without a server: every problem and warning with its line. Exit 1 for problems only.
 
-    Example: caravan journeys check journeys/*.yaml
+    Example: caravan journeys check journeys/*.yaml --contacts contacts.ndjson
     """
-    from caravan.journeys.definition import read_journey
-    from caravan.steps.registry import STEP_TYPES
-
-    failed = False
-    for file in files:
-        problems, steps = [], 0
-        try:
-            steps = len(read_journey(_text(file), STEP_TYPES).steps)
-        except InvalidDefinition as error:
-            problems, failed = error.problems, True
-        if as_json:
-            shown = [{"line": p.line, "where": p.where, "message": p.message} for p in problems]
-            typer.echo(json.dumps({"file": str(file), "ok": not problems, "problems": shown}))
-        elif problems:
-            for problem in problems:
-                typer.echo(f"{file}:{problem.line}: {problem.where}: {problem.message}", err=True)
-        else:
-            typer.echo(f"{file}: ok, {steps} steps")
-    if failed:
+    with _properties(contacts) as properties:
+        results = [_check(file, properties, as_json) for file in files]
+    if not all(results):
         raise typer.Exit(1)
+
+
+def _check(file: Path, properties: "Properties | None", as_json: bool) -> bool:
+    """Check a file, print what was found, and return whether it can be published."""
+    from caravan.channels.registry import STEP_TYPES
+    from caravan.journeys.check import check_journey
+    from caravan.journeys.unknown_properties import unknown_properties
+
+    found = check_journey(_text(file), STEP_TYPES)
+    warnings = list(found.warnings)
+    if properties is not None:
+        warnings = sorted({*warnings, *unknown_properties(found.uses, properties)})
+    if as_json:
+        told = {"problems": _shown(found.problems), "warnings": _shown(warnings)}
+        typer.echo(json.dumps({"file": str(file), "ok": not found.problems, **told}, ensure_ascii=False))
+        return not found.problems
+    for problem in found.problems:
+        typer.echo(f"{file}:{problem.line}: {_sentence(problem)}", err=True)
+    _warn(file, warnings)
+    if found.journey is not None:
+        counts = [_count(len(found.journey.steps), "step"), *([_count(len(warnings), "warning")] if warnings else [])]
+        typer.echo(f"{file}: ok, {', '.join(counts)}")
+    return not found.problems
+
+
+@contextmanager
+def _properties(contacts: Path | None) -> "Iterator[Properties | None]":
+    """The properties of a file of contacts, read as the server reads it."""
+    if contacts is None:
+        yield None
+        return
+    from caravan.intake.properties import Properties
+    from caravan.intake.reading import Limits, read_contacts
+
+    if not contacts.is_file():
+        raise InvalidInput(f"{contacts} is no file.")
+    with tempfile.TemporaryDirectory(prefix="caravan-check-") as folder:
+        receipt = read_contacts(contacts, Path(folder), Limits.from_settings(read_settings()))
+        if receipt.failure is not None:
+            raise receipt.failure
+        with Properties(receipt.parts) as properties:
+            yield properties
 
 
 def apply(
     file: Annotated[Path, typer.Argument(help="A journey file.")],
     customer: Annotated[int, typer.Option(help="The customer's number.")],
+    data: Data = None,
 ) -> None:
     """Publish a journey file as a new version. Batches that run keep theirs.
 
+    Over HTTP if CARAVAN_URL and CARAVAN_TOKEN are set, and neither a data folder (--data, CARAVAN_DATA) nor
+    CARAVAN_DATABASE_URL; else on the database itself.
+
     Example: caravan journeys apply spring.yaml --customer 1001
     """
+    server, token = os.environ.get("CARAVAN_URL", "").strip(), os.environ.get("CARAVAN_TOKEN", "").strip()
+    local = data is not None or bool(os.environ.get("CARAVAN_DATA") or os.environ.get("CARAVAN_DATABASE_URL"))
+    if server and token and not local:
+        found = _publish_over_http(_text(file), server, customer, token)
+    else:
+        published = _publish(_text(file), read_settings(data=data), customer)
+        found = (published.journey, published.name, published.version, published.warnings)
+    journey, name, version, warnings = found
+    _warn(file, warnings)
+    typer.echo(f"journey {journey} ({name}) is published as version {version}")
+
+
+def _publish_over_http(source: str, server: str, customer: int, token: str) -> tuple[int, str, int, list[Problem]]:
+    """Journey, name, version and warnings, as the server answers. Only the server checks: it may know more steps."""
+    from caravan.client import Client
+    from caravan.journeys.definition import read_number
+
+    with Client(server, customer, token) as client:
+        answer: Any = client.publish(read_number(source), source)
+    warnings = [Problem(each["line"], each["where"], each["message"]) for each in answer.get("warnings", [])]
+    return answer["journey"], answer["name"], answer["version"], warnings
+
+
+def _publish(source: str, settings: Settings, customer: int) -> "Publication":
     import asyncio
 
     from caravan.bootstrap import open_engine
-    from caravan.engine.publish import publish
+    from caravan.engine.publish import Publication, publish
     from caravan.errors import NotFound
-    from caravan.settings import Settings
     from caravan.store.customers import has_customer
-    from caravan.store.journeys import Published
-    from caravan.store.migrate import migrate
+    from caravan.store.migrate import check_schema
 
-    async def run(settings: Settings) -> Published:
-        async with open_engine(settings) as (engine, _):
+    async def run(running: Settings) -> Publication:
+        async with open_engine(running) as (engine, _):
             async with engine.pool.connection() as connection:
-                await migrate(connection)
+                await check_schema(connection)
             async with engine.pool.connection() as connection:
                 if not await has_customer(connection, customer):
                     raise NotFound(f"There is no customer {customer}; `caravan customers add NAME` makes one.")
-            return await publish(engine, customer, _text(file))
+            return await publish(engine, customer, source)
 
-    with database(read_settings()) as running:
-        published = asyncio.run(run(running))
-    typer.echo(f"journey {published.journey} ({published.name}) is published as version {published.version}")
+    with database(settings) as running:
+        return asyncio.run(run(running))
+
+
+def _warn(file: Path, warnings: Iterable[Problem]) -> None:
+    for warning in warnings:
+        typer.echo(f"{file}:{warning.line}: warning: {_sentence(warning)}", err=True)
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{problem.where}: {problem.message}" if problem.where else problem.message
+
+
+def _shown(problems: Iterable[Problem]) -> list[dict[str, str | int]]:
+    return [each.to_json() for each in problems]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _text(file: Path) -> str:
+    """The file's text, its line ends as they are."""
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_bytes().decode()
     except UnicodeDecodeError:
         raise InvalidInput(f"{file} is not UTF-8.") from None
     except OSError as error:

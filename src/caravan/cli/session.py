@@ -3,45 +3,53 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import typer
+
+from caravan.server.data_folder import database
 from caravan.settings import Settings
 
 if TYPE_CHECKING:
+    from caravan.engine.engine import Engine
     from caravan.store.database import Connection
 
 T = TypeVar("T")
-
-
-@contextmanager
-def database(settings: Settings, *, wait: bool = False) -> Iterator[Settings]:
-    """The settings with the URL of a database that runs: the given one, else the data folder's own."""
-    if settings.database_url is not None:
-        yield settings
-        return
-    from caravan.server.embedded import embedded
-
-    with embedded(settings.folder, wait=wait) as url:
-        yield settings.model_copy(update={"database_url": url})
+Data = Annotated[Path | None, typer.Option(help="The data folder (CARAVAN_DATA).", show_default="~/.caravan")]
 
 
 def with_connection(settings: Settings, work: "Callable[[Connection], Awaitable[T]]") -> T:
-    """Run `work` on the database, brought to this version's schema."""
+    """Run `work` on the database. Raises `Unavailable` if its schema is older than this version's."""
     from caravan.store.database import connect
-    from caravan.store.migrate import migrate
+    from caravan.store.migrate import check_schema
 
     async def run(url: str) -> T:
         async with connect(url, size=2) as pool:
             async with pool.connection() as connection:
-                await migrate(connection)
+                await check_schema(connection)
             async with pool.connection() as connection:
                 return await work(connection)
 
     with database(settings) as running:
         assert running.database_url is not None
         return asyncio.run(run(running.database_url))
+
+
+def with_engine(settings: Settings, work: "Callable[[Engine], Awaitable[T]]") -> T:
+    """Run `work` with an engine on the database. Raises `Unavailable` if its schema is older than this version's."""
+    from caravan.bootstrap import open_engine
+    from caravan.store.migrate import check_schema
+
+    async def run(running: Settings) -> T:
+        async with open_engine(running) as (engine, _):
+            async with engine.pool.connection() as connection:
+                await check_schema(connection)
+            return await work(engine)
+
+    with database(settings) as running:
+        return asyncio.run(run(running))
 
 
 class Seldom(logging.Filter):

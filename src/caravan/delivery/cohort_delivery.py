@@ -3,27 +3,25 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from caravan.channels.channel import Channel
+from caravan.delivery.channel import Channel
+from caravan.delivery.envelope import Envelope, Message
+from caravan.delivery.tools import DeliveryTools
 from caravan.journeys.fields import OnUnknown
 from caravan.journeys.placeholders import ContactView
-from caravan.steps.move import Tools
 from caravan.store.cohorts import Cohort
 from caravan.store.windows import Windows
-
-AGAIN = "again"  # in a window's record: this contact is to be tried once more
-Message = TypeVar("Message")
 
 
 @dataclass(frozen=True, slots=True)
 class ContactOutcome:
-    """What came of one contact of a window."""
+    """What came of one contact of a window: an `Outcome`, AGAIN or LATER."""
 
     outcome: str
     detail: str
     at: datetime
-    after: float | None = None  # with `again`: seconds that the other side asked for
+    after: float | None = None  # with `again`: seconds that the other side asked for; with `later`: until it is due
     outage: bool = False  # with `again`: not this contact, but the channel is in trouble
     doubt: bool = False  # with `again`: this try, or an earlier one, may have arrived
 
@@ -33,16 +31,17 @@ class CohortDelivery(Generic[Message]):
     """One cohort's delivery: how to make a contact's message, and what sends it."""
 
     cohort: Cohort
-    tools: Tools
+    tools: DeliveryTools
     channel: Channel[Message]
-    prepare: Callable[[dict[str, Any]], Message]  # a row of CONTACTS; may raise RenderFailed
+    prepare: Callable[[dict[str, Any]], Envelope[Message]]  # a row of CONTACTS; may raise RenderFailed
     on_unknown: OnUnknown
     to: str | None
+    name: str  # of the channel
     one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them
 
     @property
     def claim(self) -> str:
-        """Whose hands the cohort is in: ours."""
+        """The claim under which this worker has the cohort."""
         assert self.cohort.claim is not None
         return self.cohort.claim
 

@@ -1,10 +1,11 @@
-"""Send something to each contact of a cohort, window by window (law 3). Email and webhook steps share it."""
+"""Send a message to each contact of a cohort, window by window (guarantee 3). All message steps share it."""
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,9 +14,11 @@ import pyarrow as pa
 
 from caravan.channels.places import LINE
 from caravan.delivery.build_move import all_outcomes, build_move
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
+from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
+from caravan.delivery.envelope import Envelope, Message
+from caravan.delivery.gates import Decision, Send, decide
 from caravan.delivery.lease import HeldBack, Lease
-from caravan.delivery.outcomes import outcome_of, outcome_of_mark, record_of
+from caravan.delivery.outcomes import outcome_of, outcome_of_decision, outcome_of_mark, record_of
 from caravan.delivery.share import share_out
 from caravan.delivery.trace import Mark, Trace, drop_trace, read_trace
 from caravan.delivery.turn import Turn
@@ -24,12 +27,13 @@ from caravan.steps.move import Move
 from caravan.store.batches import clear_hindrance, note_hindrance
 from caravan.store.cohorts import read_contacts, slices
 from caravan.store.database import AWAY
+from caravan.store.journal import AGAIN
 from caravan.store.ledger import Outcome
 from caravan.store.windows import Verdict, gaps
 
 _ASK_EVERY = 0.3  # seconds between two looks whether the batch was paused or cancelled; well within a lease
 _LONGEST_ASK = 8.0  # seconds between two tries to note what was sent, while the database does not take it
-_WARY_FROM = 2  # deaths; who killed is among the first that were to be sent to, and is to kill none of the others
+_WARY_FROM = 2  # deaths; their cause is among the first that were to be sent to, and is to hit none of the others
 _NO_RESOURCES = "53"  # PostgreSQL's class of errors for a full disk and the like
 
 Answer = TypeVar("Answer")
@@ -37,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 async def deliver(delivery: CohortDelivery[Message]) -> Move | None:
-    """Send to everyone in the cohort who is still to be sent to; None if that has to go on later."""
+    """Send to every contact of the cohort that is still to be sent to; None if that has to go on later."""
     contacts = await asyncio.to_thread(_read, delivery)
     if not await delivery.windows.all() and (shares := await share_out(delivery.cohort, contacts, delivery.tools)):
         return shares
@@ -55,7 +59,7 @@ def _read(delivery: CohortDelivery[Message]) -> pa.Table:
 
 
 async def _recover_orphaned_windows(delivery: CohortDelivery[Message], contacts: pa.Table) -> None:
-    """Settle what an earlier claim left in the air: nothing of it is sent again blindly."""
+    """Settle what an earlier claim left in flight: nothing of it is sent again blindly."""
     if all(window.record is not None for window in await delivery.windows.all()):
         return
     # The earlier claimant may be alive, and only have been silent for too long. Its lease runs out meanwhile; twice as
@@ -99,10 +103,9 @@ async def _send_windows(delivery: CohortDelivery[Message], contacts: pa.Table) -
             trace.close()
             drop_trace(delivery.tools.traces, delivery.claim, first)
             break
-        outcomes = await _send_window(delivery, contacts, first, size, lease, trace)
+        outcomes, trouble = await _send_window(delivery, contacts, first, size, lease, trace)
         settled = (first, record_of(delivery, contacts, first, outcomes))
         turn.note_sent(size)
-        trouble = _trouble(outcomes)
         if trouble or delivery.tools.stopping.is_set():
             break
     if settled is not None:
@@ -158,35 +161,51 @@ async def _note_hindrance(delivery: CohortDelivery[Message], hindrance: str | No
                 await note_hindrance(connection, delivery.cohort.batch, hindrance)
 
 
-def _trouble(outcomes: list[ContactOutcome]) -> str:
-    """The channel's trouble if nobody in the window could be tried, else nothing."""
-    return outcomes[0].detail if all(outcome.outage for outcome in outcomes) else ""
-
-
 async def _send_window(
     delivery: CohortDelivery[Message], contacts: pa.Table, first: int, size: int, lease: Lease, trace: Trace
-) -> list[ContactOutcome]:
+) -> tuple[list[ContactOutcome], str]:
+    """What came of each contact of the window, and the channel's trouble if none that was tried could be reached."""
     LINE.set(delivery.cohort.id)
     async with _watching(delivery, lease):
         # In a thread: a template that takes its time must not hold up the others' sends.
-        messages = await asyncio.to_thread(_prepare, delivery, list(slices(contacts, first, size)), lease)
+        written = await asyncio.to_thread(_prepare, delivery, list(slices(contacts, first, size)), lease)
+        messages = await _pass_gates(delivery, written)
         outcomes = await asyncio.gather(*(_send(delivery, each, trace, i, lease) for i, each in enumerate(messages)))
     trace.close()
-    return outcomes
+    tried = [outcome for outcome, each in zip(outcomes, messages, strict=True) if isinstance(each, Envelope)]
+    return outcomes, tried[0].detail if tried and all(outcome.outage for outcome in tried) else ""
+
+
+async def _pass_gates(
+    delivery: CohortDelivery[Message], written: list[Envelope[Message] | ContactOutcome]
+) -> list[Envelope[Message] | ContactOutcome]:
+    """The same, with an outcome in place of each message that a gate does not let through."""
+    if not delivery.tools.gates:
+        return written
+    envelopes = [each for each in written if isinstance(each, Envelope)]
+    decisions = iter(await decide(delivery.tools.gates, delivery.cohort, delivery.name, envelopes))
+    now = delivery.tools.clock.now()
+    return [_decided(each, next(decisions), now) if isinstance(each, Envelope) else each for each in written]
+
+
+def _decided(envelope: Envelope[Message], decision: Decision, now: datetime) -> Envelope[Message] | ContactOutcome:
+    return envelope if isinstance(decision, Send) else outcome_of_decision(decision, now)
 
 
 def _prepare(
     delivery: CohortDelivery[Message], people: list[dict[str, Any]], lease: Lease
-) -> list[Message | ContactOutcome]:
-    """Everyone's message, or their outcome where there is none to send."""
-    messages: list[Message | ContactOutcome] = []
+) -> list[Envelope[Message] | ContactOutcome]:
+    """The message of each contact, or its outcome where there is none to send."""
+    messages: list[Envelope[Message] | ContactOutcome] = []
     for person in people:
         message = _message(delivery, person, lease)
         messages.append(message)
     return messages
 
 
-def _message(delivery: CohortDelivery[Message], person: dict[str, Any], lease: Lease) -> Message | ContactOutcome:
+def _message(
+    delivery: CohortDelivery[Message], person: dict[str, Any], lease: Lease
+) -> Envelope[Message] | ContactOutcome:
     if lease.halted:
         return _held_back(delivery)
     try:
@@ -233,19 +252,23 @@ async def _renew(delivery: CohortDelivery[Message], lease: Lease) -> bool:
 
 
 async def _send(
-    delivery: CohortDelivery[Message], message: Message | ContactOutcome, trace: Trace, index: int, lease: Lease
+    delivery: CohortDelivery[Message],
+    envelope: Envelope[Message] | ContactOutcome,
+    trace: Trace,
+    index: int,
+    lease: Lease,
 ) -> ContactOutcome:
-    if isinstance(message, ContactOutcome):
-        return message
+    if isinstance(envelope, ContactOutcome):
+        return envelope
     if not await lease.wait():
         return _held_back(delivery)
 
     def under_way() -> None:
-        trace.mark(index, Mark.UNDER_WAY)  # first: who stands still after the check is at worst unknown
+        trace.mark(index, Mark.UNDER_WAY)  # first: a process that stops after the check leaves it unknown at worst
         lease.check()
 
     try:
-        sent = await delivery.channel.send(message, under_way)
+        sent = await delivery.channel.send(envelope.message, under_way)
     except HeldBack:
         trace.mark(index, Mark.AGAIN)
         return _held_back(delivery)

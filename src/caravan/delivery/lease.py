@@ -1,8 +1,8 @@
-"""The right of a sender to send, which runs out by itself (law 3).
+"""The right of a sender to send, which runs out by itself (guarantee 3).
 
 A worker that was silent for too long, because its machine stood still or lost the database, is taken for dead,
 and its cohorts go to others. It may be alive. So it sends only for some seconds after it was last told that the
-cohort is its own, and whoever takes over waits for as long before it looks at what was left in the air.
+cohort is its own, and its successor waits for as long before it looks at what was left in flight.
 """
 
 import asyncio

@@ -5,14 +5,17 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from caravan.channels.result import Delivery, Result
-from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
+from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
+from caravan.delivery.envelope import Message
+from caravan.delivery.gates import Later, Skip
+from caravan.delivery.result import Result, SendResult
 from caravan.delivery.trace import Mark
 from caravan.journeys.fields import OnUnknown
+from caravan.store.journal import AGAIN, LATER, RECORD
 from caravan.store.ledger import Outcome
-from caravan.store.windows import RECORD
 
 _OUTAGE_DELAY, _LONGEST_OUTAGE_DELAY = 5.0, 300.0  # a relay that is back should not be left alone for hours
+_SOONEST = 1.0  # seconds until a gate is asked again; of one that says "later" about a time that is over, not at once
 _OUTCOMES = {
     Result.SENT: Outcome.SENT,
     Result.FAILED: Outcome.FAILED,
@@ -21,7 +24,7 @@ _OUTCOMES = {
 }
 
 
-def outcome_of(sent: Delivery, delivery: CohortDelivery[Message], now: datetime) -> ContactOutcome:
+def outcome_of(sent: SendResult, delivery: CohortDelivery[Message], now: datetime) -> ContactOutcome:
     """What a reply makes of the contact that it is about."""
     kind = sent.result
     resend = kind is Result.UNKNOWN and delivery.on_unknown is OnUnknown.RESEND
@@ -32,17 +35,35 @@ def outcome_of(sent: Delivery, delivery: CohortDelivery[Message], now: datetime)
         return ContactOutcome(Outcome.UNKNOWN if resend else Outcome.FAILED, given_up, now)
     if kind is Result.UNREACHABLE and delivery.one_place:
         return ContactOutcome(AGAIN, sent.detail, now, outage_delay(delivery), outage=True)
-    return ContactOutcome(AGAIN, sent.detail, now, sent.retry_after, doubt=resend)
+    return ContactOutcome(AGAIN, sent.detail, now, _asked_delay(sent, delivery), doubt=resend)
+
+
+def _asked_delay(sent: SendResult, delivery: CohortDelivery[Message]) -> float | None:
+    """What the other side asked for, but never sooner than the own backoff: it would be asked again and again."""
+    return None if sent.retry_after is None else max(sent.retry_after, retry_delay(delivery))
+
+
+def outcome_of_decision(decision: Skip | Later, now: datetime) -> ContactOutcome:
+    """What becomes of a contact whose delivery a gate did not let through."""
+    if isinstance(decision, Skip):
+        return ContactOutcome(decision.outcome, decision.reason, now)
+    after = None if decision.until is None else max((decision.until - now).total_seconds(), _SOONEST)
+    return ContactOutcome(LATER, decision.reason, now, after)
 
 
 def _in_doubt(outcome: ContactOutcome) -> ContactOutcome:
-    """The outcome of a contact whom an earlier try may have reached: that this one failed does not make it untrue."""
+    """The outcome of a contact that an earlier try may have reached: that this one failed does not make it untrue."""
     if outcome.outcome in (Outcome.SENT, Outcome.UNKNOWN):
         return outcome
-    if outcome.outcome == AGAIN:
+    if outcome.outcome in (AGAIN, LATER):
         return replace(outcome, doubt=True)
     detail = "; ".join(filter(None, ["an earlier attempt may have arrived", outcome.detail]))
     return replace(outcome, outcome=Outcome.UNKNOWN, detail=detail)
+
+
+def retry_delay(delivery: CohortDelivery[Message]) -> float:
+    """Seconds until the next attempt where the other side did not say; doubles with each attempt."""
+    return delivery.tools.pacing.retry_delay * 2.0 ** min(delivery.cohort.attempt - 1, 16)
 
 
 def outage_delay(delivery: CohortDelivery[Message]) -> float:
@@ -56,7 +77,8 @@ def _exhausted(delivery: CohortDelivery[Message], now: datetime) -> bool:
 
 
 def outcome_of_mark(mark: Mark, on_unknown: OnUnknown, now: datetime) -> ContactOutcome:
-    """What becomes of a contact at whom a sender who is gone left this mark: nothing is sent again blindly (law 3)."""
+    """What becomes of a contact at which a sender that is gone left this mark: nothing is sent again blindly
+    (guarantee 3)."""
     match mark:
         case Mark.SENT:
             return ContactOutcome(Outcome.SENT, "accepted just before the sender stopped", now)

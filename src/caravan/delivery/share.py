@@ -1,6 +1,6 @@
 """A large cohort is shared out before it is sent: cut into smaller ones, which any sender may take.
 
-A cohort is in one sender's hands, and sending is the slowest thing that is done to it: 65,536 mails take ten seconds of
+A cohort has one sender at a time, and sending is the slowest thing that is done to it: 65,536 mails take ten seconds of
 a core. Uncut, a batch of 20,000 would have one sender, however many there are. Cutting costs a hundredth of that.
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from caravan.delivery.tools import DeliveryTools
 from caravan.steps.cohort_files import write_part
-from caravan.steps.move import Move, Tools
+from caravan.steps.move import Move
 from caravan.store import batches
 from caravan.store.cohorts import Cohort
 from caravan.store.files import Draft
@@ -19,7 +20,7 @@ from caravan.store.files import Draft
 _SHARES = 128
 
 
-async def share_out(cohort: Cohort, contacts: pa.Table, tools: Tools) -> Move | None:
+async def share_out(cohort: Cohort, contacts: pa.Table, tools: DeliveryTools) -> Move | None:
     """The move that leaves everybody where they are, in shares; None if the cohort is not to be cut. Nothing of it may
     have been sent."""
     window, least = tools.pacing.window_size, tools.pacing.share_windows
@@ -34,7 +35,7 @@ async def share_out(cohort: Cohort, contacts: pa.Table, tools: Tools) -> Move | 
 def share_size(contacts: int, entered: int, window: int, windows: int) -> int:
     """How many of a cohort's contacts a share has: whole windows, but for the last one. A share is not cut again.
 
-    `entered` is how many contacts the whole batch has, `window` how many a sender has in its hands at one moment,
+    `entered` is how many contacts the whole batch has, `window` how many a sender has in flight at one moment,
     `windows` how many of those a share has at least.
     """
     count = contacts // max(windows * window, entered // _SHARES)
@@ -43,7 +44,7 @@ def share_size(contacts: int, entered: int, window: int, windows: int) -> int:
     return -(-contacts // (count * window)) * window
 
 
-def _cut(cohort: Cohort, contacts: pa.Table, tools: Tools, size: int) -> Move:
+def _cut(cohort: Cohort, contacts: pa.Table, tools: DeliveryTools, size: int) -> Move:
     with Draft(tools.files) as draft:
         shares = [write_part(tools, draft, cohort, each, "share") for each in _slices(contacts, size)]
         return Move(passages=[], outcomes={}, records=[], shares=shares)

@@ -2,7 +2,7 @@
 
 Beside each window lies a small memory-mapped file with one byte a contact. What a process wrote there survives
 its kill -9, since the pages belong to the kernel; it does not survive a power cut. So a trace counts only while
-the machine is still in the boot that made it; without one, the whole window is unknown, as law 3 says. It bears the
+the machine is still in the boot that made it; without one, the whole window is unknown, by guarantee 3. It bears the
 name of the window's claim, since one of another claim, which never came to take the window, says nothing of it.
 """
 

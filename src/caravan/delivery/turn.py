@@ -8,7 +8,8 @@ settled; the cohort goes on from there when it is its turn again.
 import time
 from contextlib import suppress
 
-from caravan.delivery.cohort_delivery import CohortDelivery, Message
+from caravan.delivery.cohort_delivery import CohortDelivery
+from caravan.delivery.envelope import Message
 from caravan.queue.names import Queue
 from caravan.store import turns
 from caravan.store.database import AWAY

@@ -11,13 +11,14 @@ from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
 from caravan.queue import transient
 from caravan.queue.names import Queue
-from caravan.steps.move import Move, Passage, Retry, Tools
+from caravan.steps.move import Move, Passage, Retry, Standing, Tools
 from caravan.steps.step import CohortStep
-from caravan.store import arrivals, batches, cohorts, ledger, turns
+from caravan.store import arrivals, batches, cohorts, journal, ledger, turns
 from caravan.store.batches import Batch, BatchState
-from caravan.store.cohorts import Cohort, Opening, Part
+from caravan.store.cohorts import NEVER, Cohort, Opening, Part
 from caravan.store.database import Connection
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 
 async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
@@ -118,7 +119,8 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
             return None
         if queue is Queue.ADVANCE:  # a sender says so itself, once it sends: it may only share the cohort out
             await turns.note_served(connection, queue, turn, cohort.part.size)
-    return replace(cohort, claim=token, turn=turn), journey
+    claimed = cohort.claimed_by(token, journey.place(cohort.step))
+    return replace(claimed, turn=turn), journey
 
 
 async def _turn_of(engine: Engine, connection: Connection, cohort: Cohort, queue: Queue) -> int | None:
@@ -170,7 +172,7 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         if batch.state == BatchState.CANCELLED:
             move = await _recalled(connection, journey, cohort, move, now)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
-        await ledger.add_records(connection, batch.id, move.records, now)
+        await journal.add_records(connection, batch.id, move.records, now)
         await cohorts.delete_windows(connection, cohort.id)
         await open_cohorts(engine, connection, batch, journey, _openings(cohort, journey, move, now))
         await finish_if_empty(connection, batch, now)
@@ -178,8 +180,9 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
     """The same move in a cancelled batch: those that stay are recalled, and those that go on at the next step."""
-    for retry in move.retries:
-        await recall(connection, journey, cohort.batch, cohort.step, retry.part, now, doubt=retry.doubt)
+    stays: list[Retry | Standing] = [*move.retries, *move.standing]
+    for stay in stays:
+        await recall(connection, journey, cohort.batch, cohort.step, stay.part, now, doubt=stay.doubt)
     for share in move.shares:
         await recall(connection, journey, cohort.batch, cohort.step, share, now, doubt=False)
     for passage in move.passages:
@@ -196,7 +199,7 @@ async def recall(
     outcome = Outcome.UNKNOWN if doubt else Outcome.CANCELLED
     detail = "an earlier attempt may have arrived" if doubt else None
     await ledger.add_left(connection, batch, step, {outcome: part.size})
-    await ledger.add_records(connection, batch, [Record(step, part.file, outcome, detail)], now)
+    await journal.add_records(connection, batch, [Record(step, part.file, outcome, detail)], now)
     following = journey.step(step).next
     if doubt and following is not None:
         await arrive_and_leave(connection, batch, following, part, now)
@@ -206,7 +209,7 @@ async def arrive_and_leave(connection: Connection, batch: str, step: str, part: 
     """Contacts arrive at a step and get no further."""
     await ledger.add_arrived(connection, batch, {step: part.size})
     await ledger.add_left(connection, batch, step, {Outcome.CANCELLED: part.size})
-    await ledger.add_records(connection, batch, [Record(step, part.file, Outcome.CANCELLED)], now)
+    await journal.add_records(connection, batch, [Record(step, part.file, Outcome.CANCELLED)], now)
 
 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
@@ -214,7 +217,9 @@ def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> li
     staying = _shares(cohort, move.shares)
     # Where no contact has come on, the one that kills may be among those that stay.
     deaths = 0 if move.outcomes else cohort.deaths
-    return [*going, *staying, *(_again(cohort, retry, now, deaths) for retry in move.retries)]
+    staying += [_again(cohort, retry, now, deaths) for retry in move.retries]
+    staying += [_stand(cohort, standing, deaths) for standing in move.standing]
+    return [*going, *staying]
 
 
 def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -> Opening:
@@ -242,6 +247,23 @@ def _again(cohort: Cohort, retry: Retry, now: datetime, deaths: int) -> Opening:
         first_tried_at=cohort.first_tried_at or now,
         reason=retry.reason,
         doubt=retry.doubt,
+        deaths=deaths,
+        arrives=False,
+    )
+
+
+def _stand(cohort: Cohort, standing: Standing, deaths: int) -> Opening:
+    """Contacts that stand: no attempt is counted, and the time of the first one stays what it was."""
+    return Opening(
+        cohort.step,
+        standing.part,
+        visit=cohort.visit,
+        due_at=standing.until or NEVER,
+        attempt=cohort.attempt,
+        first_tried_at=cohort.first_tried_at,
+        reason=standing.reason,
+        stands=True,
+        doubt=standing.doubt,
         deaths=deaths,
         arrives=False,
     )

@@ -8,11 +8,12 @@ from caravan.engine.advance import finish_if_empty, open_cohorts, queue_of, reca
 from caravan.engine.engine import Engine
 from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
-from caravan.store import batches, cohorts, journeys, ledger, sql, turns
+from caravan.store import batches, cohorts, journal, journeys, ledger, sql, turns
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import Opening, Part
 from caravan.store.database import Connection, rows
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
@@ -85,7 +86,7 @@ async def give_up(engine: Engine, connection: Connection, customer: int, batch_i
             outcome = Outcome.UNKNOWN if cohort.doubt else Outcome.FAILED
             record = Record(cohort.step, cohort.part.file, outcome, f"given up by command: {cohort.reason}")
             await ledger.add_left(connection, batch.id, cohort.step, {outcome: cohort.part.size})
-            await ledger.add_records(connection, batch.id, [record], now)
+            await journal.add_records(connection, batch.id, [record], now)
             following = journey.step(cohort.step).next
             if following is not None:
                 due = step_of(journey, following).due(now)

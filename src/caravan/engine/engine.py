@@ -1,16 +1,20 @@
 """What the engine works with: composed once by bootstrap.py, passed to every function of this folder."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from caravan.channels.registry import CHANNELS, STEP_TYPES
 from caravan.clock import Clock
+from caravan.delivery.channel_type import ChannelType
+from caravan.delivery.gates import GATES, GateType
 from caravan.journeys.definition import load_journey
-from caravan.journeys.model import Journey
+from caravan.journeys.model import Journey, Step
 from caravan.queue.jobs import Jobs
 from caravan.settings import Settings
-from caravan.steps.registry import STEP_TYPES
 from caravan.store import journeys
 from caravan.store.database import Connection, Pool
 from caravan.store.files import Files
@@ -21,7 +25,8 @@ _KEPT = 256  # journeys in memory; a version never changes, so one that is there
 class Journeys:
     """Journey versions, compiled once in each process."""
 
-    def __init__(self) -> None:
+    def __init__(self, types: Mapping[str, type[Step]] = STEP_TYPES) -> None:
+        self.types = types  # that a definition can name
         self._known: dict[tuple[int, int, int], Journey] = {}
         self._thread = ThreadPoolExecutor(1, "journeys")
 
@@ -34,7 +39,7 @@ class Journeys:
             # In a thread: a large one takes seconds, in which nothing else would be answered. Of its own: those that
             # all share may be waiting for a slow store, and who asks has a batch locked.
             loop = asyncio.get_running_loop()
-            known = await loop.run_in_executor(self._thread, load_journey, found.definition, STEP_TYPES)
+            known = await loop.run_in_executor(self._thread, load_journey, found.definition, self.types)
         self._known[key] = known  # the last one is the one that was asked for last
         while len(self._known) > _KEPT:
             self._known.pop(next(iter(self._known)))
@@ -53,3 +58,5 @@ class Engine:
     journeys: Journeys
     scratch: Path  # of this process, for files half-written; whoever writes there makes it
     uploads: Path  # the same for files that clients are sending
+    channels: Sequence[ChannelType[Any]] = CHANNELS
+    gates: Sequence[GateType] = GATES

@@ -5,12 +5,12 @@ the row of a process that was killed is known by its silence.
 """
 
 import asyncio
-import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from caravan.engine.engine import Engine
+from caravan.every import every
 from caravan.store import batches, sql
 from caravan.store.batches import BatchState
 from caravan.store.database import Connection, row, rows
@@ -18,7 +18,6 @@ from caravan.store.database import Connection, row, rows
 _SEEN_EVERY = 2.5  # seconds between two signs of life of a PUT
 _SILENCE = 20.0  # seconds without one after which it is gone
 _Q = sql.load("caravan.store", "batches.sql")
-_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -27,22 +26,12 @@ async def receiving(engine: Engine, batch: str) -> AsyncIterator[None]:
     before."""
     put = secrets.token_hex(8)
     await _note(engine, batch, put)
-    keeper = asyncio.create_task(_keep_noting(engine, batch, put))
     try:
-        yield
+        async with every(_SEEN_EVERY, lambda: _note(engine, batch, put), f"note that a PUT to {batch} is under way"):
+            yield
     finally:
-        keeper.cancel()
         with suppress(Exception):  # forget_silent does it in the end
             await asyncio.shield(_forget(engine, batch, put))
-
-
-async def _keep_noting(engine: Engine, batch: str, put: str) -> None:
-    while True:
-        await asyncio.sleep(_SEEN_EVERY)
-        try:
-            await _note(engine, batch, put)
-        except Exception as error:
-            _log.warning("Can't note that a PUT to %s is under way: %s", batch, error)
 
 
 async def _note(engine: Engine, batch: str, put: str) -> None:

@@ -6,13 +6,12 @@ from datetime import timedelta
 
 from caravan.engine.engine import Engine
 from caravan.errors import Conflict, Unavailable
-from caravan.store import batches, spans, sql
+from caravan.store import batches, journal, spans, sql
 from caravan.store.batches import Batch, BatchState
 from caravan.store.database import Connection, row, rows
 
 _BATCHES = sql.load("caravan.store", "batches.sql")
 _COHORTS = sql.load("caravan.store", "cohorts.sql")
-_LEDGER = sql.load("caravan.store", "ledger.sql")
 _log = logging.getLogger(__name__)
 _UNUSED = timedelta(minutes=1)  # after its end, no worker still reads a file for a batch that was cancelled
 _UNREAD = (BatchState.AWAITING_UPLOAD, BatchState.RECEIVING, BatchState.READING)
@@ -38,7 +37,7 @@ async def _forget(engine: Engine, batch_id: str) -> None:
     async with engine.pool.connection() as connection, connection.transaction():
         await batches.lock(connection, batch_id)
         await spans.delete_of_batch(connection, batch.id)
-        await connection.execute(_LEDGER.delete_journal, {"batch": batch.id})
+        await journal.forget(connection, batch.id)
         await connection.execute(_COHORTS.delete_of_batch, {"batch": batch.id})
         await connection.execute(_BATCHES.set_forgotten, {"id": batch.id, "now": engine.clock.now()})
 

@@ -9,14 +9,15 @@ import duckdb
 from procrastinate import App
 from procrastinate.worker import Worker
 
-from caravan.channels.email import EmailChannel
-from caravan.channels.webhook import WebhookChannel
+from caravan.delivery.channel_type import open_channels
+from caravan.delivery.tools import DeliveryTools, Pacing
 from caravan.engine.engine import Engine
 from caravan.engine.tasks import register
+from caravan.every import every
+from caravan.queue.job_manager import ResilientJobManager
 from caravan.queue.names import Queue
 from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
 from caravan.settings import Settings
-from caravan.steps.move import Pacing, Tools
 from caravan.store.database import Pool
 
 #: Jobs of a queue that one worker runs at once; each chore has a place, so that none waits for a slow store's.
@@ -29,34 +30,27 @@ CONCURRENCY: Mapping[str, int] = {
     Queue.DELIVER: 4,
     Queue.UPKEEP: 3,
 }
-_POLL = 0.5  # seconds between two looks for jobs that fell due
+_POLL = 60.0  # seconds between two looks of a worker for jobs of which nothing woke it
 _DAY = 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
+async def tools_of(engine: Engine) -> AsyncIterator[DeliveryTools]:
     """The tools of a worker, with its channels open."""
     settings = engine.settings
-    async with (
-        EmailChannel(settings.smtp_url, connections=settings.smtp_connections, timeout=settings.smtp_timeout) as email,
-        WebhookChannel(
-            connections=settings.webhook_connections,
-            timeout=settings.webhook_timeout,
-            allow_private=settings.download_allow_private,
-        ) as webhook,
-    ):
+    async with open_channels(engine.channels, settings) as channels:
         with contextlib.closing(open_duckdb(settings)) as duck:
-            yield Tools(
+            yield DeliveryTools(
                 pool=engine.pool,
                 files=engine.files,
                 scratch=engine.scratch,
                 traces=settings.folder / "traces",
                 clock=engine.clock,
                 duck=duck,
-                email=email,
-                webhook=webhook,
+                channels=channels,
                 pacing=Pacing(settings.window_size, settings.retry_delay, settings.retry_hours),
+                gates=[make(engine.pool) for make in engine.gates],
             )
 
 
@@ -64,6 +58,7 @@ def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
     """DuckDB for segments: in memory, bounded, with no way to anything outside of itself."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": settings.duckdb_memory,
+        "threads": 1,  # for each query; a cohort is one row group, which is the work of one
         "enable_external_access": False,
     }
     return duckdb.connect(config=config)
@@ -73,27 +68,24 @@ async def work(app: App, engine: Engine, queues: Mapping[str, int], stop: asynci
     """Run jobs of the given queues, {queue: jobs at once}, until `stop` is set; then end soon and cleanly."""
     async with tools_of(engine) as tools, on_watch(engine.pool, engine.settings.folder) as presence:
         register(app, engine, tools)
-        jobs, at_work = RunningJobs(presence), dict[str, Worker]()
+        jobs, at_work, manager = RunningJobs(presence), dict[str, Worker](), app.job_manager
+        assert isinstance(manager, ResilientJobManager)
         running = [
             asyncio.create_task(_run_queue(app, queue, size, stop, jobs, at_work)) for queue, size in queues.items()
         ]
-        keeper = asyncio.create_task(_look_after(engine.pool, jobs, at_work))
-        await stop.wait()
-        tools.stopping.set()
-        await asyncio.gather(*running)
-        keeper.cancel()
+        async with (
+            manager.waking(engine.pool, queues),
+            every(LOOK_EVERY, lambda: _look_after(engine.pool, jobs, at_work), "look after this process's jobs"),
+        ):
+            await stop.wait()
+            tools.stopping.set()
+            await asyncio.gather(*running)
 
 
 async def _look_after(pool: Pool, jobs: RunningJobs, at_work: Mapping[str, Worker]) -> None:
-    """Every few seconds, give a sign of life and look after the jobs of this process."""
-    while True:
-        await asyncio.sleep(LOOK_EVERY)
-        workers = {worker.worker_id for worker in at_work.values() if worker.worker_id is not None}
-        try:
-            await jobs.give_sign(pool, workers)
-            await jobs.look_after(pool, workers)
-        except Exception as error:
-            _log.warning("Can't look after the jobs of this process just now: %s", error)
+    """Give a heartbeat, and look after the jobs of this process."""
+    workers = {worker.worker_id for worker in at_work.values() if worker.worker_id is not None}
+    await jobs.look_after(pool, workers)
 
 
 async def _run_queue(
@@ -109,7 +101,7 @@ async def _run_queue(
             fetch_job_polling_interval=_POLL,
             install_signal_handlers=False,
             delete_jobs="always",
-            update_heartbeat_interval=_DAY,  # the process gives signs of life itself, for all its queues at once
+            update_heartbeat_interval=_DAY,  # the process gives one heartbeat for all its queues itself
             stalled_worker_timeout=_DAY,  # nor does it forget workers that may only have been silent
             worker_middleware=[jobs.around],
         )

@@ -4,6 +4,7 @@ meanwhile."""
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from yarl import URL
 
 from caravan.addresses import check_url, connector, redacted, was_refused
+from caravan.backoff import Backoff
 from caravan.errors import AddressRefused, FileFailed, FileFailure, InvalidInput, Unavailable
 from caravan.intake.pace import StoodStill, paced
 from caravan.intake.ranges import Version, encoding_of, end_of_rest, is_part, version_of
@@ -132,12 +134,12 @@ async def download(
     ) as session:
         with await asyncio.to_thread(target.open, "wb") as file:
             part = _Part(file)
-            await _repeat(fetch, session, part, attempts, retry_delay, sleep)
+            await _repeat(fetch, session, part, attempts, Backoff(retry_delay, 2, math.inf), sleep)
             return Downloaded(part.done, part.digest.hexdigest(), part.encoding)
 
 
 async def _repeat(
-    fetch: "_Fetch", session: ClientSession, part: _Part, attempts: int, delay: float, sleep: Sleep
+    fetch: "_Fetch", session: ClientSession, part: _Part, attempts: int, backoff: Backoff, sleep: Sleep
 ) -> None:
     """Attempt until the file is whole; raise `FileFailed` after too many attempts that got nowhere."""
     failures, furthest = 0, 0
@@ -149,7 +151,7 @@ async def _repeat(
             furthest = max(furthest, part.done)
             if failures >= attempts:
                 raise fetch.failed(f"{trouble} ({attempts} attempts)") from None
-            pause = max(delay * 2 ** (failures - 1), min(trouble.retry_after, _LONGEST_PAUSE))
+            pause = max(backoff.delay(failures), min(trouble.retry_after, _LONGEST_PAUSE))
             log.info(
                 "Download of %s broke off at byte %d: %s. Next attempt in %.1f s.",
                 fetch.shown,

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from caravan.errors import InvalidDefinition, Problem
 from caravan.journeys import document
-from caravan.journeys.document import Scalar, Sequence, read_document
-from caravan.journeys.graph import check_ways
+from caravan.journeys.document import Document, Scalar, Sequence, read_document
+from caravan.journeys.graph import check_edges
 from caravan.journeys.model import Journey, Step
 from caravan.journeys.step_node import Path, StepNode, empty, plain, split
 from caravan.journeys.wording import SHARED, explain, keys_of, unknown_key
+from caravan.journeys.yaml_pitfalls import json_scalars, out_of_bounds
 
 KEYS = ("journey", "name", "steps")
 MAX_JOURNEY = 2**63 - 1
@@ -24,22 +25,28 @@ MAX_PROBLEMS = 1_000  # that are told
 
 def read_journey(source: str, step_types: Mapping[str, type[Step]]) -> Journey:
     """A journey from YAML or JSON text. Raises `InvalidDefinition` with all problems, sorted by line."""
-    root, problems = read_document(source)
-    if not isinstance(root, document.Mapping):
-        raise InvalidDefinition([Problem(root.line, "", f"a journey has the keys {', '.join(KEYS)}"), *problems])
-    reading = _Reading(step_types, problems)
-    journey = reading.journey(root)
-    if problems:
-        raise InvalidDefinition(_first(problems))
+    reading = Reading(read_document(source), step_types)
+    journey = reading.journey()
+    if reading.problems:
+        raise InvalidDefinition(first_of(reading.problems))
     return journey
 
 
-def _first(problems: list[Problem]) -> list[Problem]:
-    """As many as people can use."""
+def read_number(source: str) -> int:
+    """The number of the journey in a definition, of which nothing else is checked. Raises `InvalidDefinition`."""
+    reading = Reading(read_document(source), {})
+    number = reading.number(reading.mapping())
+    if reading.problems:
+        raise InvalidDefinition(first_of(reading.problems))
+    return number
+
+
+def first_of(problems: list[Problem]) -> list[Problem]:
+    """The first MAX_PROBLEMS by line, and a last one that counts the others."""
     if len(problems) <= MAX_PROBLEMS:
         return problems
     told = sorted(problems)[:MAX_PROBLEMS]
-    return [*told, Problem(told[-1].line, "~", f"and {len(problems) - MAX_PROBLEMS} more problems from here on")]
+    return [*told, Problem(told[-1].line, "~", f"and {len(problems) - MAX_PROBLEMS} more from here on")]
 
 
 def as_dict(journey: Journey) -> dict[str, Any]:
@@ -56,19 +63,31 @@ def load_journey(definition: Mapping[str, Any], step_types: Mapping[str, type[St
     return read_journey(json.dumps(definition), step_types)
 
 
-class _Reading:
-    """One reading of one file: collects the problems on the way."""
+class Reading:
+    """One reading of one file: collects problems on the way, and the steps that can be used, with their nodes."""
 
-    def __init__(self, step_types: Mapping[str, type[Step]], problems: list[Problem]) -> None:
+    def __init__(self, found: Document, step_types: Mapping[str, type[Step]]) -> None:
+        self.root = found.root
         self.step_types = step_types
-        self.problems = problems
+        self.problems = found.problems
+        self.warnings = found.warnings
+        self.nodes: list[StepNode] = []
+        self.read_steps: list[tuple[StepNode, Step]] = []
 
     def note(self, line: int, where: str, message: str) -> None:
         """Add a problem."""
         self.problems.append(Problem(line, where, message))
 
-    def journey(self, root: document.Mapping) -> Journey:
-        """The whole file; only to be used if no problem was noted."""
+    def mapping(self) -> document.Mapping:
+        """The keys of the file. Raises `InvalidDefinition` if it has none."""
+        if isinstance(self.root, document.Mapping):
+            return self.root
+        message = f"a journey has the keys {', '.join(KEYS)}"
+        raise InvalidDefinition([Problem(self.root.line, "", message), *self.problems])
+
+    def journey(self) -> Journey:
+        """The whole file; only to be used if no problem was noted. Raises `InvalidDefinition` if it is no journey."""
+        root = self.mapping()
         for key in root.entries:
             if key not in KEYS:
                 self.note(root.lines[key], "", unknown_key(key, KEYS))
@@ -99,7 +118,7 @@ class _Reading:
         return node.text
 
     def steps(self, root: document.Mapping) -> tuple[Step, ...]:
-        """The steps, with a stand-in for each that can't be used, so that the ways can still be checked."""
+        """The steps, with a stand-in for each that can't be used, so that the edges can still be checked."""
         node = root.entries.get("steps")
         if not isinstance(node, Sequence) or not node.items:
             self.note(node.line if node else root.line, "", "a journey needs steps: a list with at least one")
@@ -107,13 +126,15 @@ class _Reading:
         if len(node.items) > MAX_STEPS:
             self.note(node.line, "", f"a journey has at most {MAX_STEPS} steps")
             return ()
-        nodes = [StepNode(item, index) for index, item in enumerate(node.items)]
-        steps = [self.step(each) or each.stand_in(self.step_types) for each in nodes]
+        self.nodes = nodes = [StepNode(item, index) for index, item in enumerate(node.items)]
+        read = [self.step(each) for each in nodes]
+        self.read_steps = [(node, step) for node, step in zip(nodes, read, strict=True) if step is not None]
+        steps = [step or node.stand_in(self.step_types) for node, step in zip(nodes, read, strict=True)]
         self.check_ids(steps, nodes)
         for step, each in zip(steps, nodes, strict=True):
             for where, message in step.check():
                 self.note_at(each, split(where), message)
-        for index, where, message in check_ways(steps):
+        for index, where, message in check_edges(steps):
             self.note_at(nodes[index], split(where), message)
         return tuple(steps)
 
@@ -140,6 +161,9 @@ class _Reading:
             return None
         step_type = self.step_types[kind]
         before = len(self.problems)
+        for path, scalar in json_scalars(node, step_type):
+            if message := out_of_bounds(scalar):
+                self.note_at(node, path, message)
         fields = self.fields(node, node.root, step_type)
         if fields is None or len(self.problems) > before:
             return None

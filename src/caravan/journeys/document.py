@@ -18,16 +18,18 @@ from caravan.errors import InvalidDefinition, Problem
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_COMMENT = re.compile(r"[ \t]+(#[^\r\n\x85\u2028\u2029]*)")
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(slots=True)
 class Scalar:
-    """A text. `quoted` tells '1' from 1."""
+    """A text. `quoted` tells '1' from 1; `comment` is what follows on the same line, from its # on."""
 
     text: str
     quoted: bool
     line: int
+    comment: str = ""
 
     @property
     def empty(self) -> bool:
@@ -41,6 +43,11 @@ class Scalar:
         if self.empty or self.text in ("true", "false"):
             return {"true": True, "false": False}.get(self.text)
         return json.loads(self.text) if _NUMBER.fullmatch(self.text) and len(self.text) <= 300 else self.text
+
+    @property
+    def is_long_number(self) -> bool:
+        """Whether it is a number that is too long to be read as one."""
+        return not self.quoted and len(self.text) > 300 and _NUMBER.fullmatch(self.text) is not None
 
 
 @dataclass(slots=True)
@@ -61,14 +68,22 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
-_Event = tuple[str, int, Any]  # "scalar", "mapping", "sequence" or "end"; its line; (text, quoted) of a scalar
+# What it is: "scalar", "mapping", "sequence", "end", "problem" or "warning"; its line; a scalar's text, whether it is
+# quoted and its comment, or a message.
+_Event = tuple[str, int, Any]
 
 
-def read_document(source: str) -> tuple[Node, list[Problem]]:
-    """The nodes of a file, and problems that leave it readable (keys that stand twice, aliases).
+@dataclass(slots=True)
+class Document:
+    """The nodes of a file, problems that leave it readable (keys that stand twice, aliases), and warnings."""
 
-    Raises `InvalidDefinition` if it can't be read at all.
-    """
+    root: Node
+    problems: list[Problem]
+    warnings: list[Problem]
+
+
+def read_document(source: str) -> Document:
+    """The nodes of a file. Raises `InvalidDefinition` if it can't be read at all."""
     if len(source) > MAX_BYTES or len(source.encode(errors="replace")) > MAX_BYTES:
         _fail(0, f"the file is larger than {MAX_BYTES >> 20} MiB")
     source = source.removeprefix("\ufeff")
@@ -80,17 +95,27 @@ def read_document(source: str) -> tuple[Node, list[Problem]]:
     return _build(_yaml_events(source))
 
 
+def is_json(source: str) -> bool:
+    """Whether a text is JSON, which has no comments, and no form that is worth keeping beside its content."""
+    try:
+        json.loads(source.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _fail(line: int, message: str) -> None:
     raise InvalidDefinition([Problem(line, "", message)])
 
 
-def _build(events: Iterator[_Event]) -> tuple[Node, list[Problem]]:
+def _build(events: Iterator[_Event]) -> Document:
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     top = Sequence(0)
     stack: list[tuple[Node, Scalar | None]] = [(top, None)]
     for kind, line, content in events:
-        if kind == "problem":
-            problems.append(Problem(line, "", content))
+        if kind in ("problem", "warning"):
+            (problems if kind == "problem" else warnings).append(Problem(line, "", content))
             continue
         if kind == "end":
             stack.pop()
@@ -110,19 +135,20 @@ def _build(events: Iterator[_Event]) -> tuple[Node, list[Problem]]:
                 _fail(line, f"the file is nested deeper than {MAX_DEPTH} levels")
     if not top.items:
         _fail(0, "the file is empty; a journey has the keys journey, name and steps")
-    return top.items[0], problems
+    return Document(top.items[0], problems, warnings)
 
 
 def _node(kind: str, line: int, content: Any) -> Node:
     if kind == "scalar":
-        return Scalar(content[0], content[1], line)
+        return Scalar(content[0], content[1], line, content[2])
     return Mapping(line) if kind == "mapping" else Sequence(line)
 
 
 def _as_key(node: Node, problems: list[Problem]) -> Scalar:
     if isinstance(node, Scalar):
         return node
-    problems.append(Problem(node.line, "", "a key must be a word"))
+    hint = '; a text that begins with {{ stands in quotes: "{{ city }}"' if isinstance(node, Mapping) else ""
+    problems.append(Problem(node.line, "", "a key must be a word" + hint))
     return Scalar("", True, node.line)
 
 
@@ -145,22 +171,29 @@ def _yaml_events(source: str) -> Iterator[_Event]:
                 if documents == 2:
                     _fail(line, "the file holds several documents; one file is one journey")
             else:
-                yield from _yaml_event(event, line)
+                yield from _yaml_event(event, line, source)
     except yaml.YAMLError as error:
         _fail(*_yaml_error(error, source))
     except UnicodeEncodeError:
         _fail(0, "the file is not valid UTF-8")
 
 
-def _yaml_event(event: yaml.Event, line: int) -> Iterator[_Event]:
-    tag = getattr(event, "tag", None)
+def _yaml_event(event: yaml.Event, line: int, source: str) -> Iterator[_Event]:
+    tag, anchor = getattr(event, "tag", None), getattr(event, "anchor", None)
     if tag is not None and tag != "!":
-        yield "problem", line, f"the tag {tag} can't be used in a journey"
+        yield "problem", line, f"the tag {tag} can't be used in a journey; a text that begins with ! stands in quotes"
+    if isinstance(event, yaml.AliasEvent):
+        wanted = "write out what it stands for, and a text that begins with * in quotes"
+        yield "problem", line, f"the alias *{anchor} can't be used in a journey; {wanted}"
+        yield "scalar", line, ("", False, "")
+    elif anchor is not None:
+        yield (
+            "warning",
+            line,
+            f"YAML takes &{anchor} for an anchor and leaves it out; a text that begins with & stands in quotes",
+        )
     if isinstance(event, yaml.ScalarEvent):
-        yield "scalar", line, (event.value, bool(event.style))
-    elif isinstance(event, yaml.AliasEvent):
-        yield "problem", line, f"the alias *{event.anchor} can't be used in a journey; write it out"
-        yield "scalar", line, ("", False)
+        yield "scalar", line, (event.value, bool(event.style), "" if event.style else _comment(event, source))
     elif isinstance(event, yaml.MappingStartEvent):
         yield "mapping", line, None
     elif isinstance(event, yaml.SequenceStartEvent):
@@ -169,14 +202,32 @@ def _yaml_event(event: yaml.Event, line: int) -> Iterator[_Event]:
         yield "end", line, None
 
 
+def _comment(event: yaml.Event, source: str) -> str:
+    """The comment behind a plain scalar, on the line where it ends."""
+    found = _COMMENT.match(source, event.end_mark.index) if event.end_mark else None
+    return found[1] if found else ""
+
+
 def _yaml_error(error: yaml.YAMLError, source: str) -> tuple[int, str]:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     position = getattr(error, "position", None)
     if mark is not None:
         what = getattr(error, "problem", None) or getattr(error, "context", None)
-        return mark.line + 1, f"this is not valid YAML: {what} (column {mark.column + 1})"
-    line = source.count("\n", 0, position) + 1 if isinstance(position, int) else 0
-    return line, "the file contains a character that YAML does not allow"
+        line = "".join(source.splitlines()[mark.line : mark.line + 1])
+        return mark.line + 1, f"this is not valid YAML: {what} (column {mark.column + 1}){_hint(line, str(what))}"
+    line_number = source.count("\n", 0, position) + 1 if isinstance(position, int) else 0
+    return line_number, "the file contains a character that YAML does not allow"
+
+
+def _hint(line: str, problem: str) -> str:
+    """What to add to a problem of YAML's reader, seen the line where it stopped."""
+    if re.search(r"(^|[:\[{,-])\s*\{[{%]", line):
+        return "; a text that begins with {{ or {% stands in quotes"
+    if "mapping values" in problem:
+        return "; a text that contains a colon and a blank stands in quotes"
+    if found := re.search(r"(?:^\s*|: +|- +)([-%@`*&!|>?,\[\]{}\"'])", line):
+        return f"; a text that begins with {found[1]} stands in quotes as a whole"
+    return ""
 
 
 def _json_events(source: str) -> Iterator[_Event]:
@@ -217,7 +268,7 @@ def _json_token(
         raise ValueError(f"unexpected {letter}")
     if letter == '"':
         text, end = scanstring(source, position + 1, True)
-        return ("scalar", (text, True)), end, "colon" if "key" in expect else "comma"
+        return ("scalar", (text, True, "")), end, "colon" if "key" in expect else "comma"
     if "key" in expect:
         raise ValueError("a key is a text")
     if letter in "{[":
@@ -227,4 +278,4 @@ def _json_token(
     word = re.compile(r"true|false|null|" + _NUMBER.pattern).match(source, position)
     if word is None:
         raise ValueError(f"unexpected {letter}")
-    return ("scalar", (word[0], False)), word.end(), "comma"
+    return ("scalar", (word[0], False, "")), word.end(), "comma"

@@ -16,10 +16,17 @@ _NAMED = re.compile(r"[^<>]*<([^<>]+)>\s*")
 
 
 class OnUnknown(StrEnum):
-    """What becomes of a send whose outcome nobody knows (law 3)."""
+    """What is done about a send whose outcome is unknown after a crash (docs/guarantees.md)."""
 
     SKIP = "skip"
     RESEND = "resend"
+
+
+class Language(StrEnum):
+    """What a text is read as. It stands in the type of a field, where `step_texts.py` looks for it."""
+
+    SEGMENT = "segment"
+    TEMPLATE = "template"
 
 
 def _segment(text: str) -> str:
@@ -66,8 +73,8 @@ def _address(text: str) -> str:
     return text
 
 
-Condition = Annotated[str, AfterValidator(_segment)]
-TemplateText = Annotated[str, AfterValidator(check_template)]
-HtmlTemplate = Annotated[str, AfterValidator(_html_template)]
-LineTemplate = Annotated[str, AfterValidator(_line)]
-AddressTemplate = Annotated[str, AfterValidator(_address)]
+Condition = Annotated[str, AfterValidator(_segment), Language.SEGMENT]
+TemplateText = Annotated[str, AfterValidator(check_template), Language.TEMPLATE]
+HtmlTemplate = Annotated[str, AfterValidator(_html_template), Language.TEMPLATE]
+LineTemplate = Annotated[str, AfterValidator(_line), Language.TEMPLATE]
+AddressTemplate = Annotated[str, AfterValidator(_address), Language.TEMPLATE]

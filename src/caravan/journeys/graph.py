@@ -1,4 +1,4 @@
-"""The ways between steps: targets that are missing, steps that nobody reaches, circles that never rest."""
+"""The edges between steps: targets that are missing, steps that no contact reaches, cycles without a wait."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -9,11 +9,11 @@ from caravan.journeys.model import Step
 MAX_HINTS = 20  # for the first targets that are missing; looking for what was meant takes a while
 
 
-def check_ways(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
-    """What is wrong with the ways between steps: (index of the step, where in it, message)."""
+def check_edges(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
+    """What is wrong with the edges between steps: (index of the step, where in it, message)."""
     yield from _missing(steps)
     yield from _unreachable(steps)
-    yield from _circles(steps)
+    yield from _cycles(steps)
 
 
 def _missing(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
@@ -44,19 +44,20 @@ def _unreachable(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
             yield index, "", "no contact ever reaches this step"
 
 
-def _circles(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
-    """One problem for each circle, until no more are left."""
-    restless = {step.id: index for index, step in enumerate(steps) if not step.takes_time}
-    while restless:
+def _cycles(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
+    """One problem for each cycle, until no more are left."""
+    without_wait = {step.id: index for index, step in enumerate(steps) if not step.takes_time}
+    while without_wait:
         ways = {
-            id: [target for _, target in steps[index].targets() if target in restless] for id, index in restless.items()
+            id: [target for _, target in steps[index].targets() if target in without_wait]
+            for id, index in without_wait.items()
         }
         try:
             TopologicalSorter(ways).prepare()
         except CycleError as error:
-            circle = error.args[1][::-1]
-            yield restless[circle[0]], "", f"this circle has no wait in it: {' → '.join(circle)}"
-            for id in circle[1:]:
-                del restless[id]
+            cycle = error.args[1][::-1]
+            yield without_wait[cycle[0]], "", f"this circle has no wait in it: {' → '.join(cycle)}"
+            for id in cycle[1:]:
+                del without_wait[id]
         else:
             return

@@ -12,17 +12,17 @@ from caravan.errors import NotFound
 STEP_ID = r"^[A-Za-z0-9_-]{1,64}$"
 
 
-class Part(BaseModel):
+class DefinitionPart(BaseModel):
     """A piece of a definition. Unknown keys are problems."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Step(Part):
+class Step(DefinitionPart):
     """One node of a journey. The fields of a step type are the keys below its kind in the file.
 
     `kind` is the word in the file; `sole` names the field that stands alone there, without a key (`wait: 3 days`);
-    `json_fields` take any JSON value, where all others take a scalar's text as it was written.
+    `json_fields` take any JSON value, every text in which is a template; all others take a text as it was written.
     """
 
     kind: ClassVar[str]
@@ -72,6 +72,10 @@ class Journey:
             return self._by_id[id]
         except KeyError:
             raise NotFound(f"Journey {self.journey} has no step {id}.") from None
+
+    def place(self, id: str) -> int:
+        """Where the step stands among the steps, from 0. Raises `NotFound`."""
+        return self.steps.index(self.step(id))
 
     @cached_property
     def _by_id(self) -> dict[str, Step]:

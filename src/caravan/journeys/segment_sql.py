@@ -7,19 +7,21 @@ looked at where it is finite. Times are TIMESTAMP in UTC, so that the session's 
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from caravan.errors import InvalidInput
 from caravan.journeys.segment_tree import EPOCH, MAX_DIGITS, Kind, Node, Span
 
 MAX_SQL = 200_000  # characters; some operands are written more than once
-NOW, TODAY = "\0now\0", "\0today\0"  # no segment contains NUL
+NOW, TODAY, ID = "\0now\0", "\0today\0", "\0id\0"  # no segment contains NUL
 _PROPERTY = re.compile(r"\0(/[^\0]*)\0")
 MONTH = 30 * 86_400_000_000  # microseconds
 
-_NUMBER = r"[ \t\r\n]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\r\n]*"
+NUMBER = r"[ \t\r\n]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\r\n]*"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
 _ZONE = r"(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
+TIMES = f"{_DATE}({_CLOCK}{_ZONE}?)?"
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 _TYPES = {
@@ -34,7 +36,7 @@ _TYPES = {
 
 
 def to_sql(node: Node) -> str:
-    """The tree as an expression, with NOW, TODAY and the properties still to be filled in by `first_true`.
+    """The tree as an expression, with NOW, TODAY, ID and the properties still to be filled in by `first_true`.
 
     Raises `InvalidInput` if it becomes longer than MAX_SQL.
     """
@@ -46,6 +48,7 @@ def first_true(conditions: Sequence[str], now: datetime) -> str:
 
     The conditions come from `to_sql` and are counted from 0; where none is true, `arm` is how many they are. Each
     contact's JSON is read once, for all properties together: reading it for each would be most of the time.
+    The column `id` is read only if a condition asks for it.
     """
     places: dict[str, int] = {}
 
@@ -53,11 +56,12 @@ def first_true(conditions: Sequence[str], now: datetime) -> str:
         return f"p[{places.setdefault(found[1], len(places) + 1)}]"
 
     filled = [_PROPERTY.sub(place, _at(now, each)) for each in conditions]
-    cases = " ".join(f"WHEN {condition} THEN {index}" for index, condition in enumerate(filled))
+    own = ", id" if any(ID in each for each in filled) else ""
+    cases = " ".join(f"WHEN {each.replace(ID, 'id')} THEN {index}" for index, each in enumerate(filled))
     pointers = f"[{', '.join(map(quote, places))}]::VARCHAR[]"
     return (
         f"SELECT CASE {cases} ELSE {len(filled)} END::BIGINT AS arm"
-        f" FROM (SELECT json_extract_string(properties, {pointers}) AS p FROM contacts)"
+        f" FROM (SELECT json_extract_string(properties, {pointers}) AS p{own} FROM contacts)"
     )
 
 
@@ -125,7 +129,7 @@ def _read(node: Node, args: list[str]) -> str:
 
 def _as_number(text: str) -> str:
     number = f"try_cast({text} AS DOUBLE)"
-    return f"CASE WHEN regexp_full_match({text}, {quote(_NUMBER)}) AND isfinite({number}) THEN {number} END"
+    return f"CASE WHEN regexp_full_match({text}, {quote(NUMBER)}) AND isfinite({number}) THEN {number} END"
 
 
 def _as_truth(text: str) -> str:
@@ -148,12 +152,26 @@ _READINGS = {Kind.NUMBER: _as_number, Kind.TRUTH: _as_truth, Kind.TIME: _as_time
 
 
 def _big(node: Node, args: list[str]) -> str:
-    """Doubles first; where they are the same, the digits decide, so that long ids don't flow together."""
+    """Doubles first; where they are the same, the digits decide, so that long ids don't flow together.
+
+    Numbers that are the same double have at most one digit more or less before the point: the other digits of a
+    DECIMAL(38) are left for what follows the point.
+    """
     (number, literal), op = args, node.value
+    exact = Fraction(node.args[1].value)
+    scale = max(0, MAX_DIGITS - 1 - len(str(abs(int(exact)))))
+    decimal = f"DECIMAL({MAX_DIGITS}, {scale})"
+    written = f"CAST('{_digits(exact, scale)}' AS {decimal})"
     text = _write(node.args[0].args[0])
-    exact = f"CAST('{node.args[1].value}' AS DECIMAL({MAX_DIGITS}, 0))"
-    by_digits = f"coalesce(try_cast({text} AS DECIMAL({MAX_DIGITS}, 0)) {op} {exact}, {literal} {op} {literal})"
+    by_digits = f"coalesce(try_cast({text} AS {decimal}) {op} {written}, {literal} {op} {literal})"
     return f"CASE WHEN {number} = {literal} THEN {by_digits} ELSE {number} {op} {literal} END"
+
+
+def _digits(number: Fraction, scale: int) -> str:
+    """The number with `scale` digits after the point."""
+    digits = str(round(abs(number) * 10**scale)).rjust(scale + 1, "0")
+    whole, fraction = digits[: len(digits) - scale], digits[len(digits) - scale :]
+    return f"{'-' if number < 0 else ''}{whole}.{fraction}"
 
 
 def _shift(node: Node, args: list[str]) -> str:
@@ -184,6 +202,7 @@ _VALUES: dict[str, Callable[[Node], str]] = {
     "span": lambda node: _span(node.value),
     "now": lambda _node: _moment(NOW),
     "today": lambda _node: _moment(TODAY),
+    "id": lambda _node: ID,
 }
 
 _FORMS: dict[str, Callable[[Node, list[str]], str]] = {

@@ -1,17 +1,27 @@
 """What a segment says, as a typed tree: each operand is read as the type that it is compared with."""
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 from caravan.errors import InvalidInput
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EXACT = 2**53  # the integers up to here are doubles without loss
-MAX_DIGITS = 38  # of the integers that are compared exactly: DuckDB's DECIMAL(38, 0)
+EXACT = 2**53  # below it each whole number is a double of its own; this one is also the next one's
+MAX_DIGITS = 38  # of the whole numbers that are compared exactly: DuckDB's DECIMAL(38, 0)
 COMPARISONS = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}  # and each one's mirror
+_DECIDED: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 class Kind(StrEnum):
@@ -67,7 +77,7 @@ def operand(node: Node, kind: Kind) -> Node:
     if node.kind in (Kind.ANY, Kind.TEXT) and kind is not Kind.SPAN:
         return Node("read", kind, (node,))
     if node.op == "number" and kind is Kind.TEXT:
-        return Node("text", kind, value=str(node.value))
+        return Node("text", kind, value=str(float(node.value) if isinstance(node.value, Fraction) else node.value))
     raise InvalidInput(f"{node.kind} can't be used as {kind}")
 
 
@@ -97,11 +107,22 @@ def compare(op: str, left: Node, right: Node) -> Node:
     if kind is Kind.TRUTH and op not in ("=", "<>"):
         raise InvalidInput(f"{op} can't compare conditions")
     first, second = read(left, kind), read(right, kind)
-    if _is_big(second) and first.op == "read":
-        return Node("big", Kind.TRUTH, (first, second), op)
-    if _is_big(first) and second.op == "read":
-        return Node("big", Kind.TRUTH, (second, first), COMPARISONS[op])
+    if first.op == second.op == "number":
+        return Node("truth", Kind.TRUTH, value=_DECIDED[op](first.value, second.value))
+    if _is_big(second):
+        return _compare_exactly(op, first, second)
+    if _is_big(first):
+        return _compare_exactly(COMPARISONS[op], second, first)
     return Node("compare", Kind.TRUTH, (first, second), op)
+
+
+def _compare_exactly(op: str, value: Node, literal: Node) -> Node:
+    """A comparison with a number that shares its double with others: the digits of a property decide."""
+    if value.op == "read":
+        return Node("big", Kind.TRUTH, (value, literal), op)
+    if value.op == "coalesce":  # null only where the comparison is: so of each choice the comparison can be made
+        return Node("coalesce", Kind.TRUTH, tuple(compare(op, each, literal) for each in value.args))
+    return Node("compare", Kind.TRUTH, (value, literal), op)
 
 
 def _common(left: Kind, right: Kind) -> Kind:
@@ -117,7 +138,12 @@ def _common(left: Kind, right: Kind) -> Kind:
 
 def _is_big(node: Node) -> bool:
     value = node.value
-    return node.op == "number" and isinstance(value, int) and EXACT < abs(value) < 10**MAX_DIGITS
+    return (
+        node.op == "number"
+        and not isinstance(value, float)
+        and abs(float(value)) >= EXACT
+        and abs(value) < 10**MAX_DIGITS
+    )
 
 
 def among(value: Node, items: list[Node]) -> Node:

@@ -12,16 +12,16 @@ Path = tuple[str | int, ...]
 
 
 class StandIn(Step):
-    """For a step that can't be used: its ways as far as they can be seen. It is never in a journey."""
+    """In place of a step that can't be used: its edges as far as they can be seen. It is never in a journey."""
 
-    ways: list[tuple[str, str]]
+    edges: list[tuple[str, str]]
 
     @property
     def takes_time(self) -> bool:
-        return True  # whether it does is not known, so a circle through it is no problem yet
+        return True  # whether it does is not known, so a cycle through it is no problem yet
 
     def targets(self) -> list[tuple[str, str]]:
-        return self.ways
+        return self.edges
 
 
 class StepNode:
@@ -38,19 +38,31 @@ class StepNode:
         return text + join(path)
 
     def stand_in(self, step_types: Mapping[str, type[Step]]) -> "StandIn":
-        """Something with this step's id and ways, as far as they can be seen."""
+        """A step with this one's id and edges, as far as they can be seen."""
         entries = self.root.entries if isinstance(self.root, document.Mapping) else {}
         kind = next((key for key in entries if key in step_types), "")
         content = entries.get(kind)
-        ways: list[tuple[Path, Node | None]] = [(("next",), entries.get("next"))]
+        edges: list[tuple[Path, Node | None]] = [(("next",), entries.get("next"))]
         for index, branch in enumerate(content.items if isinstance(content, Sequence) else []):
             if isinstance(branch, document.Mapping):
-                ways += [((kind, index, key), branch.entries.get(key)) for key in ("to", "else")]
+                edges += [((kind, index, key), branch.entries.get(key)) for key in ("to", "else")]
         found = [
-            (join(path).lstrip("."), node.text) for path, node in ways if isinstance(node, Scalar) and not node.empty
+            (join(path).lstrip("."), node.text) for path, node in edges if isinstance(node, Scalar) and not node.empty
         ]
         id = entries.get("id")
-        return StandIn.model_construct(id=id.text if isinstance(id, Scalar) else "", ways=found)
+        return StandIn.model_construct(id=id.text if isinstance(id, Scalar) else "", edges=found)
+
+    def at(self, path: Path) -> Node | None:
+        """What `path` leads to."""
+        node: Node | None = self.root
+        for piece in path:
+            if isinstance(node, document.Mapping):
+                node = node.entries.get(str(piece))
+            elif isinstance(node, Sequence) and isinstance(piece, int) and piece < len(node.items):
+                node = node.items[piece]
+            else:
+                return None
+        return node
 
     def line_of(self, path: Path) -> int:
         """The line of what `path` leads to, or of the last thing on the way that there is."""

@@ -1,22 +1,35 @@
-"""Problems of a step's fields in words for people."""
+"""Problems of a step's fields as sentences, in the words of journey files instead of pydantic's."""
 
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from caravan.journeys.model import Part, Step
+from caravan.journeys.model import DefinitionPart, Step
 from caravan.journeys.step_node import Path
 
 SHARED = ("id", "next", "on_unknown")  # keys that stand beside the kind; on_unknown may also stand below it
 
 
 def unknown_key(key: str, good: Iterable[str]) -> str:
-    close = get_close_matches(key, good, 1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    return f"unknown key '{key}'{hint} The keys here are {', '.join(good)}".replace("' The", "'. The")
+    names = list(good)
+    close = nearest(key, names)
+    hint = f"; did you mean '{close}'?" if close else "."
+    return f"unknown key '{key}'{hint} The keys here are {', '.join(names)}"
 
 
-def keys_of(part: type[Part]) -> list[str]:
+def nearest(name: str, good: Iterable[str]) -> str | None:
+    """The name that was probably meant: the one most like it, with no regard to case, `_`, `-` and blanks."""
+    known = {_folded(each): each for each in good}
+    close = get_close_matches(_folded(name), known, 1)
+    return known[close[0]] if close else None
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.casefold())
+
+
+def keys_of(part: type[DefinitionPart]) -> list[str]:
     shared = SHARED if issubclass(part, Step) else ()
     names = [field.alias or name for name, field in part.model_fields.items()]
     return [name for name in names if name not in shared]
@@ -42,7 +55,7 @@ def explain(error: Any, step_type: type[Step]) -> tuple[Path, str]:
     return path, message.removeprefix("Value error, ")[:1].lower() + message.removeprefix("Value error, ")[1:]
 
 
-def _part_at(part: type[Part], path: Path) -> type[Part]:
+def _part_at(part: type[DefinitionPart], path: Path) -> type[DefinitionPart]:
     """The model that the keys at `path` belong to."""
     for piece in path:
         for name, field in part.model_fields.items():
@@ -51,8 +64,8 @@ def _part_at(part: type[Part], path: Path) -> type[Part]:
     return part
 
 
-def _parts_in(annotation: Any) -> Iterator[type[Part]]:
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+def _parts_in(annotation: Any) -> Iterator[type[DefinitionPart]]:
+    if isinstance(annotation, type) and issubclass(annotation, DefinitionPart):
         yield annotation
     for argument in get_args(annotation):
         yield from _parts_in(argument)

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from caravan.store.batches import Batch, BatchState, Source
+from caravan.store.cohorts import NEVER
 
 _MOMENT = timedelta(seconds=1)  # that contacts may be in line for a worker before it is worth a word
 
@@ -115,9 +116,19 @@ def _standing(found: DictRow, now: datetime) -> Iterator[Waiting]:
             case "waiting":
                 sentence = f"{_who(each)} {_are(each['contacts'])} waiting until {_time(due)}"
                 yield _waiting(Kind.WAIT, sentence, each, until=due)
+            case "standing":
+                yield _standing_for(each, due)
             case "queued" if not moving and now - due >= _MOMENT:
                 sentence = f"{_who(each)} {_are(each['contacts'])} in line for a worker since {_time(due)}"
                 yield _waiting(Kind.QUEUED, sentence, each, since=due)
+
+
+def _standing_for(group: dict[str, Any], due: datetime) -> Waiting:
+    """Contacts that no failure keeps, but something that has its time or its event."""
+    until = due if due < NEVER else None
+    when = f"until {_time(until)}" if until else "until an event"
+    sentence = f"{_who(group)} {_are(group['contacts'])} standing {when}: {group['reason']}"
+    return _waiting(Kind.WAIT, sentence, group, until=until, reason=group["reason"])
 
 
 def _stuck(group: dict[str, Any]) -> Waiting:

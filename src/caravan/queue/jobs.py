@@ -8,9 +8,10 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
 
 from caravan.clock import Clock
-from caravan.queue.names import Queue
+from caravan.queue.names import Queue, Task
 from caravan.store import batches, turns
 from caravan.store.arrivals import GATHER_LOCK
+from caravan.store.cohorts import NEVER
 from caravan.store.database import Connection
 
 _LARGE_FILE = 32 << 20  # bytes; smaller ones are read within a second
@@ -29,35 +30,40 @@ class Jobs:
         takes seconds to minutes, for which small ones would wait."""
         size = await batches.file_size(connection, batch)
         queue = Queue.SPANS if size > _LARGE_FILE else Queue.INTAKE
-        await self._defer(connection, _job("read", queue, f"batch:{batch}", batch=batch))
+        await self._defer(connection, _job(Task.READ, queue, f"batch:{batch}", batch=batch))
 
     async def fetch(self, connection: Connection, batch: str) -> None:
         """Download the batch's file."""
-        await self._defer(connection, _job("fetch", Queue.FETCH, f"fetch:{batch}", batch=batch))
+        await self._defer(connection, _job(Task.FETCH, Queue.FETCH, f"fetch:{batch}", batch=batch))
 
     async def collect(self, connection: Connection, batch: str) -> None:
         """Take the batch's file out of the store's inbox."""
-        await self._defer(connection, _job("collect", Queue.INTAKE, f"collect:{batch}", batch=batch))
+        await self._defer(connection, _job(Task.COLLECT, Queue.INTAKE, f"collect:{batch}", batch=batch))
 
     async def span(self, connection: Connection, batch: str, number: int) -> None:
         """Work on one span of the batch's file."""
-        await self._defer(connection, _job("span", Queue.SPANS, f"span:{batch}:{number}", batch=batch, number=number))
+        await self._defer(
+            connection, _job(Task.SPAN, Queue.SPANS, f"span:{batch}:{number}", batch=batch, number=number)
+        )
 
     async def join(self, connection: Connection, batch: str) -> None:
         """Bring the spans of the batch's file together."""
-        await self._defer(connection, _job("join", Queue.SPANS, f"join:{batch}", batch=batch))
+        await self._defer(connection, _job(Task.JOIN, Queue.SPANS, f"join:{batch}", batch=batch))
 
     async def gather(self, connection: Connection, batch: str) -> None:
         """Gather the singles that wait into a cohort."""
-        await self._defer(connection, _job("gather", Queue.SINGLES, f"{GATHER_LOCK}{batch}", batch=batch))
+        await self._defer(connection, _job(Task.GATHER, Queue.SINGLES, f"{GATHER_LOCK}{batch}", batch=batch))
 
     async def advance(
         self, connection: Connection, cohort: int, queue: Queue, due: datetime, turn: int | None = None
     ) -> None:
-        """Advance a cohort once it is due, and once it is its turn (store/turns.py)."""
+        """Advance a cohort once it is due and it is its turn (store/turns.py); if only an event can make it due,
+        there is nothing to be deferred yet."""
+        if due >= NEVER:
+            return
         at = self._clock.to_machine(due) if due > self._clock.now() else None
         priority = turns.priority_of(turn)
-        job = _job("advance", queue, f"cohort:{cohort}", priority=priority, scheduled_at=at, cohort=cohort)
+        job = _job(Task.ADVANCE, queue, f"cohort:{cohort}", priority=priority, scheduled_at=at, cohort=cohort)
         await self._defer(connection, job)
 
     async def _defer(self, connection: Connection, job: Job) -> None:
@@ -68,7 +74,7 @@ class Jobs:
 
 
 def _job(
-    name: str,
+    task: Task,
     queue: Queue,
     identity: str,
     *,
@@ -81,7 +87,7 @@ def _job(
         priority=priority,
         lock=identity,
         queueing_lock=identity,
-        task_name=name,
+        task_name=task,
         task_kwargs=dict(arguments),
         scheduled_at=scheduled_at,
     )

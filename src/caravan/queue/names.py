@@ -1,10 +1,10 @@
-"""The queues of Procrastinate: downloading, reading, moving and sending never stand in each other's way."""
+"""The queues, which keep downloading, reading, moving and sending from delaying each other; and the tasks."""
 
 from enum import StrEnum
 
 
 class Queue(StrEnum):
-    """A worker serves each queue with workers of its own (`caravan worker --queues`)."""
+    """A process that serves a queue has a Procrastinate worker for it (`caravan worker --queues`)."""
 
     FETCH = "fetch"
     INTAKE = "intake"
@@ -13,3 +13,17 @@ class Queue(StrEnum):
     ADVANCE = "advance"
     DELIVER = "deliver"
     UPKEEP = "upkeep"
+
+
+class Task(StrEnum):
+    """What a job does (engine/tasks.py)."""
+
+    FETCH = "fetch"
+    COLLECT = "collect"
+    READ = "read"
+    SPAN = "span"
+    JOIN = "join"
+    GATHER = "gather"
+    ADVANCE = "advance"
+    TIDY = "tidy"
+    LOOK = "look"

@@ -1,5 +1,5 @@
-"""Who works on this machine: each process holds a file of its own in the data folder as long as it lives, which tells
-whoever comes once it is dead which jobs it had in hand."""
+"""Which processes work on this machine: each holds a file of its own in the data folder for as long as it lives, which
+tells the others, once it is dead, which workers were its."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""After a crash: what dead processes had in hand goes on elsewhere, what they left half-written is removed."""
+"""After a crash: the jobs of dead processes go on elsewhere, what they left half-written is removed."""
 
 import asyncio
 import logging
@@ -6,39 +6,38 @@ import math
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from procrastinate import JobContext
 from procrastinate.worker import Worker
-from psycopg.errors import UniqueViolation
-from psycopg.rows import DictRow
 
+from caravan.every import every
 from caravan.queue.deaths import note_death
 from caravan.queue.presence import Presence, dead_workers
-from caravan.store import sql
+from caravan.store import jobs
 from caravan.store.customers import shared_secret
-from caravan.store.database import Connection, Pool, row, rows
+from caravan.store.database import Pool
+from caravan.store.jobs import RunningJob
 from caravan.store.process_locks import clear_dead, has_owner, reap
 
-LOOK_EVERY = 2.5  # seconds between two signs of life of a process, and between its looks at the others
-_SILENCE = 15.0  # seconds without a sign of life after which a worker is suspected to be gone
-_CONFIRM = 5.0  # seconds after which one that is suspected and still silent is gone; the living give two signs in them
+LOOK_EVERY = 2.5  # seconds between two heartbeats of a process, and between its looks at the others
+_SILENCE = 15.0  # seconds without a heartbeat after which a worker is suspected to be dead
+_CONFIRM = 5.0  # seconds after which one that is suspected and still silent is dead; the living give two heartbeats
 _GAP = 2 * LOOK_EVERY  # seconds without the database after which nothing follows from what was seen before
-_OLD = 24 * 3600.0  # seconds after which nobody works on a file of this machine any more
-_Q = sql.load("caravan.store", "queue.sql")
+_OLD = 24 * 3600.0  # seconds after which no process works on a file of this machine any more
 _log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Looks for workers that are gone, and puts their jobs back into the queue.
+    """Looks for dead workers, and puts their jobs back into the queue.
 
-    Each process looks for itself, by no job: such a job could be in the hands of one that is gone. One look decides
-    nothing: while the database was away or stood still nobody could give a sign of life, and who comes first afterwards
-    finds all silent. So a worker is gone if it is still silent at another look, `confirm` seconds later, and this
-    process itself reached the database all the time between them.
+    Each process looks for itself, by no job: a dead worker could have claimed such a job. One look decides nothing:
+    while the database was away or stood still no worker could give a heartbeat, and the first look afterwards finds all
+    silent. So a worker is dead if it is still silent at another look, `confirm` seconds later, and this process itself
+    reached the database all the time between them.
     """
 
     def __init__(
@@ -54,17 +53,18 @@ class Watch:
 
     async def look(self) -> int:
         """Put back the jobs of workers that have been silent for too long; how many."""
-        async with self._pool.connection() as connection:
-            asked = self._monotonic()
-            silent = await _found(connection, _Q.silent, silence=self._silence)
-            suspects = self._suspects if asked - self._reached <= _GAP else {}
-            self._reached = self._monotonic()
-            new = {each["id"]: (each["heard"], self._reached) for each in silent}
-            self._suspects = {worker: _earlier(suspects.get(worker), seen) for worker, seen in new.items()}
-            gone = [worker for worker, (_, since) in self._suspects.items() if asked - since >= self._confirm]
-            count = await put_back(connection, gone)
-            self._reached = self._monotonic()
-            return count
+        asked = self._monotonic()
+        silent = await jobs.silent(self._pool, self._silence)
+        suspects = self._suspects if asked - self._reached <= _GAP else {}
+        self._reached = self._monotonic()
+        new = {worker: (heard, self._reached) for worker, heard in silent.last_heard.items()}
+        self._suspects = {worker: _earlier(suspects.get(worker), seen) for worker, seen in new.items()}
+        dead = [worker for worker, (_, since) in self._suspects.items() if asked - since >= self._confirm]
+        if not dead and not silent.without_worker:
+            return 0
+        count = await put_back(self._pool, dead)
+        self._reached = self._monotonic()
+        return count
 
 
 def _earlier(before: tuple[datetime, float] | None, now: tuple[datetime, float]) -> tuple[datetime, float]:
@@ -72,42 +72,30 @@ def _earlier(before: tuple[datetime, float] | None, now: tuple[datetime, float])
     return before if before is not None and before[0] == now[0] else now
 
 
-async def put_back(connection: Connection, workers: Collection[int]) -> int:
-    """Put back the jobs of these workers, and those that are in nobody's hands; how many."""
+async def put_back(pool: Pool, workers: Collection[int]) -> int:
+    """Put back the jobs of these workers, and those of none; how many."""
     count = 0
-    for each in await _found(connection, _Q.jobs_of_gone, workers=list(workers)):
-        if await _put_back(connection, each, died=True):
+    for job in await jobs.orphaned(pool, workers):
+        if await _put_back(pool, job, died=True):
             count += 1
-            _log.warning("The worker of %s(%s) is gone; the job goes on elsewhere", each["task"], each["args"])
+            _log.warning("The worker of %s is gone; the job goes on elsewhere", job)
     return count
 
 
-async def _found(connection: Connection, query: str, **values: Any) -> list[DictRow]:
-    """What a query finds, with nothing left open: else all that follows were one transaction, which would keep the
-    batches of all the jobs that it puts back locked, in no order."""
-    found = await rows(connection, query, **values)
-    await connection.commit()
-    return found
-
-
-async def _put_back(connection: Connection, job: DictRow, *, died: bool) -> bool:
-    """Put a job back, if it is still in the hands of its worker, or of nobody, in a transaction of its own. `died`: the
-    worker did."""
-    async with connection.transaction():
-        if await row(connection, _Q.lock_job, job=job["id"], worker=job["worker"]) is None:
+async def _put_back(pool: Pool, job: RunningJob, *, died: bool) -> bool:
+    """Put a job back, if it still belongs to its worker, or to none, in a transaction of its own: else the batches of
+    all jobs that are put back would stay locked together, in no order. `died`: the worker did."""
+    async with pool.connection() as connection, connection.transaction():
+        if not await jobs.lock(connection, job):
             return False
-        rest = await note_death(connection, job["task"], job["args"]) if died else 0.0
-        try:
-            async with connection.transaction():
-                await connection.execute(_Q.put_back, {"job": job["id"], "rest": rest})
-        except UniqueViolation:  # its twin waits in the queue already, and serves as well
-            await connection.execute(_Q.drop_job, {"job": job["id"]})
+        rest = await note_death(connection, job.task, job.arguments) if died else 0.0
+        await jobs.put_back(connection, job, rest)
     return True
 
 
 @asynccontextmanager
 async def on_watch(pool: Pool, folder: Path) -> AsyncIterator[Presence]:
-    """Be seen on this data folder, and look at once and then every few seconds for workers that are gone."""
+    """Be seen on this data folder, and look at once and then every few seconds for dead workers."""
     async with pool.connection() as connection:
         database = (await shared_secret(connection, "database"))[:16]
     presence, watch = Presence(folder, database), Watch(pool)
@@ -115,26 +103,16 @@ async def on_watch(pool: Pool, folder: Path) -> AsyncIterator[Presence]:
         "put back the jobs of dead processes of this machine": lambda: put_back_jobs_of_the_dead(
             pool, folder, database
         ),
-        "look for workers that are gone": watch.look,
+        "look for dead workers": watch.look,
         "remove what dead processes left": lambda: asyncio.to_thread(clear_left, folder),
     }
-    watchers = [asyncio.create_task(_keep_looking(what, look)) for what, look in looks.items()]
     try:
-        yield presence
+        async with AsyncExitStack() as watchers:  # each by itself: none waits for another's trouble
+            for what, look in looks.items():
+                await watchers.enter_async_context(every(LOOK_EVERY, look, what, at_once=True))
+            yield presence
     finally:
-        for each in watchers:
-            each.cancel()
         presence.close()
-
-
-async def _keep_looking(what: str, look: Callable[[], Awaitable[object]]) -> None:
-    """Each look by itself: none waits for another's trouble."""
-    while True:
-        try:
-            await look()
-        except Exception as error:
-            _log.warning("Can't %s just now: %s", what, error)
-        await asyncio.sleep(LOOK_EVERY)
 
 
 async def put_back_jobs_of_the_dead(pool: Pool, folder: Path, database: str) -> int:
@@ -142,26 +120,25 @@ async def put_back_jobs_of_the_dead(pool: Pool, folder: Path, database: str) -> 
     with dead_workers(folder, database) as workers:
         if not workers:
             return 0
-        async with pool.connection() as connection:
-            return await put_back(connection, workers)
+        return await put_back(pool, workers)
 
 
 class RunningJobs:
-    """What this process has in hand: the jobs that its workers, one for each queue, run at the moment.
+    """The jobs that the workers of this process, one for each queue, run at the moment.
 
     A worker can't note the end of a job while the database is away. Such a job stays `doing` for a worker that
     lives on, and its lock would keep its cohort from going on for ever. So the process itself looks which of its
-    jobs nobody runs.
+    jobs no task runs.
     """
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
         self._running: dict[int, asyncio.Task[Any]] = {}
         self._workers: dict[int, int] = {}  # the worker of each job that runs
-        self._idle: set[int] = set()  # jobs that nobody ran at the look before
+        self._idle: set[int] = set()  # jobs that no task ran at the look before
 
     async def around(self, go_on: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker) -> Any:
-        """Worker middleware: the job is in hand until its end is noted, or could not be."""
+        """Worker middleware: the job runs until its end is noted, or could not be."""
         job, task = context.job.id, asyncio.current_task()
         assert job is not None and task is not None and worker.worker_id is not None
         self._presence.note(worker.worker_id)
@@ -173,23 +150,18 @@ class RunningJobs:
         if self._running.get(job) is task:
             del self._running[job], self._workers[job]
 
-    async def give_sign(self, pool: Pool, workers: Collection[int]) -> None:
-        """A sign of life of these workers, and of those that have stopped and only wait for their jobs' end."""
-        async with pool.connection() as connection:
-            await connection.execute(_Q.beat, {"workers": [*workers, *self._workers.values()]})
-
     async def look_after(self, pool: Pool, workers: Collection[int]) -> int:
-        """Put back the jobs of these workers that nobody ran at two looks; how many."""
+        """Give a heartbeat of these workers, and of those that have stopped and only wait for their jobs' end. Put back
+        the jobs of these workers that no task ran at two looks; how many."""
         idle, count = set[int](), 0
-        async with pool.connection() as connection:
-            for job in await _found(connection, _Q.jobs_of, workers=list(workers)):
-                if job["id"] in self._running:
-                    continue
-                if job["id"] not in self._idle:
-                    idle.add(job["id"])
-                elif await _put_back(connection, job, died=False):
-                    count += 1
-                    _log.warning("The end of %s(%s) was not noted; it goes on", job["task"], job["args"])
+        for job in await jobs.beat(pool, [*workers, *self._workers.values()], workers):
+            if job.id in self._running:
+                continue
+            if job.id not in self._idle:
+                idle.add(job.id)
+            elif await _put_back(pool, job, died=False):
+                count += 1
+                _log.warning("The end of %s was not noted; it goes on", job)
         self._idle = idle
         return count
 

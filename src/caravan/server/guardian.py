@@ -2,12 +2,13 @@
 
 import fcntl
 import os
+import pwd
 import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 USERS = "postgres.users"  # shared by every process that uses the server
 GUARDIAN = "postgres.guardian"  # held by the one guardian
@@ -24,11 +25,18 @@ class Control:
     def run(self, arguments: list[str], out: IO[str] | int = subprocess.DEVNULL) -> None:
         """Run pg_ctl. Raises `subprocess.CalledProcessError` when it fails."""
         command = [self.program, "-D", self.cluster, *arguments]
-        subprocess.run(command, check=True, stdout=out, stderr=out, user=self.user, cwd="/")
+        subprocess.run(command, check=True, stdout=out, stderr=out, cwd="/", **identity(self.user))
+
+
+def identity(user: str | None) -> dict[str, Any]:
+    """What runs a subprocess as this user, in its own group and in none of ours; as ourselves without one."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 def guard(folder: Path, control: Control) -> None:
-    """Wait until nobody uses the server any more, then stop it."""
+    """Wait until no process uses the server any more, then stop it."""
     with (folder / GUARDIAN).open("a") as alone, (folder / USERS).open("a") as users:
         try:
             fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,7 +47,7 @@ def guard(folder: Path, control: Control) -> None:
             if (Path(control.cluster) / "postmaster.pid").exists():
                 with suppress(subprocess.CalledProcessError):
                     control.run(["-w", "-m", mode, "stop"])
-        # In this order: who waits for the users' lock must find no guardian.
+        # In this order: a process that waits for the users' lock must find no guardian.
         fcntl.flock(alone, fcntl.LOCK_UN)
 
 

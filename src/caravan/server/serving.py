@@ -4,22 +4,26 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
 from caravan.bootstrap import open_engine
 from caravan.engine import worker as workers
-from caravan.engine.engine import Engine
-from caravan.errors import Unavailable, WrongUsage
+from caravan.errors import WrongUsage
 from caravan.queue.names import Queue
 from caravan.queue.recovery import on_watch
-from caravan.server.leash import obey
-from caravan.settings import Settings
-from caravan.store.migrate import pending
+from caravan.server.children import child_environment, worker_children
+from caravan.server.leash import Leash, obey
+from caravan.server.shares import processes_of, queues_of_process, share, worker_count
+from caravan.server.supervisor import StopSignal, Supervisor, say
+from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, Settings
+from caravan.store.database import connect
+from caravan.store.migrate import check_schema
 
 _THREADS = 64
+_LOOK_EVERY = 1.0  # seconds
 _NICENESS = 10  # where both share a machine, reading and sending must not starve the doors
 
 
@@ -34,7 +38,8 @@ def run_serve(settings: Settings, fd: int | None) -> None:
     async def serve() -> None:
         _make_threads()
         async with open_engine(settings) as (engine, _):
-            await check_schema(engine)
+            async with engine.pool.connection() as connection:
+                await check_schema(connection)
             config = uvicorn.Config(
                 create_app(engine),
                 host=settings.host,
@@ -59,9 +64,12 @@ def door(fd: int) -> socket.socket:
     return socket.socket(fileno=fd)
 
 
-def run_worker(settings: Settings, queues: Mapping[str, int]) -> None:
-    """Run a worker of these queues, {queue: jobs at once}, until a signal."""
+def run_worker(settings: Settings, queues: Mapping[str, int], number: int = 1) -> None:
+    """Run one worker process, the `number`th of this machine's, on its part of these queues, {queue: jobs at once},
+    until a signal."""
     obey()
+    queues = queues_of_process(queues, number)
+    settings = share(settings, worker_count(settings))
     os.nice(_NICENESS)
 
     async def work() -> None:
@@ -70,10 +78,50 @@ def run_worker(settings: Settings, queues: Mapping[str, int]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with open_engine(settings) as (engine, app):
-            await check_schema(engine)
+            async with engine.pool.connection() as connection:
+                await check_schema(connection)
             await workers.work(app, engine, queues, stop)
 
     uvloop.run(work())
+
+
+def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequence[str]) -> None:
+    """Run as many worker processes as the settings say until a signal, and start again those that end.
+
+    `arguments` is what the command line said of the queues. Where one process is enough, it is this one.
+    """
+    count = processes_of(queues, worker_count(settings))
+    say(what_is_served(settings, queues, count))
+    (settings.folder / RELAY_AWAY).unlink(missing_ok=True)
+    if count == 1:
+        return run_worker(settings.model_copy(update={"workers": 1}), queues)
+    asyncio.run(_check_database(settings))
+    environment = child_environment(settings, count)
+    stop = StopSignal()
+    with Leash() as leash, Supervisor(worker_children(leash, environment, count, arguments)) as supervisor:
+        while not stop.asked:
+            stop.wait(_LOOK_EVERY)
+            if not stop.asked:
+                supervisor.look()
+
+
+def what_is_served(settings: Settings, queues: Mapping[str, int], processes: int) -> str:
+    """What workers with these queues do, and what they leave to others, in one line."""
+    missing = [queue for queue in workers.CONCURRENCY if queue not in queues]
+    subject = "1 worker process serves" if processes == 1 else f"{processes} worker processes serve"
+    told = [f"{subject} {', '.join(queues)}"]
+    if missing:
+        told.append(f"other workers must serve {', '.join(missing)}")
+    if Queue.DELIVER in queues and settings.smtp_url is None:
+        told.append(SANDBOX_NOTICE)
+    return "; ".join(told)
+
+
+async def _check_database(settings: Settings) -> None:
+    """Raise `Unavailable` if no worker could work: children that end at once would be started again for ever."""
+    assert settings.database_url is not None
+    async with connect(settings.database_url, size=1) as pool, pool.connection() as connection:
+        await check_schema(connection)
 
 
 def _make_threads() -> None:
@@ -81,17 +129,9 @@ def _make_threads() -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "caravan"))
 
 
-async def check_schema(engine: Engine) -> None:
-    """Raise `Unavailable` if the database lacks what this version needs."""
-    async with engine.pool.connection() as connection:
-        missing = await pending(connection)
-    if missing:
-        raise Unavailable(f"The database lacks {', '.join(missing)}; run `caravan migrate` first.")
-
-
 def queues_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
     """What the options of `caravan worker` mean, {queue: jobs at once}. Raises `WrongUsage` for a queue that there is
-    not. Whoever has the queue `advance` gathers singles too, as before these had a queue of their own."""
+    not. A worker with the queue `advance` gathers singles too, as before these had a queue of their own."""
     known = workers.CONCURRENCY
     names = list(known) if queues is None else [name.strip() for name in queues.split(",")]
     if Queue.ADVANCE in names and Queue.SINGLES not in names:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, PlainSerializer
 
-from caravan.journeys.model import Part
+from caravan.journeys.model import DefinitionPart
 from caravan.steps.move import Move, Tools
 from caravan.steps.sort import Arms, sort
 from caravan.steps.step import CohortStep
@@ -52,7 +52,7 @@ def bounds(weights: Iterable[Decimal | int]) -> list[int]:
     return [ceil(each * _POINTS / sums[-1]) for each in sums[:-1]]
 
 
-class Arm(Part):
+class Arm(DefinitionPart):
     """`{weight: 50, to: step}`. Weights are relative to their sum."""
 
     weight: Annotated[Decimal, BeforeValidator(_positive), PlainSerializer(_as_number)]

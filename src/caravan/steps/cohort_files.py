@@ -1,4 +1,4 @@
-"""Writing the files that a move puts into the store, under names that nobody reads until its commit (law 2)."""
+"""Writing the files that a move puts into the store, under names that nothing reads until its commit (guarantee 2)."""
 
 import secrets
 from collections.abc import Iterator

@@ -6,7 +6,8 @@ from typing import ClassVar
 from caravan.steps.move import Move, Passage, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 
 class Exit(CohortStep):

@@ -1,4 +1,4 @@
-"""What a step does to a cohort, as a value: the engine commits it in one transaction (law 2)."""
+"""What a step does to a cohort, as a value: the engine commits it in one transaction (guarantee 2)."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,12 @@ from pathlib import Path
 
 import duckdb
 
-from caravan.channels.channel import Channel
-from caravan.channels.mail import Mail
-from caravan.channels.webhook import Call
 from caravan.clock import Clock
 from caravan.store.cohorts import Part
 from caravan.store.database import Pool
 from caravan.store.files import Files
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Contacts that stay at the step and are tried again at `due_at`."""
+    """Contacts that stay at the step because an attempt failed, and are tried again at `due_at`. It counts as an
+    attempt."""
 
     part: Part
     due_at: datetime
@@ -37,38 +36,35 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Contacts that stay at the step until a time, or until an event. It counts as no attempt."""
+
+    part: Part
+    until: datetime | None  # None: only an event ends it
+    reason: str
+    doubt: bool = False  # an earlier try may have reached any of them
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
-    """A cohort's way on. The sum of `outcomes` plus those who stay is the cohort's size, or else that of `shares`."""
+    """A cohort's way on. The sum of `outcomes` plus the contacts that stay is the cohort's size, or else that of
+    `shares`."""
 
     passages: list[Passage]
     outcomes: Mapping[Outcome, int]
     records: list[Record]
     retries: list[Retry] = field(default_factory=list)
+    standing: list[Standing] = field(default_factory=list)
     shares: Sequence[Part] = ()  # the whole cohort stays, as if it had come as several
 
 
 @dataclass(frozen=True, slots=True)
-class Pacing:
-    """How many contacts are in hand at once, and how long temporary failures are tried again."""
-
-    window_size: int
-    retry_delay: float  # seconds until the first retry; doubles
-    retry_hours: float
-    lease: float = 1.0  # seconds for which a sender may send after it was last told that it may: a halt takes no longer
-    share_windows: int = 10  # a large cohort is cut into shares of so many windows at least
-
-
-@dataclass(frozen=True, slots=True)
 class Tools:
-    """What the steps of one worker work with."""
+    """What all steps of one worker work with."""
 
     pool: Pool
     files: Files
     scratch: Path  # of this process: files that are about to go into the store
-    traces: Path  # of this machine: traces of sends under way
     clock: Clock
     duck: duckdb.DuckDBPyConnection
-    email: Channel[Mail]
-    webhook: Channel[Call]
-    pacing: Pacing
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

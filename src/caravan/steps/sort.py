@@ -10,10 +10,11 @@ from caravan.steps.cohort_files import write_part
 from caravan.steps.move import Move, Passage, Tools
 from caravan.store.cohorts import Cohort, Part, read_contacts
 from caravan.store.files import Draft
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 Arms = npt.NDArray[np.int64]
-END = "the end"  # the journal's word for those whom no branch takes
+END = "the end"  # the journal's word for contacts that no branch takes
 
 
 def sort(cohort: Cohort, tools: Tools, targets: Sequence[str | None], choose: Callable[[pa.Table], Arms]) -> Move:
@@ -30,7 +31,7 @@ def sort(cohort: Cohort, tools: Tools, targets: Sequence[str | None], choose: Ca
 
 
 def _parts(tools: Tools, cohort: Cohort, contacts: pa.Table, arms: Arms, count: int) -> list[Part | None]:
-    """One part for each arm, None where nobody takes it. A cohort that goes one way as a whole keeps its file."""
+    """One part for each arm, None where no contact takes it. A cohort that goes one way as a whole keeps its file."""
     sizes = np.bincount(arms, minlength=count)
     if sizes.max() == cohort.part.size:
         return [cohort.part if size else None for size in sizes]

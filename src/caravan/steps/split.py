@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from caravan.journeys.fields import Condition
-from caravan.journeys.model import Part
+from caravan.journeys.model import DefinitionPart
 from caravan.journeys.segments import Segment, compile_segment, first_true
 from caravan.steps.move import Move, Tools
 from caravan.steps.sort import Arms, sort
@@ -17,7 +17,7 @@ from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
 
 
-class Branch(Part):
+class Branch(DefinitionPart):
     """`{if: condition, to: step}`, or the last one: `{else: step}`."""
 
     condition: Condition | None = Field(None, alias="if")
@@ -67,7 +67,7 @@ class Split(CohortStep):
             if each.otherwise is not None and index < len(self.branches) - 1:
                 yield f"split[{index}].else", "else must be the last branch"
         if self.next is not None and any(each.otherwise is not None for each in self.branches):
-            yield "next", "else takes everyone who is left, so next is never used"
+            yield "next", "else takes all other contacts, so next is never used"
 
     async def take(self, cohort: Cohort, tools: Tools) -> Move:
         """Send each contact where the first condition that is true of it says."""
@@ -77,7 +77,7 @@ class Split(CohortStep):
     def _choose(self, tools: Tools, contacts: pa.Table) -> Arms:
         query = first_true(self._segments, tools.clock.now())
         with tools.duck.cursor() as cursor:
-            cursor.register("contacts", contacts.select(["properties"]))
+            cursor.register("contacts", contacts.select(["id", "properties"]))
             return cast(Arms, cursor.execute(query).fetchnumpy()["arm"])
 
     @cached_property

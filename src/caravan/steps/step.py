@@ -15,9 +15,9 @@ class CohortStep(Step):
     sends: ClassVar[bool] = False  # whether it gives each contact a message, which takes long
 
     def due(self, arrived: datetime) -> datetime:
-        """When contacts who arrive now may take the step: at once, but for waits."""
+        """When contacts that arrive now may take the step: at once, but for waits."""
         return arrived
 
     @abstractmethod
     async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
-        """Do to a cohort what the step does; None leaves it standing, to go on later."""
+        """The move that the step makes of a cohort; None leaves the cohort as it is, to go on later."""

@@ -9,7 +9,8 @@ from pydantic import BeforeValidator
 from caravan.steps.move import Move, Passage, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
-from caravan.store.ledger import Outcome, Record
+from caravan.store.journal import Record
+from caravan.store.ledger import Outcome
 
 LONGEST = timedelta(days=3_653)  # ten years
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}

@@ -212,6 +212,27 @@ async def note_hindrance(connection: Connection, batch: str, hindrance: str) -> 
     await connection.execute(_Q.set_hindrance, {"id": batch, "hindrance": hindrance, "around": True})
 
 
+async def note_death(connection: Connection, batch: str) -> int:
+    """A worker that worked on the whole batch died; how many did so in a row."""
+    found = await row(connection, _Q.note_death, id=batch)
+    return int(found["deaths"]) if found else 0
+
+
+async def overdue_uploads(connection: Connection, now: datetime) -> list[str]:
+    """The batches whose file should have come by now, in the order in which they may be locked."""
+    return [each["id"] for each in await rows(connection, _Q.overdue_uploads, now=now)]
+
+
+async def with_arrivals(connection: Connection) -> list[str]:
+    """The batches for which singles wait to be gathered."""
+    return [each["id"] for each in await rows(connection, _Q.with_arrivals)]
+
+
+async def with_unread_file(connection: Connection) -> list[tuple[str, BatchState]]:
+    """The batches whose file is to be fetched (`receiving`) or read (`reading`)."""
+    return [(each["id"], BatchState(each["state"])) for each in await rows(connection, _Q.unread)]
+
+
 async def reset_failures(connection: Connection, batch: str) -> None:
     """A part of the work on the batch's file is done, whatever hindered it before."""
     await connection.execute(_Q.reset_failures, {"id": batch})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ _Q = sql.load("caravan.store", "cohorts.sql")
 
 #: One contact a row: its line in the file, the customer's own id, and the text of a JSON object.
 CONTACTS = pa.schema([("line", pa.int64()), ("id", pa.string()), ("properties", pa.string())])
+
+
+#: When contacts are due that stand until an event.
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,14 @@ class Cohort:
     paused: bool
     stuck: bool
     doubt: bool  # an earlier try may have reached any of them
-    deaths: int  # of workers that had it in hand, in a row
+    deaths: int  # of workers that had claimed it, in a row
+    batch_created_at: datetime
     turn: int | None  # where it stands in its queue (turns.py); None until it has taken its place there
+    place: int = -1  # of its step among the steps of the journey's version, once it is claimed
 
-    def claimed_by(self, token: str) -> "Cohort":
-        """The same, under this claim."""
-        return replace(self, claim=token)
+    def claimed_by(self, token: str, place: int) -> "Cohort":
+        """The same, under this claim, by a worker that knows the journey."""
+        return replace(self, claim=token, place=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class Opening:
     attempt: int = 1
     first_tried_at: datetime | None = None
     reason: str | None = None
+    stands: bool = False  # the reason is what its contacts stand for, and no attempt that failed
     doubt: bool = False
     deaths: int = 0
     arrives: bool = True  # its contacts have not stood at this step before
@@ -97,12 +104,13 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         doubt=found["doubt"],
         deaths=found["deaths"],
         turn=found["turn"],
+        batch_created_at=found["batch_created_at"],
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """An open cohort, for those who ask where its contacts are."""
+class StandingCohort:
+    """An open cohort, as an answer to where its contacts are."""
 
     id: int
     step: str
@@ -112,12 +120,13 @@ class Standing:
     opened_at: datetime
     stuck_at: datetime | None
     reason: str | None
+    stands: bool  # the reason is what its contacts stand for, and no attempt that failed
     claimed: bool
 
 
-async def standing(connection: Connection, batch: str, step: str | None = None) -> list[Standing]:
+async def standing(connection: Connection, batch: str, step: str | None = None) -> list[StandingCohort]:
     """The open cohorts of a batch, or those at one step."""
-    return [Standing(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
+    return [StandingCohort(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,7 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         first_tried=opening.first_tried_at,
         due=opening.due_at,
         reason=opening.reason,
+        stands=opening.stands,
         doubt=opening.doubt,
         deaths=opening.deaths,
         turn=opening.turn,
@@ -171,7 +181,7 @@ async def lock(connection: Connection, cohort: int) -> bool:
 
 
 async def claim(connection: Connection, cohort: int, token: str) -> bool:
-    """Take the cohort in hand; False if it is closed. Whoever had it before has lost it."""
+    """Claim the cohort; False if it is closed. A claim before this one is void."""
     return await row(connection, _Q.claim, id=cohort, claim=token) is not None
 
 
@@ -208,7 +218,7 @@ async def note_failure(connection: Connection, cohort: int, reason: str, limit: 
 
 
 async def close(connection: Connection, cohort: int, claim: str, now: datetime) -> bool:
-    """Close the cohort; False if it was closed before or is in other hands."""
+    """Close the cohort; False if it was closed before or another claim holds it."""
     return await row(connection, _Q.close, id=cohort, claim=claim, now=now) is not None
 
 
@@ -226,3 +236,38 @@ def write_contacts(table: pa.Table, path: Path) -> None:
 def slices(table: pa.Table, first: int, size: int) -> Iterator[dict[str, Any]]:
     """Some rows of a table of contacts, one dict each."""
     yield from table.slice(first, size).to_pylist()
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutJob:
+    """A cohort that should have a job and has none, and the version of the journey that it is in."""
+
+    id: int
+    step: str
+    due_at: datetime
+    turn: int | None
+    customer: int
+    journey: int
+    version: int
+
+
+async def without_job(connection: Connection, due_before: datetime) -> list[WithoutJob]:
+    """The cohorts that have been due since then, could go on, and have no job that would make them."""
+    return [
+        WithoutJob(
+            each["id"],
+            each["step"],
+            each["due_at"],
+            each["turn"],
+            each["customer_id"],
+            each["journey_id"],
+            each["version"],
+        )
+        for each in await rows(connection, _Q.without_job, now=due_before)
+    ]
+
+
+async def note_death(connection: Connection, cohort: int, reason: str, limit: int) -> int:
+    """A worker that had claimed the cohort died; how many did so in a row. At `limit` the cohort is stuck."""
+    found = await row(connection, _Q.note_death, id=cohort, reason=reason, limit=limit)
+    return int(found["deaths"]) if found else 0

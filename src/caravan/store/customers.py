@@ -6,8 +6,11 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg.rows import DictRow
+
+from caravan.errors import Conflict, InvalidInput
 from caravan.store import sql
-from caravan.store.database import Connection, row
+from caravan.store.database import Connection, row, rows
 
 _Q = sql.load("caravan.store", "customers.sql")
 
@@ -20,11 +23,45 @@ class Customer:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as it is listed: without its secret."""
+
+    id: str
+    customer: int
+    name: str
+    created_at: datetime
+
+
 async def add_customer(connection: Connection, name: str, now: datetime) -> int:
-    """Make a customer and return its number."""
-    made = await row(connection, _Q.add_customer, name=name, now=now)
+    """Make a customer and return its number. Raises `Conflict` if there is one of this name, in whatever case, and
+    `InvalidInput` for a name of nothing but blanks."""
+    name = " ".join(name.split())
+    if not name:
+        raise InvalidInput("A customer needs a name.")
+    async with connection.transaction():
+        await connection.execute(_Q.lock_customers)
+        if (same := await row(connection, _Q.customer_of_name, name=name)) is not None:
+            raise Conflict(f"There is a customer {same['name']!r} already: {same['id']}.")
+        made = await row(connection, _Q.add_customer, name=name, now=now)
     assert made is not None
     return int(made["id"])
+
+
+async def list_customers(connection: Connection) -> list[DictRow]:
+    """All customers, oldest first: id, name, created_at, retention_days (None: by the setting), tokens (how many)."""
+    return await rows(connection, _Q.customers)
+
+
+async def delete_customer(connection: Connection, customer: int) -> list[str]:
+    """Delete a customer with every row that belongs to it, and the jobs that wait; the ids of its batches, whose files
+    are left. Nothing happens if there is no such customer."""
+    async with connection.transaction():
+        await connection.execute(_Q.lock_customer, {"customer": customer})
+        await connection.execute(_Q.delete_jobs, {"customer": customer})
+        deleted = await rows(connection, _Q.delete_batches, customer=customer)
+        await connection.execute(_Q.delete_customer, {"customer": customer})
+    return [str(each["id"]) for each in deleted]
 
 
 async def first_customer(connection: Connection) -> Customer | None:
@@ -52,6 +89,19 @@ async def create_token(connection: Connection, customer: int, name: str, now: da
     return f"crv_{identity}_{secret}"
 
 
+async def list_tokens(connection: Connection, customer: int | None = None) -> list[Token]:
+    """The tokens of a customer, or of all."""
+    return [Token(**each) for each in await rows(connection, _Q.tokens, customer=customer)]
+
+
+async def revoke_token(connection: Connection, token: str) -> Token | None:
+    """Delete a token, named by its id or by all of it; what was deleted, if anything. The API may take it for five
+    seconds more."""
+    identity = token.split("_")[1] if token.startswith("crv_") else token
+    found = await row(connection, _Q.delete_token, id=identity)
+    return Token(**found) if found is not None else None
+
+
 async def holds_token(connection: Connection, customer: int, token: str) -> bool:
     """Whether `token` is one of this customer's; the secret is compared in constant time."""
     kind, _, rest = token.partition("_")
@@ -64,11 +114,32 @@ async def holds_token(connection: Connection, customer: int, token: str) -> bool
 
 
 async def shared_secret(connection: Connection, name: str) -> str:
-    """A random secret that all processes on this database share, made by whoever asks first."""
+    """A random secret that all processes on this database share, made by the first one that asks."""
     await connection.execute(_Q.keep_secret, {"name": name, "value": secrets.token_urlsafe(32)})
     found = await row(connection, _Q.secret, name=name)
     assert found is not None
     return str(found["value"])
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that signs what is made from `since` on; None: from the beginning."""
+
+    value: str
+    since: datetime | None
+
+
+async def signing_secrets(connection: Connection, name: str) -> list[Secret]:
+    """All secrets that ever signed under this name, the newest first; there is always one from the beginning."""
+    await shared_secret(connection, name)
+    return [Secret(**found) for found in await rows(connection, _Q.signing_secrets, name=name)]
+
+
+async def rotate_secret(connection: Connection, name: str, since: datetime) -> None:
+    """Sign with a new secret what is made from `since` on. What older ones signed can still be read."""
+    await shared_secret(connection, name)
+    values = {"name": name, "value": secrets.token_urlsafe(32), "since": since}
+    await connection.execute(_Q.rotate_secret, values)
 
 
 def _digest(secret: str) -> bytes:

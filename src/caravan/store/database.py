@@ -2,11 +2,14 @@
 
 import asyncio
 import select
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, OperationalError, ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import IdleInTransactionSessionTimeout
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -20,6 +23,12 @@ Pool = AsyncConnectionPool[Connection]
 AWAY = (OperationalError, IdleInTransactionSessionTimeout)
 
 _Q = sql.load("caravan.store", "database.sql")
+_CONNECT_SECONDS = 5  # for one attempt to connect
+_KNOCK_SECONDS = 6.0  # that a database which is about to start is waited for
+_PAUSE = 0.25  # seconds between two attempts
+#: What PostgreSQL says, in its English, where another attempt would get the same answer. With other languages it is
+#: only told later.
+_REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "not permitted")
 _PATIENCE = 10.0  # seconds that a caller waits for a connection while the database is away
 _SILENCE = "20s"  # after which a transaction whose client has fallen silent is undone, and its locks are free
 _CONNECT_OPTIONS: dict[str, Any] = {
@@ -34,12 +43,52 @@ _CONNECT_OPTIONS: dict[str, Any] = {
 }
 
 
+async def _knock(url: str) -> None:
+    """Wait for the database's first answer, for `_KNOCK_SECONDS` at most: it may be about to start. Raises
+    `Unavailable` at once for what does not pass: a wrong password, user, database or URL.
+
+    The pool would try for as long as it is given in any case, and log each attempt.
+    """
+    if not _is_address(url):
+        raise Unavailable(
+            "CARAVAN_DATABASE_URL is no address of a PostgreSQL; it looks like postgresql://user@host:5432/database."
+        )
+    deadline = time.monotonic() + _KNOCK_SECONDS
+    while True:
+        try:
+            connection = await AsyncConnection.connect(url, connect_timeout=_CONNECT_SECONDS)
+        except OperationalError as error:
+            if time.monotonic() + _PAUSE > deadline or any(word in str(error) for word in _REFUSED):
+                raise Unavailable(_away(url, error)) from None
+            await asyncio.sleep(_PAUSE)
+        else:
+            return await connection.close()
+
+
+def _is_address(url: str) -> bool:
+    """Whether it can be an address at all. What libpq says of one that can't may hold its password."""
+    try:
+        ports = str(conninfo_to_dict(url).get("port") or "5432")
+    except ProgrammingError:
+        return False
+    return all(not port or port.isdigit() for port in ports.split(","))
+
+
+def _away(url: str, error: OperationalError) -> str:
+    """One sentence without the password: who does not answer, and why in the last words of the error."""
+    address = conninfo_to_dict(url)
+    where = ":".join(str(address[key]) for key in ("host", "port") if address.get(key))
+    why = " ".join(str(error).splitlines()[0].split()).rpartition("failed: ")[2].removeprefix("FATAL: ").rstrip(".")
+    return f"PostgreSQL at {where or 'the default address'} can't be used: {why}."
+
+
 @asynccontextmanager
 async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
     """A pool of at most `size` connections to the database at `url`, closed at the end.
 
-    Raises `Unavailable` when the database does not answer.
+    Raises `Unavailable` when the database does not answer within some seconds, or refuses us.
     """
+    await _knock(url)
     pool: Pool = AsyncConnectionPool(
         url,
         min_size=1,
@@ -64,6 +113,22 @@ async def connect(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
         await pool.close()
 
 
+def lazy_pool(url: str) -> Pool:
+    """A pool, not open yet, of one connection, which is made when it is first needed and given up when it idles."""
+    return AsyncConnectionPool(
+        url,
+        min_size=0,
+        max_size=1,
+        max_idle=30,
+        open=False,
+        kwargs={"row_factory": dict_row, **_CONNECT_OPTIONS},
+        configure=_configure,
+        check=_check,
+        timeout=_PATIENCE,
+        reconnect_timeout=_PATIENCE,
+    )
+
+
 async def _configure(connection: Connection) -> None:
     """The same from the server's side."""
     await connection.execute(_Q.set_idle_timeout, {"silence": _SILENCE})
@@ -74,7 +139,7 @@ async def _check(connection: Connection) -> None:
     """Raise unless the server is still at the other end.
 
     A server that ends closes its connections, and the socket knows. So only where there is something to be read from
-    a connection that nobody uses, it is asked: a round trip for each would be a third of what a call takes.
+    an idle connection, it is asked: a round trip for each would be a third of what a call takes.
     """
     socket = select.poll()
     socket.register(connection.pgconn.socket, select.POLLIN)
@@ -109,6 +174,14 @@ async def rows(connection: Connection, query: str, **values: Any) -> list[DictRo
 async def row(connection: Connection, query: str, **values: Any) -> DictRow | None:
     """The first row of a query, or None."""
     return await (await connection.execute(query, values)).fetchone()
+
+
+async def now(connection: Connection) -> datetime:
+    """When the transaction began, by the database's clock."""
+    found = await row(connection, _Q.now)
+    assert found is not None
+    moment: datetime = found["now"]
+    return moment
 
 
 async def answers(pool: Pool, seconds: float) -> bool:

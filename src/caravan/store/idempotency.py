@@ -106,3 +106,8 @@ async def free_all(connection: Connection, keys: Sequence[Key]) -> None:
 
 def _names(keys: Sequence[Key]) -> dict[str, list[Any]]:
     return {"customers": [key.customer for key in keys], "keys": [key.key for key in keys]}
+
+
+async def forget_old(connection: Connection, before: datetime) -> None:
+    """Forget the keys of calls that came before then."""
+    await connection.execute(_Q.forget_old, {"before": before})

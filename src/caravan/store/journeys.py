@@ -1,5 +1,6 @@
 """Published journeys and their immutable versions."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A line in the list of journeys; `version` is the newest."""
+    """A line in the list of journeys, where `version` is the newest, or in the list of a journey's versions."""
 
     journey: int
     version: int
@@ -34,24 +35,32 @@ class Published:
 
 
 async def publish(
-    connection: Connection, customer: int, journey: int, name: str, definition: dict[str, Any], now: datetime
+    connection: Connection,
+    customer: int,
+    journey: int,
+    name: str,
+    definition: dict[str, Any],
+    source: str,
+    plain: bool,
+    now: datetime,
 ) -> int:
-    """Publish a definition and return its version. The newest version once more makes no new one."""
+    """Publish a definition, with the text that it was read from, and return its version. The newest version's own text
+    once more makes no new one; nor does its definition, if the text is `plain`: has nothing else to keep."""
     async with connection.transaction():
-        who = {"customer": customer, "journey": journey}
-        locked = await row(connection, _Q.lock_journey, name=name, **who)
+        key = {"customer": customer, "journey": journey}
+        locked = await row(connection, _Q.lock_journey, name=name, **key)
         assert locked is not None
-        newest, content = locked["version"], Jsonb(definition)
-        known = await row(connection, _Q.same_definition, version=newest, definition=content, **who)
+        newest, content = locked["version"], {"definition": Jsonb(definition), "source": source}
+        known = await row(connection, _Q.same_definition, version=newest, plain=plain, **content, **key)
         if known and known["same"]:
             return int(newest)
-        await connection.execute(_Q.add_version, {**who, "version": newest + 1, "definition": content, "now": now})
-        await connection.execute(_Q.set_version, {**who, "version": newest + 1})
+        await connection.execute(_Q.add_version, {**key, **content, "version": newest + 1, "now": now})
+        await connection.execute(_Q.set_version, {**key, "version": newest + 1})
         return int(newest) + 1
 
 
 async def share(connection: Connection, customer: int, journey: int) -> None:
-    """Let nobody pause, resume or cancel the journey until the end of the transaction."""
+    """Lock the journey against a pause, resume or cancel until the end of the transaction."""
     await connection.execute(_Q.share, {"customer": customer, "journey": journey})
 
 
@@ -83,6 +92,22 @@ async def get_version(connection: Connection, customer: int, journey: int, versi
     if found is None:
         raise NotFound(f"Journey {journey} has no version {version}.")
     return Version(**found)
+
+
+async def source_of(connection: Connection, version: Version, customer: int) -> str:
+    """The text of a version as it was written; its definition as JSON if it was published before texts were kept."""
+    found = await row(connection, _Q.source, customer=customer, journey=version.journey, version=version.version)
+    if found is None or found["source"] is None:
+        return json.dumps(version.definition, indent=2, ensure_ascii=False) + "\n"
+    return str(found["source"])
+
+
+async def list_versions(connection: Connection, customer: int, journey: int) -> list[Published]:
+    """All versions of a journey, newest first. Raises `NotFound` if there are none."""
+    found = await rows(connection, _Q.versions, customer=customer, journey=journey)
+    if not found:
+        raise not_published(customer, journey)
+    return [Published(**each) for each in found]
 
 
 async def list_journeys(connection: Connection, customer: int) -> list[Published]:

@@ -1,8 +1,7 @@
-"""The ledger: the counts that must balance (law 1), and the journal: what they are the sum of."""
+"""The ledger: the counts that must balance (guarantee 1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from psycopg.rows import DictRow
@@ -51,19 +50,9 @@ class Ledger:
 
     @property
     def balances(self) -> bool:
-        """Law 1."""
+        """Guarantee 1."""
         whole = self.lines == self.entered + sum(self.rejected.values()) + self.blank
         return whole and all(step.balances for step in self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Journal entry for all contacts of a file: what they met, or None where the file itself says it."""
-
-    step: str
-    file: str
-    outcome: Outcome | None
-    detail: str | None = None
 
 
 async def add_arrived(connection: Connection, batch: str, contacts: Mapping[str, int]) -> None:
@@ -78,22 +67,6 @@ async def add_left(connection: Connection, batch: str, step: str, outcomes: Mapp
     await connection.execute(_Q.add_left, {**values, "contacts": sum(outcomes.values())})
     for outcome in sorted(outcomes):
         await connection.execute(_Q.add_outcome, {**values, "outcome": outcome, "contacts": outcomes[outcome]})
-
-
-async def add_records(connection: Connection, batch: str, records: list[Record], now: datetime) -> None:
-    """Enter files into the journal."""
-    for each in records:
-        await connection.execute(
-            _Q.add_journal,
-            {
-                "batch": batch,
-                "step": each.step,
-                "file": each.file,
-                "outcome": each.outcome,
-                "at": now,
-                "detail": each.detail,
-            },
-        )
 
 
 def read_ledger(found: DictRow) -> Ledger:

@@ -17,7 +17,7 @@ _TRIES = 5  # to delete a folder in which files appear meanwhile; a shared disk 
 class LocalFiles:
     """A store in a folder of this machine, or of a disk that all machines share."""
 
-    inbox = None  # nobody but us can write here
+    inbox = None  # only Caravan writes here
 
     def __init__(self, root: Path) -> None:
         self.root = root

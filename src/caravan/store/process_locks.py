@@ -1,17 +1,27 @@
 """Telling the dead from the living of one machine: each process holds locks on files of its own as long as it lives.
 
-The kernel lets a lock go however its process ends, and only then. So whoever can take it knows for certain that the
-process is dead, and need not wait until it has been silent for long. One that stands still keeps its locks.
+The kernel lets a lock go however its process ends, and only then. A process that can take it knows for certain that the
+other is dead, and need not wait until it has been silent for long. One that stands still keeps its locks.
 """
 
 import fcntl
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 _HIDDEN = "making-"
 _LOCK = ".lock"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only we may enter, or keep all others out of one that is there. One that belongs to another
+    user is left as it is."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        with suppress(PermissionError):
+            folder.chmod(0o700)
 
 
 def hold(path: Path) -> IO[bytes]:
@@ -44,7 +54,7 @@ def _take(path: Path) -> IO[bytes] | None:
 
 
 class OwnFolder:
-    """A folder, `path`, for what this process alone writes; whoever writes there makes it. It is removed at the end of
+    """A folder, `path`, for what this process alone writes; the first writer makes it. It is removed at the end of
     the process, or by `clear_dead` once that is dead. The lock lies beside it: an empty file, for which there is nearly
     always room, and which stays until the folder is gone."""
 

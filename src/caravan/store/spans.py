@@ -93,6 +93,12 @@ async def any_under_way(connection: Connection, batch: str) -> bool:
     return found is not None and bool(found["there"])
 
 
+async def note_death(connection: Connection, batch: str, number: int) -> int:
+    """A worker that worked on a span died; how many did so in a row."""
+    found = await row(connection, _Q.note_death, batch=batch, number=number)
+    return int(found["deaths"]) if found else 0
+
+
 async def delete_of_batch(connection: Connection, batch: str) -> None:
     """Forget the spans of a batch's file."""
     await connection.execute(_Q.delete_of_batch, {"batch": batch})

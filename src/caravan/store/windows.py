@@ -1,4 +1,4 @@
-"""Windows: the few hundred contacts that a sender has in its hands at one moment (law 3).
+"""Windows: the few hundred deliveries that a sender has in flight at one moment (guarantee 3).
 
 A window's row is committed before anything of it is sent, and gets its record once everything of it is known.
 A row without a record whose claim is void is what may or may not have been sent.
@@ -11,27 +11,14 @@ from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg.rows import DictRow
 
 from caravan.store import sql
 from caravan.store.batches import BatchState
 from caravan.store.database import Connection, Pool, row, rows
+from caravan.store.journal import read_record, write_record
 
 _Q = sql.load("caravan.store", "cohorts.sql")
-
-#: What happened to each contact at a step: the rows of a journal file.
-JOURNAL = pa.schema(
-    [
-        ("line", pa.int64()),
-        ("contact", pa.string()),
-        ("outcome", pa.string()),
-        ("at", pa.timestamp("us", tz="UTC")),
-        ("detail", pa.string()),
-    ]
-)
-_STORED = JOURNAL.append(pa.field("after", pa.float64()))
-#: The same in a window's record, where an outcome may still be `again`: to be tried after so many seconds, and in doubt
-#: if an earlier try may have arrived.
-RECORD = _STORED.append(pa.field("doubt", pa.bool_()))
 
 
 class Verdict(StrEnum):
@@ -46,11 +33,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Contacts `first` to `first + size` of a cohort's file; without a record they are in someone's hands."""
+    """Contacts `first` to `first + size` of a cohort's file; without a record they are in flight."""
 
     first: int
     size: int
-    claim: str  # who took it, or settled it for one who is gone
+    claim: str  # under which it was taken, or settled after that claim was void
     record: pa.Table | None
 
 
@@ -79,9 +66,7 @@ class Windows:
         """All windows, in order."""
         async with self._pool.connection() as connection:
             found = await rows(connection, _Q.windows, cohort=self._cohort)
-        return [
-            Window(each["first"], each["size"], each["holder"], _read(each["record"], each["doubt"])) for each in found
-        ]
+        return [_window(each) for each in found]
 
     async def verdict(self) -> Verdict:
         """Whether this claim may go on."""
@@ -118,7 +103,7 @@ class Windows:
             await connection.execute(_Q.end_turn, values)
 
     async def recover(self, first: int, record: pa.Table) -> None:
-        """Settle a window that another worker left in the air."""
+        """Settle a window that another worker left in flight."""
         async with self._pool.connection() as connection:
             values = {"cohort": self._cohort, "first": first, "claim": self._claim}
             await connection.execute(_Q.recover_window, values)
@@ -127,7 +112,7 @@ class Windows:
     async def _settle(self, connection: Connection, first: int, record: pa.Table) -> None:
         values = {"cohort": self._cohort, "first": first, "claim": self._claim}
         doubt = pc.indices_nonzero(record["doubt"]).to_pylist() or None
-        await connection.execute(_Q.settle_window, {**values, "record": _write(record), "doubt": doubt})
+        await connection.execute(_Q.settle_window, {**values, "record": write_record(record), "doubt": doubt})
 
     async def _ask(self, connection: Connection) -> Verdict:
         found = await row(connection, _Q.standing_of_window, cohort=self._cohort)
@@ -140,21 +125,6 @@ class Windows:
         return Verdict.GO
 
 
-async def records_of_batch(connection: Connection, batch: str, step: str | None) -> list[tuple[str, pa.Table]]:
-    """Records that no journal file holds yet, because their cohorts are still being sent: (step, record)."""
-    found = await rows(connection, sql.load("caravan.store", "ledger.sql").windows_of_batch, batch=batch, step=step)
-    return [(each["step"], record) for each in found if (record := _read(each["record"], None)) is not None]
-
-
-def _write(record: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, _STORED, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
-        stream.write_table(record.select(_STORED.names))  # an older version reads just these
-    return bytes(sink.getvalue())
-
-
-def _read(content: bytes | None, doubt: list[int] | None) -> pa.Table | None:
-    if content is None:
-        return None
-    stored, places = pa.ipc.open_stream(content).read_all(), set(doubt or ())
-    return stored.append_column(RECORD.field("doubt"), pa.array([i in places for i in range(stored.num_rows)]))
+def _window(found: DictRow) -> Window:
+    record = None if found["record"] is None else read_record(found["record"], found["doubt"])
+    return Window(found["first"], found["size"], found["holder"], record)

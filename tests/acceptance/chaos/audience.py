@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from caravan.channels.identity import delivery_key
+from caravan.delivery.key import DeliveryKey, make_key
 
 JOURNEY = """
 journey: 1
@@ -32,6 +32,7 @@ steps:
   - id: insist
     webhook: {{url: "http://127.0.0.1:{port}/hook", body: {{contact: "{{{{ id }}}}"}}, on_unknown: resend}}
 """
+_PLACES = {"mail": 3, "letter": 4, "tell": 5, "insist": 6}  # among the steps
 _MAILS = {"mail", "letter"}
 _VISITS = {"mail": 2, "letter": 2, "tell": 3, "insist": 3}  # of those that send: how many steps lie behind
 
@@ -51,9 +52,14 @@ def is_resent(step: str) -> bool:
     return step == "insist"
 
 
-def key(batch: str, step: str, contact: str, line: int) -> str:
-    """The name of a contact's delivery at a step: its Message-ID or Idempotency-Key."""
-    return delivery_key(batch, step, contact, line, _VISITS[step])
+def key(batch: str, step: str, line: int) -> str:
+    """The name of a contact's delivery at a step: its Message-ID or Idempotency-Key, but for the signature."""
+    return unsigned(make_key(DeliveryKey(batch, _PLACES[step], _VISITS[step], line), b"any"))
+
+
+def unsigned(key: str) -> str:
+    """A delivery key without its signature, for those who do not know the installation's secret."""
+    return key[:-12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Audience:
     def keys(self, batch: str) -> set[str]:
         """The names of all deliveries of a batch that enters this file."""
         return {
-            key(batch, step, contact, line)
+            key(batch, step, line)
             for contact, line in self.contacts()
             for step in self.way_of(contact)
             if is_send(step)

@@ -107,7 +107,7 @@ def _check_ways(told: Counter[tuple[str, str]], expected: Counter[tuple[str, str
 
 def _check_send(batch: str, line: Mapping[str, Any], sinks: Sinks, found: Found) -> None:
     place = sinks.mails if is_mail(line["step"]) else sinks.calls
-    received = place.got[key(batch, line["step"], line["contact"], line["line"])]
+    received = place.got[key(batch, line["step"], line["line"])]
     most = received if is_resent(line["step"]) else 1
     found.repeats += max(received - 1, 0)
     match line["outcome"]:

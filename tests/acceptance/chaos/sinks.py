@@ -11,7 +11,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
-_MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([0-9a-f]{40})@", re.IGNORECASE | re.MULTILINE)
+from tests.acceptance.chaos.audience import unsigned
+
+_MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([0-9a-v]{33,48})@", re.IGNORECASE | re.MULTILINE)
 _KEY = re.compile(rb"^Idempotency-Key:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
 _LENGTH = re.compile(rb"^Content-Length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 _EHLO = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
@@ -109,8 +111,8 @@ class Calls(Sink):
 
 
 class Place:
-    """A port at which things arrive; `got` counts them by their key, and `arrived` has them in their order, each with
-    its moment (monotonic seconds)."""
+    """A port at which things arrive; `got` counts them by their unsigned key, and `arrived` has them in their order,
+    each with its moment (monotonic seconds)."""
 
     def __init__(self, kind: type[Sink]) -> None:
         self._kind = kind
@@ -121,8 +123,9 @@ class Place:
 
     def take(self, key: str) -> None:
         """Something has arrived whole."""
-        self.got[key] += 1
-        self.arrived.append((time.monotonic(), key))
+        name = unsigned(key)
+        self.got[name] += 1
+        self.arrived.append((time.monotonic(), name))
 
     def between(self, start: float, stop: float) -> Iterator[str]:
         """The keys of what arrived in that time."""

@@ -146,6 +146,7 @@ class Apart(System):
     def __enter__(self) -> Self:
         url = self._stack.enter_context(embedded(self.folder, wait=True))
         self._settings = {"FILES_URL": str(self.folder / "store"), **self._settings, "DATABASE_URL": url}
+        self._tell("migrate")
         self.customer = int(self._tell("customers", "add", "chaos"))
         self.token = self._tell("tokens", "create", "--customer", str(self.customer))
         for name in ("api", *self._workers):
@@ -175,7 +176,7 @@ class Apart(System):
                 revive(self.folder)
 
     def _arguments(self, name: str) -> list[str]:
-        return ["serve", "--port", str(self._port)] if name == "api" else ["worker"]
+        return ["serve", "--port", str(self._port)] if name == "api" else ["worker", "--workers", "1"]
 
     def _data(self, name: str) -> Path:
         return self.folder / name

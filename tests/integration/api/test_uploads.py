@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
+import httpx
 import pytest
 
+from caravan.api.app import create_app
 from caravan.settings import Settings
 from tests.integration.conftest import NDJSON, System
 from tests.integration.journeys_for_tests import EXIT, contacts
@@ -42,6 +45,22 @@ async def test_a_put_that_stands_still_is_408_and_its_batch_awaits_the_file_as_b
     assert not system.engine.uploads.exists() or list(system.engine.uploads.iterdir()) == []
     again = await system.http.put(opened["uploadUrl"], content=contacts(3), headers=NDJSON)
     assert again.status_code == 200
+
+
+async def test_a_key_that_is_replaced_is_good_for_what_it_signed(idle_system: System) -> None:
+    system = idle_system
+    await system.publish(EXIT)
+    urls = []
+    for keys in ("old", "new, old ,", "newest,new"):
+        with_keys = replace(system.engine, settings=system.engine.settings.model_copy(update={"secret_key": keys}))
+        app = create_app(with_keys)
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://caravan.test", headers=system.http.headers
+        ) as http:
+            opened = (await http.post(system.path("batchtrigger/v2"), json={"entityId": 1})).json()
+            urls.append(opened["uploadUrl"])
+            put = [(await http.put(url, content=contacts(1), headers=NDJSON)).status_code for url in urls]
+        assert put == {"old": [200], "new, old ,": [200, 200], "newest,new": [403, 200, 200]}[keys]
 
 
 async def test_a_put_that_pauses_for_less_than_the_silence_is_taken(idle_system: System) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from caravan.channels.mail import Mail
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
 from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
@@ -30,11 +30,11 @@ class Noting:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         assert on_data is not None
         on_data()
         self.got[message.recipient] += 1
-        return Delivery(Result.SENT, "250 OK")
+        return SendResult(Result.SENT, "250 OK")
 
 
 class Interrupted(LocalFiles):
@@ -69,14 +69,14 @@ async def test_two_senders_have_a_part_in_one_cohort(idle_system: System) -> Non
     system, one, other = idle_system, Noting(), Noting()
     batch = await _enter(system)
     async with workers.tools_of(system.engine) as tools:
-        shared = replace(tools, email=one, pacing=replace(tools.pacing, share_windows=1))
+        shared = replace(tools, channels={"email": one}, pacing=replace(tools.pacing, share_windows=1))
         await advance(system.engine, shared, *await _standing(system))
         standing = await _standing(system)
         assert len(standing) == 4  # of one window each
         assert (await system.batch(batch))["ledger"]["steps"] == [
             {"step": "mail", "arrived": 40, "standing": 40, "outcomes": {}}
         ]
-        turns = [shared, replace(shared, email=other)] * 2
+        turns = [shared, replace(shared, channels={"email": other})] * 2
         await asyncio.gather(
             *(advance(system.engine, each, cohort) for each, cohort in zip(turns, standing, strict=True))
         )

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from caravan.channels.mail import Mail
-from caravan.channels.result import Delivery, Result
+from caravan.delivery.result import Result, SendResult
+from caravan.delivery.tools import DeliveryTools
 from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
-from caravan.steps.move import Tools
 from caravan.store.windows import Windows
 from tests.integration.conftest import System, working
 from tests.integration.engine.fuse import Crash
@@ -32,13 +32,13 @@ class Standing:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         self.reached.set()
         await self.free.wait()
         assert on_data is not None
         on_data()
         self.got[message.recipient] += 1
-        return Delivery(Result.SENT, "250 OK")
+        return SendResult(Result.SENT, "250 OK")
 
 
 async def _enter(system: System, count: int = 10) -> str:
@@ -56,8 +56,8 @@ async def _standing(system: System) -> int:
     return int(found["id"])
 
 
-def _with(tools: Tools, channel: Standing) -> Tools:
-    return replace(tools, email=channel, pacing=replace(tools.pacing, lease=0.2))
+def _with(tools: DeliveryTools, channel: Standing) -> DeliveryTools:
+    return replace(tools, channels={"email": channel}, pacing=replace(tools.pacing, lease=0.2))
 
 
 async def test_a_sender_that_wakes_up_after_it_was_replaced_sends_nothing_beside_its_successor(
@@ -85,7 +85,7 @@ class Deadly(Standing):
         self.free.set()
         self._mails = mails
 
-    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Mail, on_data: Callable[[], None] | None = None) -> SendResult:
         if self.got.total() == self._mails:
             raise Crash
         return await super().send(message, on_data)

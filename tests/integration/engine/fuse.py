@@ -10,8 +10,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
-from caravan.channels.result import Delivery, Result
 from caravan.channels.webhook import Call
+from caravan.delivery.result import Result, SendResult
 
 
 class Crash(BaseException):
@@ -125,21 +125,21 @@ class Post:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, message: Any, on_data: Callable[[], None] | None = None) -> Delivery:
+    async def send(self, message: Any, on_data: Callable[[], None] | None = None) -> SendResult:
         """See `Channel.send`. In any mood but `sent`, every other message meets it."""
         self._fuse.burn(At.SEND)
         await self._let_others_act()
         self._calls += 1
         met = self.mood if self._calls % 2 else Result.SENT
         if met is Result.UNREACHABLE:
-            return Delivery(met, "nobody is there")
+            return SendResult(met, "nobody is there")
         assert on_data is not None
         on_data()
         self._fuse.burn(At.SEND)
         if met in (Result.SENT, Result.UNKNOWN):
             self.got[self._name_of(message)] += 1
         self._fuse.burn(At.SEND)
-        return Delivery(met, f"as the mood is: {met}")
+        return SendResult(met, f"as the mood is: {met}")
 
     async def _let_others_act(self) -> None:
         if self.meanwhile is None:

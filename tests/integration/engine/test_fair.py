@@ -11,9 +11,9 @@ import pytest
 
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
-from caravan.channels.result import Delivery
 from caravan.channels.sandbox import Sandbox
 from caravan.delivery import share, turn
+from caravan.delivery.result import SendResult
 from caravan.engine import reading, singles
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
@@ -78,7 +78,7 @@ def _meanwhile(monkeypatch: pytest.MonkeyPatch, mails: int, act: Callable[[], Aw
     """Do something once, while the mail with this number is being sent."""
     send, count = EmailChannel.send, Counter[str]()
 
-    async def watched(self: EmailChannel, message: Mail, on_data: Callable[[], None]) -> Delivery:
+    async def watched(self: EmailChannel, message: Mail, on_data: Callable[[], None]) -> SendResult:
         count["mails"] += 1
         if count["mails"] == mails:
             await act()
@@ -223,7 +223,7 @@ async def test_however_many_come_anew_a_large_batch_is_served_all_the_same(
     monkeypatch.setattr(turns, "_PROGRESS", 4)
     send = EmailChannel.send
 
-    async def watched(self: EmailChannel, message: Mail, on_data: Callable[[], None]) -> Delivery:
+    async def watched(self: EmailChannel, message: Mail, on_data: Callable[[], None]) -> SendResult:
         if message.recipient.startswith("s0") and len(entered) < 60:
             entered.append(await _enter(system, "s", 10))
         return await send(self, message, on_data)

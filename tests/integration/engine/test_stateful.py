@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
@@ -21,9 +21,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from procrastinate.jobs import Status
 
-from caravan.channels.identity import delivery_key
-from caravan.channels.result import Result
 from caravan.clock import TurnedClock
+from caravan.delivery.envelope import Envelope
+from caravan.delivery.gates import SEND, Decision, Later, Skip
+from caravan.delivery.result import Result
+from caravan.delivery.signing import read_back
+from caravan.delivery.tools import DeliveryTools, Pacing
 from caravan.engine import control, reading, singles, spans, start
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine, Journeys
@@ -36,9 +39,10 @@ from caravan.queue.jobs import Jobs
 from caravan.queue.names import Queue
 from caravan.queue.recovery import Watch
 from caravan.settings import Settings
-from caravan.steps.move import Pacing, Tools
+from caravan.store.cohorts import Cohort
 from caravan.store.customers import add_customer
 from caravan.store.files import open_files
+from caravan.store.ledger import Outcome
 from tests.integration.engine.fuse import At, Crash, Death, Fuse, FusedPool, Post, key_of
 from tests.integration.journeys_for_tests import contacts, enter_single
 
@@ -61,6 +65,7 @@ steps:
     webhook: {url: "https://example.com/insist", on_unknown: resend}
 """
 _LANES = [str(queue) for queue in Queue]
+_STEPS = ("which", "mail", "days", "tell", "insist")
 _SENDS = {"mail": (1,), "tell": (2, 3), "insist": (3, 4)}  # and how many steps may lie behind
 _EXAMPLES = os.environ.get("STATEFUL_EXAMPLES")
 _DEATHS = st.one_of(
@@ -68,6 +73,29 @@ _DEATHS = st.one_of(
     st.builds(Death, st.just(At.STATEMENT), st.integers(0, 60)),
     st.builds(Death, st.just(At.SEND), st.integers(0, 15)),
 )
+
+
+class Moody:
+    """A gate that lets every other delivery through, unless it is in a good mood; the process may die before or after
+    it is asked."""
+
+    def __init__(self, world: "World") -> None:
+        self.world, self.mood, self.asked = world, "send", 0
+
+    async def decide(self, cohort: Cohort, channel: str, envelopes: Sequence[Envelope[Any]]) -> list[Decision]:
+        self.world.fuse.burn(At.SEND)
+        decisions = [self._decide() for _ in envelopes]
+        self.world.fuse.burn(At.SEND)
+        return decisions
+
+    def _decide(self) -> Decision:
+        self.asked += 1
+        match self.mood if self.asked % 2 else "send":
+            case "skip":
+                return Skip(Outcome.SUPPRESSED, "suppressed")
+            case "later":
+                return Later(self.world.clock.now() + timedelta(days=1 + self.asked % 3), "quiet hours")
+        return SEND
 
 
 class World:
@@ -79,6 +107,7 @@ class World:
         )
         self.clock, self.fuse = TurnedClock(), Fuse()
         self.mails, self.calls = Post(self.fuse, key_of), Post(self.fuse, key_of)
+        self.gate = Moody(self)
         self.customer = 0
 
 
@@ -99,7 +128,17 @@ class Process:
         self.engine = Engine(given, self.pool, files, world.clock, jobs, Journeys(), scratch, uploads)
         self.duck = open_duckdb(given)
         pacing = Pacing(given.window_size, given.retry_delay, given.retry_hours, lease=0.01, share_windows=1)
-        self.tools = Tools(self.pool, files, scratch, traces, world.clock, self.duck, world.mails, world.calls, pacing)
+        self.tools = DeliveryTools(
+            self.pool,
+            files,
+            scratch,
+            world.clock,
+            self.duck,
+            traces=traces,
+            channels={"email": world.mails, "webhook": world.calls},
+            pacing=pacing,
+            gates=[world.gate],
+        )
         self.worker = await self.app.job_manager.register_worker()
         watch = Watch(self.pool, silence=0, confirm=0)
         for _ in range(2):
@@ -172,7 +211,7 @@ class Stories(RuleBasedStateMachine):
     async def _open_shop(self) -> None:
         await self.process.begin()
         async with self.process.pool.connection() as connection:
-            self.world.customer = await add_customer(connection, "shop", self.world.clock.now())
+            self.world.customer = await add_customer(connection, f"shop {secrets.token_hex(4)}", self.world.clock.now())
         await publish(self.process.engine, self.world.customer, _JOURNEY)
 
     @rule(rows=st.integers(1, 14), death=_DEATHS)
@@ -240,6 +279,10 @@ class Stories(RuleBasedStateMachine):
     def mood(self, mood: Result) -> None:
         self.world.mails.mood = self.world.calls.mood = mood
 
+    @rule(mood=st.sampled_from(["send", "skip", "later"]))
+    def gate(self, mood: str) -> None:
+        self.world.gate.mood = mood
+
     @rule(days=st.integers(1, 4))
     def turn(self, days: int) -> None:
         self.run(self._turn(timedelta(days=days)))
@@ -286,16 +329,29 @@ class Stories(RuleBasedStateMachine):
         lines = [line for some in read_journal(self.process.engine.files, journal) for line in some]
         told = Counter((line.line, line.step) for line in lines)
         assert set(told.values()) <= {1}, "told of twice"
+        received = await self._received(batch["id"])
         for line in lines:
             if line.step in _SENDS:
-                self._check_received(batch["id"], line)
+                self._check_received(line, received)
         settled = {(line, step) for step, record in journal.windows for line in record["line"].to_pylist()}
         return set(told), settled
 
-    def _check_received(self, batch: str, line: Any) -> None:
-        place = self.world.mails if line.step == "mail" else self.world.calls
-        keys = [delivery_key(batch, line.step, line.contact, line.line, visit) for visit in _SENDS[line.step]]
-        received = sum(count for name, count in place.got.items() for key in keys if key in name)
+    async def _received(self, batch: str) -> Counter[tuple[str, int]]:
+        """How many times each delivery of a batch has arrived, by step and line, as its key says."""
+        found = Counter[tuple[str, int]]()
+        async with self.process.pool.connection() as connection:
+            for place in (self.world.mails, self.world.calls):
+                for name, count in place.got.items():
+                    key = await read_back(connection, name.strip("<>").rpartition(" ")[2].partition("@")[0])
+                    assert key is not None, name
+                    step = _STEPS[key.step]
+                    assert key.visit in _SENDS[step], name
+                    if key.batch == batch:
+                        found[step, key.line] += count
+        return found
+
+    def _check_received(self, line: Any, got: Counter[tuple[str, int]]) -> None:
+        received = got[line.step, line.line]
         if line.step == "insist":
             received = min(received, 1)  # all under one key, by which the other side knows them as one
         allowed = {"sent": {1}, "unknown": {0, 1}}.get(line.outcome, {0})
@@ -321,6 +377,7 @@ class Stories(RuleBasedStateMachine):
         """In the end all goes well, and everybody comes to the end of the way."""
         if self.world.customer:
             self.mood(Result.SENT)
+            self.gate("send")
             self.run(self._finish())
             self.the_laws_hold()
             self.nobody_got_anything_twice()

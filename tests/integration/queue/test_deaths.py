@@ -1,4 +1,4 @@
-"""Work that kills whoever has it in hand: it is given up after some deaths, and nothing else is."""
+"""Work that kills its workers: it is given up after some deaths, and nothing else is."""
 
 import asyncio
 from collections import Counter
@@ -9,6 +9,7 @@ import pytest
 from procrastinate import App
 from procrastinate.jobs import Status
 
+from caravan.backoff import Backoff
 from caravan.delivery import deliver
 from caravan.engine import reading
 from caravan.engine import worker as workers
@@ -16,8 +17,9 @@ from caravan.engine.advance import advance
 from caravan.queue import deaths, recovery
 from caravan.queue.job_manager import queue_app
 from caravan.store import cohorts, spans
+from caravan.store.journal import RECORD
 from caravan.store.spans import Span
-from caravan.store.windows import RECORD, Verdict, Windows
+from caravan.store.windows import Verdict, Windows
 from tests.integration.conftest import System, working
 from tests.integration.engine.fuse import Crash
 from tests.integration.journeys_for_tests import MAIL, contacts
@@ -26,7 +28,7 @@ from tests.integration.journeys_for_tests import MAIL, contacts
 @pytest.fixture(autouse=True)
 def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tested is what comes of the deaths."""
-    monkeypatch.setattr(deaths, "_LONGEST_REST", 0.0)
+    monkeypatch.setattr(deaths, "_REST", Backoff(0, 2, 0))
 
 
 async def _die(system: System, app: App, queue: str) -> bool:
@@ -35,8 +37,7 @@ async def _die(system: System, app: App, queue: str) -> bool:
     job = await app.job_manager.fetch_job([queue], worker)
     if job is None:
         return False
-    async with system.engine.pool.connection() as connection:
-        assert await recovery.put_back(connection, [worker]) == 1
+    assert await recovery.put_back(system.engine.pool, [worker]) == 1
     return True
 
 
@@ -65,7 +66,7 @@ async def test_a_cohort_that_kills_its_workers_is_stuck_says_why_and_can_be_retr
         assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 10}
 
 
-async def test_of_a_cohort_with_one_who_kills_all_others_are_sent_to_and_that_one_is_stuck(
+async def test_of_a_cohort_with_one_contact_that_kills_workers_all_others_are_sent_to_and_that_one_is_stuck(
     idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each death leaves a window in the air, which the next sender settles: so it goes through many cohorts."""
@@ -89,8 +90,7 @@ async def test_of_a_cohort_with_one_who_kills_all_others_are_sent_to_and_that_on
                 await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=True)
             except Crash:
                 died += 1
-                async with system.engine.pool.connection() as connection:
-                    await recovery.put_back(connection, [worker])
+                await recovery.put_back(system.engine.pool, [worker])
     assert deaths.COHORT_DEATHS <= died <= deaths.COHORT_DEATHS + 5
     found = await system.batch(batch)
     assert "1 contact at mail is stuck" in found["waitingFor"]
@@ -115,8 +115,7 @@ async def test_a_cohort_of_which_windows_are_sent_between_deaths_is_never_stuck(
             windows = Windows(tools.pool, job.task_kwargs["cohort"], "one")
             assert await windows.take(5 * number, 5, system.clock.now()) is Verdict.GO
             await windows.settle(5 * number, RECORD.empty_table())
-            async with system.engine.pool.connection() as connection:
-                assert await recovery.put_back(connection, [worker]) == 1
+            assert await recovery.put_back(system.engine.pool, [worker]) == 1
     assert (await system.batch(batch))["stuck"] == 0
 
 
@@ -141,7 +140,7 @@ async def test_after_some_deaths_work_rests_so_that_others_are_not_near_when_it_
     system = idle_system
     await _read(system)
     rests = Counter[bool]()
-    monkeypatch.setattr(deaths, "_LONGEST_REST", 1e6)
+    monkeypatch.setattr(deaths, "_REST", Backoff(8, 2, 1e6, jitter=1))
     async with queue_app().open_async(system.engine.pool) as app:
         for _ in range(deaths.COHORT_DEATHS - 1):
             rests[await _die(system, app, "deliver")] += 1
@@ -152,7 +151,7 @@ async def test_a_gathering_of_singles_that_kills_rests_but_is_never_given_up(
     idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = idle_system
-    monkeypatch.setattr(deaths, "_LONGEST_REST", 15.0)
+    monkeypatch.setattr(deaths, "_REST", Backoff(8, 2, 15, jitter=1))
     await system.publish(MAIL)
     answer = await system.post("journeys/1/commence", {"id": "1", "properties": {"emailAddress": "c1@example.com"}})
     batch = answer.json()["batchId"]

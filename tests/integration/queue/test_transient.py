@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from caravan.delivery import deliver
-from caravan.engine.tasks import RetryPolicy
 from caravan.errors import Unavailable
+from caravan.queue.retries import RetryPolicy
 from caravan.steps.exit import Exit
 from caravan.steps.split import Split
 from caravan.store import ledger
@@ -68,7 +68,7 @@ async def test_poison_stops_after_some_tries_says_why_and_can_be_retried(
     await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
 
 
-async def test_who_is_stuck_is_told_of_also_while_others_wait_for_their_time(
+async def test_stuck_contacts_are_shown_also_while_others_wait_for_their_time(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def poisoned(self: Exit, cohort, tools):  # type: ignore[no-untyped-def]
@@ -101,7 +101,7 @@ async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(
     assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"passed": 10}
 
 
-async def test_a_cancel_recalls_also_whom_poison_keeps_from_moving(
+async def test_a_cancel_recalls_also_contacts_that_a_failing_step_keeps_from_moving(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They were in hand when the cancel came, and that try is the one after which they would be stuck."""
@@ -126,10 +126,10 @@ async def test_a_cancel_recalls_also_whom_poison_keeps_from_moving(
     assert tries == 5
 
 
-async def test_who_is_stuck_in_a_cancelled_batch_can_be_retried(
+async def test_stuck_contacts_of_a_cancelled_batch_can_be_retried(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part of them has been sent to; as long as nobody can tell which, nobody is called cancelled."""
+    """A part of them has been sent to; as long as it is not known which, none is called cancelled."""
     reached = asyncio.Event()
     read = deliver._read
 

@@ -15,6 +15,7 @@ from caravan.queue.job_manager import queue_app
 from caravan.queue.presence import Presence
 from caravan.queue.recovery import Watch
 from caravan.store.database import Pool, row
+from caravan.store.jobs import RunningJob
 from caravan.store.process_locks import OwnFolder
 
 _OFTEN = 2.5  # seconds between two looks
@@ -71,7 +72,7 @@ class Queue:
         return (await self.status(job))[0] == "todo"
 
     async def look_twice(self) -> int:
-        """A process sees who is silent, and sees them still silent at another look, as if that was much later."""
+        """A process sees silent workers, and sees them still silent at another look, as if that was much later."""
         watch = Watch(self.pool, silence=0.1, confirm=0.0)
         assert await watch.look() == 0
         return await watch.look()
@@ -92,7 +93,7 @@ def time() -> Hourglass:
     return Hourglass()
 
 
-async def test_who_is_silent_for_twenty_seconds_is_gone(queue: Queue, time: Hourglass) -> None:
+async def test_a_worker_that_is_silent_for_twenty_seconds_is_dead(queue: Queue, time: Hourglass) -> None:
     await queue.add()
     job = await queue.fetch()
     watch = Watch(queue.pool, monotonic=time)
@@ -147,7 +148,9 @@ async def test_after_an_outage_in_which_postgres_ran_on_the_living_have_time_to_
     assert await queue.status(living) == ("doing", living.worker_id)
 
 
-async def test_who_was_suspected_before_an_outage_is_suspected_anew_after_it(queue: Queue, time: Hourglass) -> None:
+async def test_a_worker_that_was_suspected_before_an_outage_is_suspected_anew_after_it(
+    queue: Queue, time: Hourglass
+) -> None:
     await queue.add()
     job = await queue.fetch()
     watch = Watch(queue.pool, monotonic=time)
@@ -190,22 +193,21 @@ async def _given(queue: Queue, identity: str) -> Job:
     return job
 
 
-async def test_who_looked_before_another_took_the_job_does_not_take_it_away(queue: Queue) -> None:
+async def test_a_process_that_looked_before_another_worker_took_the_job_does_not_put_it_back(queue: Queue) -> None:
     await queue.add()
     first = await queue.fetch()
     await queue.be_silent(first.worker_id, 60)
     await queue.look_twice()
     second = await queue.fetch()
     assert first.worker_id is not None and first.id is not None
-    seen = {"id": first.id, "worker": first.worker_id, "task": "advance", "args": {"cohort": 1}}
-    async with queue.pool.connection() as connection:
-        assert not await recovery._put_back(connection, seen, died=True)
+    seen = RunningJob(first.id, first.worker_id, "advance", {"cohort": 1})
+    assert not await recovery._put_back(queue.pool, seen, died=True)
     assert await queue.status(second) == ("doing", second.worker_id)
 
 
 @pytest.mark.parametrize("end", ["finish", "retry"])
-async def test_who_was_replaced_notes_no_end_of_a_job_that_another_has(queue: Queue, end: str) -> None:
-    """Else the job was gone while its successor still runs it, and if that dies too nobody would take it up."""
+async def test_a_worker_that_was_replaced_notes_no_end_of_a_job_that_another_runs(queue: Queue, end: str) -> None:
+    """Else the job was gone while its successor still runs it, and if that dies too no worker would take it up."""
     await queue.add()
     first = await queue.fetch()
     await queue.be_silent(first.worker_id, 60)
@@ -224,7 +226,7 @@ async def test_who_was_replaced_notes_no_end_of_a_job_that_another_has(queue: Qu
     assert (await queue.status(second))[0] == ("gone" if end == "finish" else "todo")
 
 
-async def test_a_job_in_nobodys_hands_is_put_back(queue: Queue) -> None:
+async def test_a_job_of_no_worker_is_put_back(queue: Queue) -> None:
     await queue.add()
     job = await queue.fetch()
     assert job.worker_id is not None
@@ -270,7 +272,7 @@ async def test_a_look_that_fails_keeps_no_other_from_being_made(
     queue: Queue, folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     def fail(*_: object) -> None:
-        raise ValueError("what nobody thought of")
+        raise ValueError("what was not thought of")
 
     monkeypatch.setattr(recovery, broken, fail)
     await queue.add()

@@ -1,8 +1,20 @@
 """Customers and tokens."""
 
+import asyncio
 from datetime import UTC, datetime
 
-from caravan.store.customers import add_customer, create_token, first_customer, holds_token, shared_secret
+import pytest
+
+from caravan.errors import Conflict, InvalidInput
+from caravan.store.customers import (
+    add_customer,
+    create_token,
+    first_customer,
+    holds_token,
+    list_tokens,
+    revoke_token,
+    shared_secret,
+)
 from caravan.store.database import Pool, rows
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -48,3 +60,32 @@ async def test_a_shared_secret_stays_what_it_was(pool: Pool) -> None:
         first = await shared_secret(connection, "upload")
         assert await shared_secret(connection, "upload") == first
         assert await shared_secret(connection, "other") != first
+
+
+async def test_a_name_is_taken_once_in_whatever_case_also_at_the_same_moment(pool: Pool) -> None:
+    async def add(name: str) -> int | None:
+        async with pool.connection() as connection:
+            try:
+                return await add_customer(connection, name, NOW)
+            except Conflict:
+                return None
+
+    added = await asyncio.gather(*map(add, ["Shop", "shop", " Shop ", "SHOP", "Other"]))
+    assert sum(each is not None for each in added) == 2, added
+    async with pool.connection() as connection:
+        with pytest.raises(InvalidInput, match="needs a name"):
+            await add_customer(connection, "  ", NOW)
+
+
+async def test_a_revoked_token_opens_nothing_whether_named_by_its_id_or_whole(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        customer = await add_customer(connection, "ours", NOW)
+        tokens = [await create_token(connection, customer, name, NOW) for name in ("one", "two", "three")]
+        assert [each.name for each in await list_tokens(connection, customer)] == ["one", "two", "three"]
+        assert await list_tokens(connection, customer + 1) == []
+        for named in (tokens[0], tokens[1].split("_")[1]):
+            found = await revoke_token(connection, named)
+            assert found is not None
+        assert await revoke_token(connection, tokens[0]) is None
+        assert [await holds_token(connection, customer, each) for each in tokens] == [False, False, True]
+        assert [each.name for each in await list_tokens(connection)] == ["three"]

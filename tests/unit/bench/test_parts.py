@@ -17,8 +17,8 @@ from caravan.bench.report import Finding, Report
 from caravan.bench.sinks import http_sink, sandbox_sink
 from caravan.bench.system import Unbalanced, check_ledger
 from caravan.bench.wait import Moved, median
+from caravan.channels.registry import STEP_TYPES
 from caravan.journeys.definition import read_journey
-from caravan.steps.registry import STEP_TYPES
 
 
 @pytest.mark.parametrize("octets", [2_000, 30_000])

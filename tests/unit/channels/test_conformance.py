@@ -1,23 +1,25 @@
-"""Every channel, and the fake, keeps the same promises to what stands above it."""
+"""Every channel keeps the same promises to what stands above it."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from psycopg import OperationalError
 
 from caravan.channels.email import EmailChannel
-from caravan.channels.fake import FakeChannel
 from caravan.channels.mail import Mail
+from caravan.channels.mail_sandbox import MailSandbox
 from caravan.channels.replies import Stage
-from caravan.channels.result import Delivery, Result
 from caravan.channels.sandbox import Act, Received, Sandbox
 from caravan.channels.webhook import Call, WebhookChannel
+from caravan.delivery.result import Result, SendResult
+from caravan.store.sandbox import Kept
 
 TIMEOUT = 0.3
 
@@ -107,29 +109,54 @@ async def webhook_room() -> AsyncIterator[Room]:
         yield Room(channel, call, lambda: arrived, lambda: WebhookChannel(allow_private=True))
 
 
+def scripted(who: str) -> SendResult:
+    match who.partition("-")[0]:
+        case "refuses":
+            return SendResult(Result.FAILED, "550 5.1.1 no such user")
+        case "waits":
+            return SendResult(Result.RETRY, "451 4.7.1 try again in 5 minutes", 300)
+        case "busy":
+            return SendResult(Result.RETRY, "450 4.2.0 later")
+        case "dies" | "sleeps":
+            return SendResult(Result.UNKNOWN, "The whole message was sent, then nothing came.")
+    return SendResult(Result.SENT, "250 2.0.0 queued")
+
+
+class MemoryStore:
+    """Where a sandbox keeps mails, in memory; one that is `away` lets nothing begin."""
+
+    def __init__(self, away: bool = False) -> None:
+        self.kept: list[Kept] = []
+        self.away = away
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def add(self, messages: Sequence[Kept], begun: Callable[[], None]) -> list[int]:
+        await asyncio.sleep(0)
+        if self.away:
+            raise OperationalError("connection refused")
+        begun()
+        self.kept += messages
+        return list(range(len(self.kept) - len(messages) + 1, len(self.kept) + 1))
+
+
 @asynccontextmanager
-async def fake_room() -> AsyncIterator[Room]:
-    def script(who: str) -> Delivery:
-        match who.partition("-")[0]:
-            case "refuses":
-                return Delivery(Result.FAILED, "550 5.1.1 no such user")
-            case "waits":
-                return Delivery(Result.RETRY, "451 4.7.1 try again in 5 minutes", 300)
-            case "busy":
-                return Delivery(Result.RETRY, "450 4.2.0 later")
-            case "dies" | "sleeps":
-                return Delivery(Result.UNKNOWN, "The whole message was sent, then nothing came.")
-        return Delivery(Result.SENT, "250 2.0.0 queued")
+async def sandbox_room() -> AsyncIterator[Room]:
+    def answers(mail: Mail) -> SendResult | None:
+        delivery = scripted(mail.recipient)
+        return None if delivery.result is Result.SENT else delivery
 
-    def nobody(who: str) -> Delivery:
-        return Delivery(Result.UNREACHABLE, "Connection refused.")
-
-    async with FakeChannel[str](script) as channel:
-        accepted = lambda: [each for each in channel.sent if each.startswith("accepts")]  # noqa: E731
-        yield Room(channel, str, accepted, lambda: FakeChannel[str](nobody))
+    store = MemoryStore()
+    async with MailSandbox(store, answers) as channel:
+        arrived = lambda: [each.recipient.partition("@")[0] for each in store.kept]  # noqa: E731
+        yield Room(channel, mail, arrived, lambda: MailSandbox(MemoryStore(away=True)))
 
 
-@pytest.fixture(params=[email_room, webhook_room, fake_room], ids=["email", "webhook", "fake"])
+@pytest.fixture(params=[email_room, webhook_room, sandbox_room], ids=["email", "webhook", "sandbox"])
 async def room(request: pytest.FixtureRequest) -> AsyncIterator[Room]:
     async with request.param() as furnished:
         yield furnished

@@ -13,23 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caravan.channels.content import BodyWriter
-from caravan.channels.mail import Envelope, Mail, compose
+from caravan.channels.email import _SAFE
+from caravan.channels.mail import Letterhead, Mail, compose
 from caravan.errors import RenderFailed
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 KEY = "0123456789abcdef" * 2
-SHOP = Envelope.of("Shop <shop@example.com>")
+SHOP = Letterhead.of("Shop <shop@example.com>")
 HEADERS = ["From", "MIME-Version", "To", "Subject", "Date", "Message-ID", "Content-Type"]
 Anything = st.text(st.characters(exclude_categories=()) | st.sampled_from('\r\n\t\0<>@,;:"\\ =?.'), max_size=300)
 
 
 def mail(**changes: Any) -> Mail:
     parts: dict[str, Any] = {
-        "envelope": SHOP, "writer": BodyWriter(), "to": "bruce@example.com", "subject": "Hello", "text": "Hi",
+        "letterhead": SHOP, "writer": BodyWriter(), "to": "bruce@example.com", "subject": "Hello", "text": "Hi",
         "html": None, "key": KEY, "date": NOON,
     }  # fmt: skip
     parts |= changes
-    return compose(parts.pop("envelope"), parts.pop("writer"), **parts)
+    return compose(parts.pop("letterhead"), parts.pop("writer"), **parts)
 
 
 def parsed(composed: Mail) -> EmailMessage:
@@ -66,15 +67,15 @@ class TestHeaders:
         assert raw_headers(mail()) == [*HEADERS, "Content-Transfer-Encoding"]
 
     def test_name_the_sender_and_where_answers_go(self) -> None:
-        envelope = Envelope.of("Åsas Butik <asa@bücher.example.com>", "Kundtjänst <help@example.com>")
-        message = parsed(mail(envelope=envelope))
+        letterhead = Letterhead.of("Åsas Butik <asa@bücher.example.com>", "Kundtjänst <help@example.com>")
+        message = parsed(mail(letterhead=letterhead))
         assert message["From"].addresses[0].display_name == "Åsas Butik"
         assert message["From"].addresses[0].addr_spec == "asa@xn--bcher-kva.example.com"
         assert message["Reply-To"].addresses[0].display_name == "Kundtjänst"
         assert message["Reply-To"].addresses[0].addr_spec == "help@example.com"
 
     def test_the_message_id_is_the_delivery_key_at_the_senders_domain(self) -> None:
-        composed = mail(envelope=Envelope.of("x@bücher.example.com"))
+        composed = mail(letterhead=Letterhead.of("x@bücher.example.com"))
         assert composed.message_id == f"<{KEY}@xn--bcher-kva.example.com>"
         assert parsed(composed)["Message-ID"] == composed.message_id
 
@@ -127,14 +128,30 @@ class TestInjection:
         (address,) = parsed(composed)["To"].addresses
         assert address.addr_spec == "bruce@example.com"
 
+    @given(Anything.filter(lambda text: "@" not in text))
+    def test_no_name_keeps_a_contact_from_its_mail(self, name: str) -> None:
+        composed = mail(to=f"{name} <bruce@example.com>")
+        assert composed.recipient == "bruce@example.com"
+        assert raw_headers(composed) == [*HEADERS, "Content-Transfer-Encoding"]
+
+    @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=20))
+    def test_any_quoted_local_part_is_an_address_that_smtp_can_carry(self, text: str) -> None:
+        quoted = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+        composed = mail(to=f"Bruce <{quoted}@example.com>")
+        local = composed.recipient.removesuffix("@example.com")
+        unquoted = re.sub(r"\\(.)", r"\1", local[1:-1]) if local.startswith('"') else local
+        assert unquoted == text
+        assert _SAFE.fullmatch(composed.recipient)
+        assert raw_headers(composed) == [*HEADERS, "Content-Transfer-Encoding"]
+
     @given(Anything)
     def test_a_recipient_is_one_clean_address_or_none(self, text: str) -> None:
         try:
             composed = mail(to=text)
         except RenderFailed:
             return
-        assert not re.search(r"[\x00-\x20\x7f<>,;\"\\]", composed.recipient)
-        assert composed.recipient.count("@") == 1
+        local, _, domain = composed.recipient.rpartition("@")
+        assert not re.search(r"[\x00-\x20\x7f<>,;\"\\@]", domain if local.startswith('"') else local + domain)
         assert raw_headers(composed) == [*HEADERS, "Content-Transfer-Encoding"]
 
     @given(Anything, Anything)
@@ -233,6 +250,19 @@ class TestRecipient:
             ("first.last+tag@sub.example.co.uk", "", "first.last+tag@sub.example.co.uk"),
             ("o'neil@example.com", "", "o'neil@example.com"),
             ("x@shop.test", "", "x@shop.test"),
+            ("A <<a@example.com>", "A <", "a@example.com"),
+            ("x>y<z <a@example.com>", "x>y<z", "a@example.com"),
+            ("Bruce\r\nLee <a@example.com>", "Bruce Lee", "a@example.com"),
+            ("A\r\nBcc: evil@example.com <a@example.com>", "A Bcc: evil@example.com", "a@example.com"),
+            ("Bruce <b@example.com> <a@example.com>", "Bruce <b@example.com>", "a@example.com"),
+            ('"a, b@example.com, c" <a@example.com>', "a, b@example.com, c", "a@example.com"),
+            ("\u2028\x85Lee\x7f <a@example.com>", "Lee", "a@example.com"),
+            ("n" * 999 + " <a@example.com>", "n" * 199 + "…", "a@example.com"),
+            ('"plain"@example.com', "", "plain@example.com"),
+            ('"a b"@example.com', "", '"a b"@example.com'),
+            ('Bruce <"a@b"@example.com>', "Bruce", '"a@b"@example.com'),
+            ('Bruce <"a<b>c"@example.com>', "Bruce", '"a<b>c"@example.com'),
+            ('x <"a\\"b"@example.com>', "x", '"a\\"b"@example.com'),
         ],
     )
     def test_is_one_address_perhaps_with_a_name(self, to: str, name: str, address: str) -> None:
@@ -251,9 +281,10 @@ class TestRecipient:
         [
             "", "  ", "bruce", "bruce@", "@example.com", "bruce@localhost", "bruce@@example.com", "a@b.co, c@d.co",
             "a@b.co c@d.co", "a@b.co;c@d.co", "A <a@b.co>, C <c@d.co>", "a@b.co, C <c@d.co>", "A <a@b.co> C",
-            "<>", "A <>", "A <<a@b.co>", "a@b..co", ".a@b.co", "a..b@b.co", "a@-b.co", "a@b.co.", "a@[127.0.0.1]",
-            '"a b"@b.co', "a@b.co\r\nBcc: x@y.co", "a\0@b.co", "x" * 65 + "@b.co", "a@" + "b" * 64 + ".co",
-            "undisclosed: a@b.co;", "a@b.co (Bruce)", "\ud800@b.co", "n" * 201 + " <a@b.co>", "a@b.co>",
+            "<>", "A <>", "a@b..co", "A <a@b.co>\r\nC <c@d.co>", ".a@b.co", "a..b@b.co", "a@-b.co", "a@b.co.",
+            "a@[127.0.0.1]", '"a b@b.co', '"a"b"@b.co', '"a\nb"@b.co', '"a\\"@b.co', '"' + "x " * 33 + '"@b.co',
+            "a@b.co\r\nBcc: x@y.co", "a\0@b.co", "x" * 65 + "@b.co", "a@" + "b" * 64 + ".co",
+            "undisclosed: a@b.co;", "a@b.co (Bruce)", "\ud800@b.co", "a@b.co>",
         ],
     )  # fmt: skip
     def test_is_refused_for_what_is_not_one_address(self, to: str) -> None:
@@ -263,9 +294,9 @@ class TestRecipient:
 
     def test_a_sender_is_held_to_the_same(self) -> None:
         with pytest.raises(RenderFailed, match="`from`"):
-            Envelope.of("Shop")
+            Letterhead.of("Shop")
         with pytest.raises(RenderFailed, match="`reply_to`"):
-            Envelope.of("a@b.co", "a@b.co, c@d.co")
+            Letterhead.of("a@b.co", "a@b.co, c@d.co")
 
 
 @pytest.mark.parametrize("to", ["a@example.com\r\nRCPT TO:<evil@example.com>", "a@example.com\n<evil@example.com>"])

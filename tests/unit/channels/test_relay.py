@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
 from caravan.channels.relay import Relay
-from caravan.channels.result import Result
+from caravan.delivery.result import Result
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")  # signed by itself, for tests alone
 MAIL = Mail("shop@example.com", "åsa@example.com", "<1@example.com>", b"Subject: x\r\n\r\n.\r\n..\r\n")

@@ -3,7 +3,7 @@
 import pytest
 
 from caravan.channels.replies import Reply, Stage, again_in, classify, rules
-from caravan.channels.result import Result
+from caravan.delivery.result import Result
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,11 @@ def test_the_detail_is_the_reply_without_control_characters_and_not_long() -> No
         ("Greylisted, come back in 00:04:59", 299),
         ("retry in 30s", 30),
         ("try again in 10 min", 600),
+        ("try again in 0 seconds", None),
+        ("retry in 00:00:00", None),
+        ("try again in 900000 hours", 86_400),
+        ("come back in 99:59:59", 86_400),
+        ("try again in -5 seconds", None),
         ("try again later", None),
         ("in 2026 we moved", None),
         ("queued for 3 mailboxes", None),

@@ -2,18 +2,22 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
-from caravan.channels.result import Delivery, Result
 from caravan.channels.webhook import Call, WebhookChannel, retry_after
+from caravan.delivery.result import Result, SendResult
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -46,6 +50,23 @@ async def hooked(answer: Answer | None = None, **options: Any) -> AsyncIterator[
         WebhookChannel(**settings) as channel,
     ):
         yield hook, f"http://127.0.0.1:{server.port}", channel
+
+
+@asynccontextmanager
+async def answering(answer: str) -> AsyncIterator[str]:
+    """A server that answers each call with these octets, and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(len(b'{"a": 1}'))
+        writer.write(answer.encode("utf-8"))
+        with suppress(ConnectionError):
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 def call(url: str, **changes: Any) -> Call:
@@ -81,6 +102,52 @@ class TestRequest:
         assert (method, path, body) == ("PUT", "/a%2Fb?x=%3D", b'{"a": 1}')
         assert headers["X-Shop"] == "Åsa's"
         assert headers["Content-Type"] == "application/json"
+
+    @pytest.mark.parametrize(
+        ("given", "asked"),
+        [
+            ("/künde%27.txt?sig=a%2Fb", "/k%C3%BCnde%27.txt?sig=a%2Fb"),
+            ("/a%2fb/../c%7e?x=%3d&y=a+b%20c&&", "/a%2fb/../c%7e?x=%3d&y=a+b%20c&&"),
+            ("/%E5%zz%?q='(!*)'&r=[1]#top", "/%E5%zz%?q='(!*)'&r=[1]"),
+            ("/a b?c=日", "/a%20b?c=%E6%97%A5"),
+            ("//a//?", "//a//?"),
+            ("/a\r\nX: y?b\r\n\r\n\0", "/a%0D%0AX:%20y?b%0D%0A%0D%0A%00"),
+        ],
+    )
+    async def test_asks_for_each_octet_of_its_url_as_it_is_written(self, given: str, asked: str) -> None:
+        targets: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            targets.append((await reader.readline()).split(b" ")[1])
+            writer.write(b"HTTP/1.1 204 Done\r\nConnection: close\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with WebhookChannel(allow_private=True, timeout=5) as channel:
+                assert (await channel.send(call(f"http://127.0.0.1:{port}{given}"))).result is Result.SENT
+        assert targets == [asked.encode("ascii")]
+
+    async def test_shows_user_and_password_of_its_url_as_a_header_unless_the_step_sets_one(self) -> None:
+        async with hooked() as (hook, url, channel):
+            named = url.replace("://", "://b%40x:p%3Aw@")
+            await channel.send(call(named))
+            await channel.send(call(named, headers={"authorization": "Bearer t"}))
+        assert [headers["Authorization"] for _, _, headers, _ in hook.calls] == ["Basic YkB4OnA6dw==", "Bearer t"]
+        assert all("@" not in headers["Host"] for _, _, headers, _ in hook.calls)
+
+    async def test_is_not_made_where_the_certificate_is_not_valid(self) -> None:
+        told: list[int] = []
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(Path(__file__).with_name("localhost.pem"))
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        async with server, WebhookChannel(allow_private=True, timeout=5) as channel:
+            url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+            delivery = await channel.send(call(url), lambda: told.append(1))
+        assert delivery == SendResult(
+            Result.UNREACHABLE, "The webhook was not called: its TLS certificate is not valid."
+        )
+        assert told == []
 
     async def test_has_an_idempotency_key_and_says_who_calls(self) -> None:
         async with hooked() as (hook, url, channel):
@@ -147,7 +214,7 @@ class TestAnswer:
         async with hooked(says(307, Location="/elsewhere")) as (hook, url, channel):
             delivery = await channel.send(call(f"{url}/here"))
         assert [path for _, path, _, _ in hook.calls] == ["/here"]
-        assert delivery == Delivery(Result.FAILED, "307 (redirects are not followed)")
+        assert delivery == SendResult(Result.FAILED, "307 (redirects are not followed)")
 
     async def test_its_beginning_is_shown_in_one_line(self) -> None:
         async with hooked(says(422, "no\r\nsuch\x00contact " + "x" * 9999)) as (_, url, channel):
@@ -176,17 +243,53 @@ class TestAnswer:
             return response
 
         async with hooked(breaks) as (_, url, channel):
-            assert await channel.send(call(url)) == Delivery(Result.SENT, "200 half")
+            assert await channel.send(call(url)) == SendResult(Result.SENT, "200 half")
+
+    @pytest.mark.parametrize("status", [200, 302, 503])
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "X: " + "a" * 8_180, "X: " + "a" * 200_000, "Location: /" + "a" * 9_000,
+            "Set-Cookie: a=b\r\n" * 2_000 + "X: y",
+            "X" * 9_000 + ": y", "X: å", "X:", "Date: yesterday",
+        ],
+    )  # fmt: skip
+    async def test_may_have_a_head_as_long_as_browsers_take(self, status: int, head: str) -> None:
+        answer = f"HTTP/1.1 {status} OK\r\n{head}\r\nContent-Length: 2\r\n\r\nhi"
+        async with answering(answer) as url, WebhookChannel(allow_private=True, timeout=5) as channel:
+            delivery = await channel.send(call(url))
+        assert delivery.detail.startswith(str(status)) and delivery.detail.endswith("hi")
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "HTTP/1.1 200 OK\r\nX: " + "a" * 300_000 + "\r\n\r\n", "HTTP/1.1 200 OK\r\n" + "X: y\r\n" * 20_000 + "\r\n",
+            "220 mail.example.com ESMTP\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        ],
+    )  # fmt: skip
+    async def test_that_is_no_answer_is_called_that_and_not_a_lost_connection(self, answer: str) -> None:
+        async with answering(answer) as url, WebhookChannel(allow_private=True, timeout=5) as channel:
+            delivery = await channel.send(call(url))
+        assert delivery.result is Result.UNKNOWN
+        assert delivery.detail == "The request was sent, but the answer is not valid HTTP, or its head too long."
 
     @pytest.mark.parametrize(
         ("value", "seconds"),
         [
-            ("120", 120), ("0", 0), ("Mon, 23 Nov 2026 12:05:00 GMT", 300), ("Mon, 23 Nov 2026 11:00:00 GMT", 0),
-            ("", None), ("soon", None), ("-5", None), ("1.5", None), ("٣", None), ("9" * 400, None),
+            ("120", 120), ("0", None), ("00", None), ("Mon, 23 Nov 2026 12:05:00 GMT", 300), (" 7 ", 7),
+            ("Mon, 23 Nov 2026 11:00:00 GMT", None), ("Mon, 23 Nov 2026 12:00:00 GMT", None),
+            ("Mon, 23 Nov 9999 12:00:00 GMT", 86_400), ("Mon, 01 Jan 0001 00:00:00 GMT", None), ("86401", 86_400),
+            ("", None), ("soon", None), ("-5", None), ("1.5", None), ("٣", None), ("9" * 400, 86_400),
         ],
     )  # fmt: skip
     def test_may_say_when_to_come_back(self, value: str, seconds: float | None) -> None:
         assert retry_after(value, NOON) == seconds
+
+    @given(st.text(st.sampled_from("0123456789:,+- GMTZNovJan"), max_size=40) | st.integers().map(str) | st.text())
+    def test_never_asks_for_less_than_a_moment_or_more_than_a_day(self, value: str) -> None:
+        seconds = retry_after(value, NOON)
+        assert seconds is None or 0 < seconds <= 86_400
 
 
 class Names(AbstractResolver):
@@ -222,7 +325,7 @@ class TestAddressRules:
 
         async with WebhookChannel(resolver=Nothing(""), timeout=1) as channel:
             delivery = await channel.send(call("http://nowhere.example.com/?token=secret"))
-        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its host name was not found.")
+        assert delivery == SendResult(Result.UNREACHABLE, "The webhook was not called: its host name was not found.")
 
 
 class TestConnections:
@@ -279,4 +382,4 @@ class TestConnections:
                 delivery = await channel.send(call(f"http://127.0.0.1:{port}/"))
             for each in fillers:
                 each.close()
-        assert delivery == Delivery(Result.UNREACHABLE, "The webhook was not called: its host did not answer.")
+        assert delivery == SendResult(Result.UNREACHABLE, "The webhook was not called: its host did not answer.")

@@ -6,12 +6,14 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any
 
 from caravan.journeys.segment_tree import Kind, Node, Span
 from caravan.journeys.segments import compile_segment
 
+ID = "\0id"  # no property can be asked for by this name
 EPOCH = datetime(1970, 1, 1)
 MONTH = 30 * 86_400_000_000
 NUMBER = re.compile(r"[ \t\r\n]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\r\n]*")
@@ -23,9 +25,9 @@ TIME = re.compile(
 WORDS = dict.fromkeys(["true", "t", "yes", "y", "1"], True) | dict.fromkeys(["false", "f", "no", "n", "0"], False)
 
 
-def matches(segment: str, properties: dict[str, Any], now: datetime) -> bool:
-    """Whether the condition is true of these properties."""
-    return _value(compile_segment(segment).tree, properties, now) is True
+def matches(segment: str, properties: dict[str, Any], now: datetime, id: str = "1") -> bool:
+    """Whether the condition is true of the contact with this id and these properties."""
+    return _value(compile_segment(segment).tree, properties | {ID: id}, now) is True
 
 
 def _value(node: Node, properties: dict[str, Any], now: datetime) -> Any:
@@ -33,6 +35,8 @@ def _value(node: Node, properties: dict[str, Any], now: datetime) -> Any:
     match node.op:
         case "property":
             return _text(_look_up(properties, node.value))
+        case "id":
+            return properties[ID]
         case "text" | "truth":
             return node.value
         case "number":
@@ -223,13 +227,19 @@ def _shift(moment: int, by: Span) -> int:
 
 
 def _big(node: Node, args: list[Any], properties: dict[str, Any], now: datetime) -> bool | None:
+    """By the digits where the doubles are the same; what has too many of them counts as equal."""
     number, literal = args
     compare = COMPARE[node.value]
     if number is None or number != literal:
         return None if number is None else compare(number, literal)
-    text = _value(node.args[0].args[0], properties, now)
-    try:
-        digits = int(Decimal(text.strip()).quantize(Decimal(1), ROUND_HALF_UP))
-    except InvalidOperation:  # more digits than Decimal's context has
-        return compare(int(text), node.args[1].value) if len(text) <= 38 else compare(0, 0)
-    return compare(digits, node.args[1].value)
+    exact = Fraction(node.args[1].value)
+    scale = max(0, 37 - len(str(abs(int(exact)))))
+    text = Fraction(_value(node.args[0].args[0], properties, now).strip())
+    if abs(text) >= 10 ** (38 - scale):
+        return compare(0, 0)
+    return compare(_half_up(text, scale), round(exact * 10**scale))
+
+
+def _half_up(number: Fraction, scale: int) -> int:
+    digits = int(abs(number) * 10**scale + Fraction(1, 2))
+    return digits if number >= 0 else -digits

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caravan.channels.registry import STEP_TYPES
 from caravan.errors import InvalidDefinition, NotFound
 from caravan.journeys.definition import as_dict, load_journey, read_journey
 from caravan.journeys.model import Journey
-from caravan.steps.registry import STEP_TYPES
 
 SPRING = """\
 journey: 4711
@@ -58,7 +58,7 @@ def read(source: str) -> Journey:
 
 
 def problems(source: str) -> list[str]:
-    """What is wrong with a file, as people see it."""
+    """What is wrong with a file, as it is shown."""
     with pytest.raises(InvalidDefinition) as refused:
         read(source)
     assert refused.value.problems == sorted(refused.value.problems)

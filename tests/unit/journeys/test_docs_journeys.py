@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from caravan.channels.headers import RESERVED
+from caravan.channels.registry import STEP_TYPES
 from caravan.journeys.definition import read_journey
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.placeholders.engine import TAGS
 from caravan.journeys.placeholders.filters import FILTERS
-from caravan.journeys.segments import FUNCTIONS, UNITS, compile_segment
-from caravan.steps.registry import STEP_TYPES
+from caravan.journeys.segment_reader import FUNCTIONS, UNITS
+from caravan.journeys.segments import compile_with_warnings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "journeys.md").read_text(encoding="utf-8")
 
@@ -37,7 +39,8 @@ def test_the_docs_use_every_step_type() -> None:
 
 @pytest.mark.parametrize("example", [line for block in blocks("segments") for line in block.splitlines()])
 def test_each_segment_in_the_docs_can_be_read(example: str) -> None:
-    assert compile_segment(example).names
+    segment, warnings = compile_with_warnings(example)
+    assert segment.paths and not warnings
 
 
 def test_the_templates_in_the_docs_can_be_filled() -> None:
@@ -62,3 +65,7 @@ def test_every_function_filter_tag_and_unit_is_in_the_docs() -> None:
     assert {name for name in FUNCTIONS if f"`{name}`" not in segments and f"`{name}()`" not in segments} == set()
     assert {name for name in {*FILTERS, *TAGS} - {"#"} if f"`{name}`" not in placeholders} == set()
     assert {unit for unit in UNITS if unit not in PAGE} == set()
+
+
+def test_every_header_that_a_webhook_can_not_set_is_in_the_docs() -> None:
+    assert {name for name in RESERVED if f"`{name}`" not in section("`webhook`").lower()} == set()

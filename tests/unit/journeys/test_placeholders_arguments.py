@@ -2,12 +2,12 @@
 
 import pytest
 
+from caravan.channels.registry import STEP_TYPES
 from caravan.errors import InvalidInput, RenderFailed
 from caravan.journeys import placeholders
 from caravan.journeys.definition import read_journey
 from caravan.journeys.placeholders import ContactView, compile_template, kinds
 from caravan.journeys.placeholders.filters import FILTERS
-from caravan.steps.registry import STEP_TYPES
 from tests.unit.journeys.test_placeholders import LITERALS
 
 WRONG = {

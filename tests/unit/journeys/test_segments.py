@@ -201,7 +201,7 @@ def test_a_pattern_made_to_be_slow_is_not(duck: duckdb.DuckDBPyConnection) -> No
 
 def test_names_are_the_properties_that_are_used() -> None:
     segment = compile_segment("a = 1 and \"b c\".d in ('x') and length(coalesce(e, a)) > 1")
-    assert segment.names == {"a", "b c.d", "e"}
+    assert segment.paths == {("a",), ("b c", "d"), ("e",)}
     assert segment.text.startswith("a = 1")
 
 
@@ -303,3 +303,47 @@ def test_large_numbers_compare_exactly_from_both_sides(duck: duckdb.DuckDBPyConn
     assert says(duck, f"100000000000000001 {op} no", no=value) is (
         number is not None and getattr(10**17 + 1, meant)(number)
     )
+
+
+def test_id_and_contact_mean_what_they_mean_in_a_template(duck: duckdb.DuckDBPyConnection) -> None:
+    query = first_true([compile_segment('id = \'7\' and contact.id = 7 and "contact"."first name" = contact.id')], NOW)
+    source = "SELECT '7' AS id, ? AS properties"
+    rows = [{"first name": "7", "id": "8"}, {"first name": "8", "id": "7"}, {"contact": {"first name": "7"}}]
+    told = [
+        duck.execute(f"WITH contacts AS ({source}) {query}", [json.dumps(row)]).fetchall() == [(0,)] for row in rows
+    ]
+    assert told == [True, False, False]
+    assert says(duck, "contact.contact.x = 1 and contact.order.id = 2", contact={"x": 1}, order={"id": 2})
+    for refused in ("contact = 'x'", "id.x = 1", "contact.id.x = 1"):
+        with pytest.raises(InvalidInput, match=r"name one of its properties|nothing below it"):
+            compile_segment(refused)
+
+
+@pytest.mark.parametrize("segment", ["no = {}", "{} in (no)", "no between {0} and {0}", "coalesce(no, 0) = {}"])
+def test_whole_numbers_are_told_apart_from_the_first_that_share_a_double(
+    duck: duckdb.DuckDBPyConnection, segment: str
+) -> None:
+    for number in (2**53 - 1, 2**53, 2**53 + 1, -(2**53), 10**37):
+        for other in (number - 1, number, number + 1):
+            assert says(duck, segment.format(number), no=other) is (other == number)
+            assert says(duck, segment.format(number), no=f"{other}.0") is (other == number)
+
+
+def test_two_numbers_that_are_written_are_compared_exactly(duck: duckdb.DuckDBPyConnection) -> None:
+    assert not says(duck, "9007199254740992 = 9007199254740993 or 9007199254740993.0 <= 9007199254740992")
+    assert says(duck, "9007199254740992.5 > 9007199254740992 and 1e2 = 100 and 0.5 = 5e-1")
+
+
+def test_a_number_out_of_bounds_is_told_in_a_sentence() -> None:
+    for number in ("1e999999999", "-1e999999999", "9" * 400, "1" + "0" * 3_000 + ".5"):
+        with pytest.raises(
+            InvalidInput, match=r"^the number .* is too large; a number is at most 1.7e308 \(line 1, column"
+        ):
+            compile_segment(f"a = {number}" if number[0] != "-" else f"{number} < a")
+
+
+def test_a_property_out_of_bounds_is_null(duck: duckdb.DuckDBPyConnection) -> None:
+    query = first_true([compile_segment("a > 0 or a <= 0 or a + 1 > 0 or a = 9007199254740993")], NOW)
+    for number in ("1e999999999", "-1e400", "9" * 400):
+        source = f"WITH contacts AS (SELECT '{{\"a\": {number}}}' AS properties)"
+        assert duck.execute(f"{source} {query}").fetchall() == [(1,)]

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from sqlglot.tokens import TokenType
 
 from caravan.errors import InvalidInput
-from caravan.journeys.segments import compile_segment, first_true
+from caravan.journeys.segments import compile_segment, compile_with_warnings, first_true
 
 NOW = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
 _SOUP = """
+id contact contact.a contact.id
 a b "c_d" properties t secret 'x' '%' '\\' 1 2.5 1e308 1e400 -1 0 null true false date timestamp interval '1_day'
 '2026-01-01' day days now ( ) ( ) ( ) [ ] { } , , . : ; :: -> ->> = <> != < <= > >= == + - * / % || & | ~ ! @ # $1 ? :x
 and or not in between like ilike escape is null is not null exists select from where union with as case when then else
@@ -33,7 +34,7 @@ _WRITTEN = """
 abs case cast coalesce concat contains ends_with epoch_us isfinite json_extract_string length lower make_timestamp
 regexp_full_match round starts_with to_microseconds to_months trim try_cast upper
 when then else end and or not in is null true false as bigint boolean decimal double timestamp timestamptz varchar
-select from contacts properties p arm
+select from contacts properties id p arm
 """
 VOCABULARY = frozenset(_WRITTEN.split())
 ROWS = [
@@ -51,7 +52,7 @@ def duck() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB that can reach nothing but a table of contacts, and one that a segment must not reach."""
     with duckdb.connect(config={"enable_external_access": "false", "threads": 1}) as connection:
         connection.execute(
-            "CREATE TABLE contacts AS SELECT unnest(?::VARCHAR[]) AS properties", [[*map(json.dumps, ROWS)]]
+            "CREATE TABLE contacts AS SELECT unnest(?::VARCHAR[]) AS properties, '1' AS id", [[*map(json.dumps, ROWS)]]
         )
         connection.execute("CREATE TABLE secret AS SELECT 1 AS a")
         yield connection
@@ -60,10 +61,12 @@ def duck() -> Iterator[duckdb.DuckDBPyConnection]:
 def check(duck: duckdb.DuckDBPyConnection, text: str) -> bool:
     """Whether the text is a segment; if it is, its SQL is looked through and run."""
     try:
-        sql = first_true([compile_segment(text)], NOW)
+        segment, warnings = compile_with_warnings(text)
+        sql = first_true([segment], NOW)
     except InvalidInput as error:
         assert error.message
         return False
+    assert all(warnings)
     words = words_of(sql)
     assert set(words) <= VOCABULARY
     assert [words.count(each) for each in ("select", "from", "contacts", "properties")] == [2, 2, 1, 1]

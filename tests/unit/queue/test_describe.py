@@ -1,4 +1,4 @@
-"""What the people who wait are told of an error: one clear line, and nothing of the machine."""
+"""What a customer is told of an error: one clear line, and nothing of the machine."""
 
 import logging
 from pathlib import Path
@@ -10,8 +10,8 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
-from caravan.engine.tasks import RetryPolicy
 from caravan.errors import Unavailable
+from caravan.queue.retries import RetryPolicy
 from caravan.queue.transient import describe
 
 

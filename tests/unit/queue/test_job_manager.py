@@ -9,7 +9,9 @@ from psycopg_pool import AsyncConnectionPool
 from caravan.queue.job_manager import ResilientJobManager
 
 
-async def test_who_looks_for_jobs_finds_none_and_says_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_while_the_database_is_away_a_look_for_jobs_finds_none_and_logs_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app = App(connector=PsycopgConnector())
     app.job_manager = ResilientJobManager(app.connector)
     nowhere = "postgresql:///none?host=/nonexistent"

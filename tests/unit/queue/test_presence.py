@@ -1,4 +1,4 @@
-"""Telling the dead of a machine from those who only stand still."""
+"""Telling the dead processes of a machine from those that only stand still."""
 
 import errno
 import signal
@@ -48,7 +48,7 @@ def test_one_that_lives_or_ended_in_good_order_is_not_told(folder: Path) -> None
     living.close()
 
 
-def test_who_is_told_and_could_not_be_helped_is_told_again(folder: Path) -> None:
+def test_dead_workers_whose_jobs_could_not_be_put_back_are_told_again(folder: Path) -> None:
     presence = Presence(folder, "db")
     presence.note(7)
     _die(presence)
@@ -79,7 +79,7 @@ def test_of_a_file_that_a_power_cut_spoilt_nothing_is_told_and_the_others_are(fo
     assert list((folder / "present" / "db").iterdir()) == []
 
 
-def test_half_a_number_is_nobodys(folder: Path) -> None:
+def test_half_a_number_names_no_worker(folder: Path) -> None:
     presence = Presence(folder, "db")
     presence._file.write(b"41\n7")  # of 78, which lives
     _die(presence)
@@ -99,7 +99,7 @@ def test_a_file_of_another_user_is_left_alone(folder: Path, monkeypatch: pytest.
 
 
 def _forbid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever tests may be root, from whom no file is kept."""
+    """The tests may run as root, from which no file is kept."""
     opened = Path.open
 
     def refuse(self: Path, *arguments: Any, **more: Any) -> Any:

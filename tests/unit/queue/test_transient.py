@@ -49,7 +49,7 @@ def _spilling(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [_python, _arrow, _numpy, _duckdb, _spilling])
-def test_a_full_disk_is_waited_out_and_told_in_the_same_words_whoever_meets_it(
+def test_a_full_disk_is_transient_and_described_in_the_same_words_whichever_library_meets_it(
     write: Callable[[Path], None], disk: Callable[[int], SmallDisk]
 ) -> None:
     full = disk(1)

@@ -16,11 +16,11 @@ def test_a_socket_that_was_handed_down_is_one_of_the_internet_still() -> None:
         assert handed.getsockname() == listening.getsockname()
 
 
-def test_without_options_a_worker_has_all_lanes() -> None:
+def test_without_options_a_worker_has_all_queues() -> None:
     assert queues_of(None, None) == dict(CONCURRENCY)
 
 
-def test_lanes_and_their_size_can_be_chosen() -> None:
+def test_queues_and_their_size_can_be_chosen() -> None:
     assert queues_of("deliver, fetch", 7) == {"deliver": 7, "fetch": 7}
 
 
@@ -29,6 +29,6 @@ def test_who_moves_cohorts_gathers_singles_too() -> None:
 
 
 @pytest.mark.parametrize("queues", ["foo", "", "deliver,", "Deliver"])
-def test_a_lane_that_there_is_not_is_wrong_usage_and_told_which_there_are(queues: str) -> None:
+def test_a_queue_that_there_is_not_is_wrong_usage_and_told_which_there_are(queues: str) -> None:
     with pytest.raises(WrongUsage, match="there are fetch, intake, spans, singles, advance, deliver, upkeep"):
         queues_of(queues, None)

@@ -1,10 +1,14 @@
 """The split and exit steps' fields."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from caravan.clock import Clock
 from caravan.steps.exit import Exit
 from caravan.steps.split import Split
 
@@ -58,3 +62,17 @@ def test_a_branch_has_if_and_to_or_else(branch: dict[str, Any]) -> None:
 def test_an_exit_leads_nowhere() -> None:
     assert not list(Exit(id="x").check())
     assert [where for where, _ in Exit(id="x", next="y").check()] == ["next"]
+
+
+def test_a_split_by_the_contacts_id_reads_it_beside_the_properties() -> None:
+    step = split({"if": "id = 'b'", "to": "one"}, {"if": "contact.id in ('a', 'c') and vip", "to": "two"})
+    contacts = pa.table(
+        {
+            "line": [1, 2, 3, 4],
+            "id": ["a", "b", "c", "d"],
+            "properties": ['{"vip": true}', "{}", '{"id": "b"}', '{"vip": true}'],
+        }
+    )
+    with duckdb.connect() as duck:
+        tools = SimpleNamespace(duck=duck, clock=Clock())
+        assert step._choose(tools, contacts).tolist() == [1, 0, 2, 2]  # type: ignore[arg-type]

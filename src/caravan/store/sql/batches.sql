@@ -15,7 +15,7 @@ select * from batches where id = %(id)s and customer_id = %(customer)s
 -- name: shown
 -- All that is shown of some batches, in one statement: so it is of one moment, and a ledger that moves balances.
 -- `standing` has a row for each step and each way in which contacts stand there: `moving` (a worker has claimed them),
--- `stuck`, `retrying` (an attempt failed), `waiting` (not due yet) or `queued` (due, and in line for a worker).
+-- `stuck`, `standing` (until a time or an event, for a reason), `retrying` (an attempt failed), `waiting` (not due yet) or `queued` (due, and in line for a worker).
 -- `settled` counts contacts whose outcome is known although their cohort is still being sent.
 select b.*, j.name, n.standing,
     (select count(*) from arrivals a where a.batch_id = b.id) as arrivals,
@@ -34,6 +34,8 @@ left join lateral (
             select c.*, case
                 when c.stuck_at is not null then 'stuck'
                 when c.holder is not null then 'moving'
+                when c.stands and c.due_at > %(now)s then 'standing'
+                when c.stands then 'queued'
                 when c.reason is not null then 'retrying'
                 when c.due_at > %(now)s then 'waiting'
                 else 'queued' end as how
@@ -96,8 +98,8 @@ update batches set
 where id = %(id)s and finished_at is null returning failures
 
 -- name: note_death
--- A worker that worked on the whole batch died: how often in a row, and when it is.
-update batches set deaths = deaths + 1 where id = %(id)s returning deaths, now() as now
+-- A worker that worked on the whole batch died: how often in a row.
+update batches set deaths = deaths + 1 where id = %(id)s returning deaths
 
 -- name: reset_failures
 -- A part of the work on its file is done: what hindered it does so no more.

@@ -1,12 +1,12 @@
 -- name: open
-insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, doubt, deaths,
-    turn, opened_at)
-values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(doubt)s,
-    %(deaths)s, %(turn)s, %(now)s)
+insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, stands, doubt,
+    deaths, turn, opened_at)
+values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(stands)s,
+    %(doubt)s, %(deaths)s, %(turn)s, %(now)s)
 returning id
 
 -- name: cohort
-select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version
+select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version, b.created_at as batch_created_at
 from cohorts c join batches b on b.id = c.batch_id where c.id = %(id)s
 
 -- name: lock
@@ -25,14 +25,14 @@ update cohorts set closed_at = %(now)s, holder = null
 where id = %(id)s and closed_at is null and holder = %(claim)s returning id
 
 -- name: close_standing
--- Closes all cohorts of a batch that nobody has in hand nor has begun to send, for a cancel.
+-- Closes all cohorts of a batch that no worker has claimed or has begun to send, for a cancel.
 update cohorts c set closed_at = %(now)s
 where batch_id = %(batch)s and closed_at is null and holder is null
   and not exists (select from windows where cohort_id = c.id)
 returning id, step, file, size, doubt
 
 -- name: release
--- All others of a cancelled batch, whoever has them in hand, or had before dying: each is looked at once more.
+-- All others of a cancelled batch, under whatever claim, also of a dead worker: each is looked at once more.
 update cohorts set stuck_at = null, failures = 0, deaths = 0
 where batch_id = %(batch)s and closed_at is null returning id, step, due_at, turn
 
@@ -44,8 +44,8 @@ select exists (select from windows where cohort_id = %(cohort)s) as there
 select id, step, due_at, turn, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
 
 -- name: standing_files
--- Where those who stand are: the files of a batch's open cohorts.
-select id, step, file, attempt, due_at, opened_at, stuck_at, reason, holder is not null as claimed
+-- Where contacts stand: the files of a batch's open cohorts.
+select id, step, file, attempt, due_at, opened_at, stuck_at, reason, stands, holder is not null as claimed
 from cohorts where batch_id = %(batch)s and closed_at is null and (%(step)s::text is null or step = %(step)s)
 order by id
 
@@ -54,7 +54,7 @@ order by id
 -- nor those that were held back by a pause, which are due as soon as they are opened.
 select id, step, file, size, visit, doubt, reason from cohorts c
 where batch_id = %(batch)s and closed_at is null and holder is null and stuck_at is null
-  and first_tried_at is not null and reason is not null and due_at > opened_at
+  and first_tried_at is not null and reason is not null and due_at > opened_at and not stands
   and not exists (select from windows where cohort_id = c.id)
 order by id
 
@@ -66,19 +66,19 @@ select exists (select from cohorts where batch_id = %(batch)s and closed_at is n
 
 -- name: leave_out_pause
 -- What stood through a pause, from `since` or from its own opening on, was not tried in that time; and where waits were
--- frozen, nor did it come nearer to being due.
+-- frozen, nor did it come nearer to being due, unless what it stands for has a time of its own.
 update cohorts set
     first_tried_at = first_tried_at + (%(now)s - greatest(opened_at, %(since)s)),
-    due_at = case when %(frozen)s and due_at > %(since)s
+    due_at = case when %(frozen)s and due_at > %(since)s and not stands
         then due_at + (%(now)s - greatest(opened_at, %(since)s)) else due_at end
-where batch_id = %(batch)s and closed_at is null and (first_tried_at is not null or %(frozen)s and due_at > %(since)s)
+where batch_id = %(batch)s and closed_at is null and (first_tried_at is not null or %(frozen)s and due_at > %(since)s and not stands)
 
 -- name: delete_of_batch
 delete from cohorts where batch_id = %(batch)s
 
 -- name: set_reason
 -- Something around it is in trouble; the work itself may be fine.
-update cohorts set reason = %(reason)s where id = %(id)s and closed_at is null
+update cohorts set reason = %(reason)s, stands = false where id = %(id)s and closed_at is null
 
 -- name: set_failed
 -- The work itself failed; failing `limit` times in the same way, it is stuck. Not where nothing is left to be done but
@@ -88,19 +88,21 @@ update cohorts c set
     stuck_at = case when reason = %(reason)s and failures + 1 >= %(limit)s
         and ('cancelled' <> (select state from batches where id = c.batch_id)
             or exists (select from windows where cohort_id = c.id)) then %(now)s end,
-    reason = %(reason)s
+    reason = %(reason)s,
+    stands = false
 where id = %(id)s and closed_at is null
 
 -- name: note_death
--- The worker that had it in hand died. At the death `limit` in a row, between which nobody came on, it is stuck; where it
--- is not when it fails (set_failed), it is not here.
+-- The worker that had claimed it died. At the death `limit` in a row, between which no contact moved, it is stuck; where
+-- it is not when it fails (set_failed), it is not here.
 update cohorts c set
     holder = null,
     deaths = deaths + 1,
     stuck_at = case when deaths + 1 >= %(limit)s
         and ('cancelled' <> (select state from batches where id = c.batch_id)
             or exists (select from windows where cohort_id = c.id)) then now() end,
-    reason = %(reason)s
+    reason = %(reason)s,
+    stands = false
 where id = %(id)s and closed_at is null
 returning deaths
 
@@ -144,9 +146,9 @@ update cohorts set turn = turn + %(contacts)s where id = %(cohort)s and holder =
 -- name: delete_windows
 delete from windows where cohort_id = %(cohort)s
 
--- name: loose
+-- name: without_job
 -- Standing, due, of a batch that runs or was cancelled, and without the job that each of these must have, also if it was
--- in hand.
+-- claimed.
 select c.id, c.step, c.due_at, c.turn, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id
 where c.closed_at is null and b.state in ('running', 'cancelled') and b.paused_at is null

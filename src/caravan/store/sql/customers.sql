@@ -1,3 +1,32 @@
+-- name: lock_customers
+-- One at a time makes a customer, so that no two get the same name.
+lock table customers in share row exclusive mode
+
+-- name: customer_of_name
+select id, name from customers where lower(name) = lower(%(name)s) order by id limit 1
+
+-- name: customers
+select c.id, c.name, c.created_at, c.retention_days, (select count(*) from tokens t where t.customer_id = c.id) as tokens
+from customers c order by c.id
+
+-- name: lock_customer
+select id from customers where id = %(customer)s for update
+
+-- name: delete_jobs
+-- What waits in the queue for the customer's batches.
+delete from procrastinate_jobs where status = 'todo' and (
+    args->>'batch' in (select id from batches where customer_id = %(customer)s)
+    or (args->>'cohort')::bigint in (
+        select c.id from cohorts c join batches b on b.id = c.batch_id
+        where b.customer_id = %(customer)s))
+
+-- name: delete_batches
+-- Before the journeys that they name; what belongs to a batch goes with it.
+delete from batches where customer_id = %(customer)s returning id
+
+-- name: delete_customer
+delete from customers where id = %(customer)s
+
 -- name: add_customer
 insert into customers (name, created_at) values (%(name)s, %(now)s) returning id
 
@@ -15,6 +44,13 @@ update customers set retention_days = %(days)s where id = %(customer)s
 insert into tokens (id, customer_id, name, digest, created_at)
 values (%(id)s, %(customer)s, %(name)s, %(digest)s, %(now)s)
 
+-- name: tokens
+select id, customer_id as customer, name, created_at from tokens
+where %(customer)s::bigint is null or customer_id = %(customer)s order by customer_id, created_at, id
+
+-- name: delete_token
+delete from tokens where id = %(id)s returning id, customer_id as customer, name, created_at
+
 -- name: token
 select digest from tokens where id = %(id)s and customer_id = %(customer)s
 
@@ -24,3 +60,13 @@ insert into secrets (name, value) values (%(name)s, %(value)s) on conflict (name
 
 -- name: secret
 select value from secrets where name = %(name)s
+
+-- name: rotate_secret
+-- The first one bears the name alone, later ones a number as well.
+insert into secrets (name, value, since)
+select %(name)s || '.' || count(*) + 1, %(value)s, %(since)s from secrets
+where name = %(name)s or name like %(name)s || '.%%'
+
+-- name: signing_secrets
+-- All that ever were in force, the newest first.
+select value, since from secrets where name = %(name)s or name like %(name)s || '.%%' order by since desc nulls last

@@ -5,12 +5,12 @@ on conflict (customer_id, id) do update set name = excluded.name
 returning version
 
 -- name: same_definition
-select definition = %(definition)s as same from journey_versions
+select definition = %(definition)s and (%(plain)s or source is not distinct from %(source)s) as same from journey_versions
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
 
 -- name: add_version
-insert into journey_versions (customer_id, journey_id, version, definition, published_at)
-values (%(customer)s, %(journey)s, %(version)s, %(definition)s, %(now)s)
+insert into journey_versions (customer_id, journey_id, version, definition, source, published_at)
+values (%(customer)s, %(journey)s, %(version)s, %(definition)s, %(source)s, %(now)s)
 
 -- name: set_version
 update journeys set version = %(version)s where customer_id = %(customer)s and id = %(journey)s
@@ -28,11 +28,20 @@ where customer_id = %(customer)s and journey_id = %(journey)s and version = %(ve
 -- name: is_published
 select version > 0 as there from journeys where customer_id = %(customer)s and id = %(journey)s
 
+-- name: source
+select source from journey_versions
+where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
+
+-- name: versions
+select journey_id as journey, version, definition ->> 'name' as name, published_at from journey_versions
+where customer_id = %(customer)s and journey_id = %(journey)s order by version desc
+
 -- name: set_paused
 update journeys set paused_at = %(now)s where customer_id = %(customer)s and id = %(journey)s returning id
 
 -- name: share
--- Until the end nobody pauses, resumes or cancels the journey. Who does locks it first, and then its batches.
+-- A pause, resume or cancel of the journey waits until the end of this transaction: it locks the journey first, and then
+-- its batches.
 select id from journeys where customer_id = %(customer)s and id = %(journey)s for share
 
 -- name: open_batches

@@ -21,8 +21,5 @@ select number, digest from migrations
 -- name: remember
 insert into migrations (number, name, digest) values (%(number)s, %(name)s, %(digest)s)
 
--- name: has_queue
-select to_regclass('procrastinate_jobs') is not null as there
-
 -- name: has_history
 select to_regclass('migrations') is not null as there

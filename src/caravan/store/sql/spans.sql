@@ -14,9 +14,9 @@ update spans set state = %(state)s, receipt = %(receipt)s, deaths = 0
 where batch_id = %(batch)s and number = %(number)s and state = %(before)s returning number
 
 -- name: note_death
--- A worker that had it in hand died: how often so far, and when it is.
+-- A worker that worked on it died: how often so far.
 update spans set deaths = deaths + 1 where batch_id = %(batch)s and number = %(number)s
-returning deaths, now() as now
+returning deaths
 
 -- name: set_compared
 update spans set state = case when %(losers)s::text is null then 'done' else 'doubled' end, losers = %(losers)s

@@ -1,0 +1,64 @@
+"""A customer is removed with all that belongs to it: rows, files, what its clients put into the store's inbox."""
+
+import asyncio
+
+from caravan.engine import control
+from caravan.engine.engine import Engine
+from caravan.errors import Conflict, NotFound
+from caravan.store import customers, sql
+from caravan.store.database import row, rows
+
+_Q = sql.load("caravan.store", "removal.sql")
+_WORK_SECONDS = 10.0  # that workers get to end what they have in work; one that is dead never does
+_PAUSE = 0.1
+
+
+async def remove_customer(engine: Engine, customer: int) -> int:
+    """Cancel what runs, then delete everything; how many batches that were. Raises `NotFound` for a customer that does
+    not exist. A sender in the middle of a cohort stops before its next window, since its claim is void.
+
+    Files are deleted before the rows that name them, so that a removal that breaks off can be repeated, and once more
+    afterwards: a worker may have been writing one.
+    """
+    async with engine.pool.connection() as connection:
+        if not await customers.has_customer(connection, customer):
+            raise NotFound(f"There is no customer {customer}.")
+        found = [str(each["id"]) for each in await rows(connection, _Q.batches, customer=customer)]
+    await _cancel_all(engine, customer)
+    await _wait_for_workers(engine, customer)
+    await asyncio.to_thread(_delete_files, engine, found)
+    async with engine.pool.connection() as connection:
+        deleted = await customers.delete_customer(connection, customer)
+    await asyncio.to_thread(_delete_files, engine, deleted)
+    return len(deleted)
+
+
+async def _cancel_all(engine: Engine, customer: int) -> None:
+    """Take its tokens, so that nothing starts any more, and cancel its batches."""
+    async with engine.pool.connection() as connection:
+        await connection.execute(_Q.delete_tokens, {"customer": customer})
+    async with engine.pool.connection() as connection:
+        for each in await rows(connection, _Q.open_batches, customer=customer):
+            try:
+                await control.cancel(engine, connection, customer, each["id"])
+            except Conflict:  # it has just ended by itself
+                continue
+
+
+async def _wait_for_workers(engine: Engine, customer: int) -> None:
+    """Until nothing of the customer's is in work any more, or for so long."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _WORK_SECONDS
+    while loop.time() < deadline:
+        async with engine.pool.connection() as connection:
+            claimed = await row(connection, _Q.claimed, customer=customer)
+        if not (claimed and claimed["there"]):
+            return
+        await asyncio.sleep(_PAUSE)
+
+
+def _delete_files(engine: Engine, batches: list[str]) -> None:
+    for batch in batches:
+        engine.files.delete_folder(f"batches/{batch}")
+        if engine.files.inbox is not None:
+            engine.files.inbox.drop(batch)

@@ -1,0 +1,69 @@
+"""Messages that are kept instead of being sent, in PostgreSQL, so that every worker and every door of an installation
+has the same ones.
+
+Only the newest are kept: a batch of a million mails must not fill the database of somebody who tries it out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from caravan.store import sql
+from caravan.store.database import Connection, lazy_pool, rows
+
+_Q = sql.load("caravan.store", "sandbox.sql")
+_TRIM_EVERY = 500  # messages of one process
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One message, as it would have gone out."""
+
+    sender: str
+    recipient: str
+    content: bytes
+
+
+class SandboxStore:
+    """Keeps messages of one channel, the newest `most` of all. It has one connection, while it is used."""
+
+    def __init__(self, url: str, channel: str, most: int) -> None:
+        self._pool, self._channel, self._most = lazy_pool(url), channel, most
+        self._untrimmed = 0
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open(wait=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    async def add(self, messages: Sequence[Kept], begun: Callable[[], None]) -> list[int]:
+        """Keep messages, durably once this returns; their numbers. `begun` is called when the database is there, before
+        anything is written. Raises `psycopg.OperationalError`."""
+        async with self._pool.connection() as connection:
+            begun()
+            found = await rows(
+                connection,
+                _Q.add,
+                channel=self._channel,
+                senders=[each.sender for each in messages],
+                recipients=[each.recipient for each in messages],
+                contents=[each.content for each in messages],
+            )
+            await self._trim(connection, len(messages))
+        return [int(each["id"]) for each in found]
+
+    async def _trim(self, connection: Connection, added: int) -> None:
+        self._untrimmed += added
+        if self._untrimmed >= min(_TRIM_EVERY, self._most):
+            await connection.execute(_Q.trim, {"most": self._most})
+            self._untrimmed = 0
+
+
+async def trim_old(connection: Connection, days: int) -> None:
+    """Forget messages that are older than so many days."""
+    await connection.execute(_Q.trim_old, {"days": days})
