@@ -10,7 +10,11 @@ import pytest
 
 
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "caravan", "bench", *arguments, "--repeats", "1"]
+    return run(*arguments, "--repeats", "1")
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "caravan", "bench", *arguments]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARAVAN_")}
     return subprocess.run(command, env=kept, capture_output=True, text=True, timeout=300)
 
@@ -98,3 +102,23 @@ def test_a_number_of_workers_that_is_none_is_wrong_usage(command: str) -> None:
 @pytest.mark.parametrize("command", ["intake", "entry", "api", "wait", "email", "webhook"])
 def test_a_number_of_rows_that_is_none_is_wrong_usage(command: str) -> None:
     assert bench(command, "--rows", "0").returncode == 2
+
+
+def test_single_starts_beside_a_bare_route() -> None:
+    done = bench("single", "--seconds", "1", "--connections", "4", "--rate", "50", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [each["side"] for each in found["findings"]] == ["caravan", "caravan", "yardstick", "yardstick"]
+    assert all(0 < each["p50"] <= each["p99"] <= each["slowest"] for each in found["findings"])
+    (step, _) = found["ledger"]["steps"]
+    assert step["standing"] == found["ledger"]["entered"] > 0
+
+
+def test_what_comes_beside_a_large_batch_and_beside_nothing() -> None:
+    done = run("fair", "--rows", "8000", "--probes", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {each["phase"] for each in found["findings"]} == {"idle", "busy"}
+    assert all(each["p50"] <= each["p99"] <= each["slowest"] for each in found["findings"])
+    assert 0 <= found["share_of_second"] <= 1
+    assert [ledger["entered"] for ledger in found["ledgers"]] == [8000, 4000, 4000]

@@ -1,4 +1,17 @@
-"""Journeys that several tests use."""
+"""Journeys that several tests use, and a way into them."""
+
+from caravan.engine.commence import Commence, accept, enter
+from caravan.engine.engine import Engine
+from caravan.store.database import Connection
+from caravan.store.idempotency import Answer
+
+
+async def enter_single(engine: Engine, connection: Connection, customer: int, body: bytes) -> str:
+    """Enter a contact into journey 1 by the single starter, in the caller's transaction; its batch."""
+    (answer,) = await enter(engine, connection, [Commence(customer, 1, accept(body, 1 << 20))])
+    assert isinstance(answer, Answer), answer
+    return str(answer.body["batchId"])
+
 
 EXIT = """
 journey: 1

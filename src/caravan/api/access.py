@@ -57,13 +57,17 @@ async def engine_of(request: Request) -> Engine:
 
 async def customer_of(
     request: Request,
-    engine: Annotated[Engine, Depends(engine_of)],
     customerid: Annotated[str, Path(description="The customer's number.")],
     header: Annotated[str | None, Security(_HEADER)] = None,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
 ) -> int:
     """The customer of this call. Raises `Unauthorized`, the same for a wrong token as for a wrong number."""
-    token = header or (bearer.credentials.strip() if bearer else None)
+    return await authenticate(request, customerid, header or (bearer.credentials.strip() if bearer else None))
+
+
+async def authenticate(request: Request, customerid: str, token: str | None) -> int:
+    """The customer with this number, if the token is one of its own. Raises `Unauthorized`."""
+    engine: Engine = request.app.state.engine
     is_number = customerid.isascii() and customerid.isdigit() and len(customerid) <= len(str(_LARGEST))
     if not token or not is_number or int(customerid) > _LARGEST:
         raise Unauthorized

@@ -6,9 +6,12 @@ from starlette.middleware.cors import CORSMiddleware
 from caravan import __version__
 from caravan.api import batches, batchtrigger, health, journeys, openapi, problems, uploads
 from caravan.api.access import RecentTokens
+from caravan.api.framing import Framing
+from caravan.api.lean import Lean
 from caravan.api.linger import Lingering
 from caravan.api.protocol import Protocol
 from caravan.api.spelling import known_queries
+from caravan.engine.commence import Starter
 from caravan.engine.engine import Engine
 from caravan.queries.readiness import Readiness
 from caravan.queries.watch import Watches
@@ -30,12 +33,15 @@ def create_app(engine: Engine) -> FastAPI:
     app.state.recent_tokens = RecentTokens()
     app.state.readiness = Readiness(engine)
     app.state.watches = Watches(engine)
+    app.state.starter = Starter(engine)
     app.state.signer = None  # made by the first call that needs it
     problems.install(app)
     _route(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.add_middleware(Lean)
     _allow_origins(app, engine.settings.cors_origins)
     app.add_middleware(Protocol)
+    app.add_middleware(Framing)
     app.add_middleware(Lingering)  # around all others, which may answer early too
     return app
 

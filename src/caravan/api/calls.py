@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from caravan.engine.commence import Starter
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidInput, TooLarge
 from caravan.store import idempotency
@@ -50,16 +51,29 @@ async def once(request: Request, engine: Engine, customer: int, body: bytes, wor
 async def _answer(
     request: Request, engine: Engine, connection: Connection, customer: int, body: bytes, work: Work
 ) -> Answer:
-    value = request.headers.get("idempotency-key")
-    if value is None:
+    key = key_of(request, customer, body)
+    if key is None:
         return await work(connection)
-    key = Key(customer, value, _fingerprint(request, body))
     known = await idempotency.claim(connection, key, engine.clock.now())
     if known is not None:
         return known
     answer = await work(connection)
     await idempotency.keep(connection, key, answer)
     return answer
+
+
+async def commence(request: Request, customer: int, journey: int) -> JSONResponse:
+    """Enter one contact, or answer what the same key and body were answered before."""
+    starter: Starter = request.app.state.starter
+    body = await read_body(request)
+    answer = await starter.commence(customer, journey, body, key_of(request, customer, body))
+    return JSONResponse(answer.body, answer.status)
+
+
+def key_of(request: Request, customer: int, body: bytes) -> Key | None:
+    """The call's Idempotency-Key, if it has one."""
+    value = request.headers.get("idempotency-key")
+    return None if value is None else Key(customer, value, _fingerprint(request, body))
 
 
 def _fingerprint(request: Request, body: bytes) -> str:

@@ -9,11 +9,10 @@ from fastapi.responses import JSONResponse, Response
 from caravan.api.accept import wanted
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer, Published, VersionAnswer
-from caravan.api.calls import once, read_body
+from caravan.api.calls import commence, once, read_body
 from caravan.engine import control
 from caravan.engine.engine import Engine
 from caravan.engine.publish import publish
-from caravan.engine.singles import commence
 from caravan.errors import InvalidInput
 from caravan.store import journeys
 from caravan.store.database import Connection
@@ -163,10 +162,4 @@ async def commence_journey(
     request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
 ) -> JSONResponse:
     """The single starter: enter one contact. It is stored durably before the answer and moves within a second."""
-    body = await read_body(request)
-
-    async def work(connection: Connection) -> Answer:
-        entered = await commence(engine, connection, customer, journeyid, body)
-        return Answer(202, {"contactId": entered.contact, "batchId": entered.batch})
-
-    return await once(request, engine, customer, body, work)
+    return await commence(request, customer, journeyid)

@@ -6,13 +6,15 @@ import shutil
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from caravan.channels.sandbox import Sandbox
+from caravan.channels.sandbox import Received, Sandbox
 from caravan.errors import Unavailable
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -57,6 +59,42 @@ def http_sink() -> Iterator[tuple[int, Callable[[], int]]]:
         yield found
 
 
+@dataclass(slots=True)
+class Seen:
+    """The mails that came, by their tag: what stands before the hyphen in the recipient's address."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, float] = field(default_factory=dict)  # when the first one came, in seconds since the epoch
+
+
+@contextmanager
+def watched_sink() -> Iterator[tuple[int, Callable[[], Seen]]]:
+    """The port of a mail sink that keeps nothing, and what it has seen so far."""
+    with _process(_watched) as (pipe, port):
+
+        def look() -> Seen:
+            pipe.send("count")
+            seen: Seen = pipe.recv()
+            return seen
+
+        yield port, look
+
+
+class _Watched(Sandbox):
+    """Counts mails in place of keeping them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Seen()
+
+    async def keep(self, mail: Received) -> str:
+        self.count += 1
+        tag = mail.recipients[0].partition("-")[0]
+        self.seen.counts[tag] += 1
+        self.seen.first.setdefault(tag, time.time())
+        return f"{self.count:06d}"
+
+
 def _wait_for(port: int) -> None:
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
@@ -71,17 +109,24 @@ Serve = Callable[[Connection], Awaitable[None]]
 
 @contextmanager
 def _serving(serve: Serve) -> Iterator[tuple[int, Callable[[], int]]]:
+    with _process(serve) as (pipe, port):
+
+        def count() -> int:
+            pipe.send("count")
+            return int(pipe.recv())
+
+        yield port, count
+
+
+@contextmanager
+def _process(serve: Serve) -> Iterator[tuple[Connection, int]]:
+    """A server in a process of its own, until the end of the block: the pipe to it, and its port."""
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_run, args=(serve, there), daemon=True)
     process.start()
-
-    def count() -> int:
-        here.send("count")
-        return int(here.recv())
-
     try:
-        yield int(here.recv()), count
+        yield here, int(here.recv())
     finally:
         here.send("end")
         process.join(_SECONDS)
@@ -95,7 +140,7 @@ async def _until_end(serve: Serve, pipe: Connection) -> None:
     await serve(pipe)
 
 
-async def _answer(pipe: Connection, count: Callable[[], int]) -> None:
+async def _answer(pipe: Connection, count: Callable[[], object]) -> None:
     """Tell the parent what it asks, until it says that it is enough."""
     while await asyncio.to_thread(pipe.recv) == "count":
         pipe.send(count())
@@ -105,6 +150,12 @@ async def _sandbox(pipe: Connection) -> None:
     async with Sandbox() as sandbox:
         pipe.send(int(sandbox.url.rpartition(":")[2]))
         await _answer(pipe, lambda: sandbox.count)
+
+
+async def _watched(pipe: Connection) -> None:
+    async with _Watched() as sandbox:
+        pipe.send(int(sandbox.url.rpartition(":")[2]))
+        await _answer(pipe, lambda: sandbox.seen)
 
 
 async def _http(pipe: Connection) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import re
 from asyncio import TimerHandle
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 from caravan.channels.mail import Mail
+from caravan.channels.places import Lines
 from caravan.channels.relay import Refused, Relay
 from caravan.channels.smtp import Attempt, Conversation
 from caravan.delivery.result import Result, SendResult
@@ -42,7 +42,7 @@ class EmailChannel:
         self._idle = idle
         self._mails_each = mails_each
         self._free_places = connections  # how many more connections may be made
-        self._waiting: deque[Attempt] = deque()  # empty while a connection rests or a place is free
+        self._waiting = Lines[Attempt]()  # empty while a connection rests or a place is free
         self._resting: dict[Conversation, TimerHandle] = {}  # the one used last stands last
         self._open: set[Conversation] = set()
         self._dialling: set[asyncio.Task[None]] = set()

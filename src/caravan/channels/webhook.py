@@ -1,6 +1,5 @@
 """The webhook channel: one HTTP call a contact, to an address that the customer chose."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from multidict import CIMultiDict
 from caravan.addresses import check_url, connector, was_refused
 from caravan.channels.headers import header_problem, is_header_value, is_token
 from caravan.channels.http_calls import Answer, HttpCalls, NoAnswer
+from caravan.channels.places import Places
 from caravan.channels.replies import one_line
 from caravan.clock import Clock
 from caravan.delivery.result import Result, SendResult, asked_wait
@@ -59,7 +59,7 @@ class WebhookChannel:
         clock: Clock | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        self._places = asyncio.Semaphore(connections)
+        self._places = Places(connections)
         self._connections = connections
         self._timeout = timeout
         self._allow_private = allow_private

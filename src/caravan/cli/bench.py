@@ -41,7 +41,7 @@ class MailSize(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     room = typer.Typer(help="Measure this machine: the product's own code beside a yardstick.", no_args_is_help=True)
-    for command in (intake, entry, api, wait, email, webhook):
+    for command in (intake, entry, api, wait, email, webhook, single, fair):
         room.command()(command)
     app.add_typer(room, name="bench")
 
@@ -144,6 +144,36 @@ def webhook(
     from caravan.bench import webhook as bench
 
     _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+
+
+def single(
+    connections: Annotated[int, typer.Option(min=1, help="Connections, each with one call under way.")] = 16,
+    rate: Annotated[float, typer.Option(min=1, help="Calls a second of the steady part.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=0.5, help="For how long, each part.")] = 10,
+    repeats: Repeats = 3,
+    as_json: Json = False,
+) -> None:
+    """Calls of the single starter, durable before the answer; beside a bare FastAPI route that inserts a row.
+
+    Example: caravan bench single --connections 64
+    """
+    from caravan.bench import single as bench
+
+    _tell(bench.run(connections, rate, seconds, repeats, _sayer(as_json)), as_json)
+
+
+def fair(
+    rows: Annotated[int, typer.Option(min=1, help="Contacts of the large batch.")] = 200_000,
+    probes: Annotated[int, typer.Option(min=1, help="Singles and small files that come meanwhile.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """How soon mails of singles and small files leave, and what calls take, while a large batch is sent.
+
+    Example: caravan bench fair --rows 1000000
+    """
+    from caravan.bench import fair as bench
+
+    _tell(bench.run(rows, probes, _sayer(as_json)), as_json)
 
 
 def _sayer(as_json: bool) -> Callable[[str], None]:

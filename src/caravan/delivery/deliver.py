@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import psycopg
 import pyarrow as pa
 
+from caravan.channels.places import LINE
 from caravan.delivery.build_move import all_outcomes, build_move
 from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Envelope, Message
@@ -20,6 +21,7 @@ from caravan.delivery.lease import HeldBack, Lease
 from caravan.delivery.outcomes import outcome_of, outcome_of_decision, outcome_of_mark, record_of
 from caravan.delivery.share import share_out
 from caravan.delivery.trace import Mark, Trace, drop_trace, read_trace
+from caravan.delivery.turn import Turn
 from caravan.errors import RenderFailed
 from caravan.steps.move import Move
 from caravan.store.batches import clear_hindrance, note_hindrance
@@ -45,7 +47,7 @@ async def deliver(delivery: CohortDelivery[Message]) -> Move | None:
         return shares
     await _recover_orphaned_windows(delivery, contacts)
     verdict, trouble = await _send_windows(delivery, contacts)
-    if verdict in (Verdict.PAUSED, Verdict.LOST):
+    if verdict in (Verdict.PAUSED, Verdict.LOST, Verdict.TURN_OVER):
         return None
     outcomes = all_outcomes(delivery, contacts, await delivery.windows.all(), verdict, trouble)
     return await asyncio.to_thread(build_move, delivery, contacts, outcomes)
@@ -76,10 +78,14 @@ async def _recover_orphaned_windows(delivery: CohortDelivery[Message], contacts:
 async def _send_windows(delivery: CohortDelivery[Message], contacts: pa.Table) -> tuple[Verdict, str]:
     """Send window after window until all is done (GO) or something stops it; with the channel's trouble, if any."""
     settled: tuple[int, pa.Table] | None = None
-    verdict, trouble = Verdict.GO, ""
+    verdict, trouble, turn = Verdict.GO, "", Turn(delivery)
+    await turn.begin()
     most = delivery.tools.pacing.window_size
     singly = most if delivery.cohort.deaths >= _WARY_FROM else 0
     for first, size in gaps(await delivery.windows.all(), contacts.num_rows, most, singly):
+        if await turn.is_over():
+            verdict = Verdict.TURN_OVER
+            break
         lease = Lease(delivery.tools.pacing.lease)
         # Before the window is taken: a kill between the two would else leave all of it unknown.
         try:
@@ -99,6 +105,7 @@ async def _send_windows(delivery: CohortDelivery[Message], contacts: pa.Table) -
             break
         outcomes, trouble = await _send_window(delivery, contacts, first, size, lease, trace)
         settled = (first, record_of(delivery, contacts, first, outcomes))
+        turn.note_sent(size)
         if trouble or delivery.tools.stopping.is_set():
             break
     if settled is not None:
@@ -158,6 +165,7 @@ async def _send_window(
     delivery: CohortDelivery[Message], contacts: pa.Table, first: int, size: int, lease: Lease, trace: Trace
 ) -> tuple[list[ContactOutcome], str]:
     """What came of each contact of the window, and the channel's trouble if none that was tried could be reached."""
+    LINE.set(delivery.cohort.id)
     async with _watching(delivery, lease):
         # In a thread: a template that takes its time must not hold up the others' sends.
         written = await asyncio.to_thread(_prepare, delivery, list(slices(contacts, first, size)), lease)

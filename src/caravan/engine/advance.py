@@ -1,8 +1,10 @@
 """The one way on. Whatever brings a cohort to move, a file, a single start, a retry, a timer, a resume:
-it goes through `advance` (law 6), and each move is one transaction (law 2)."""
+it goes through `advance`, and each move is one transaction."""
 
 import secrets
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from caravan.engine.engine import Engine
@@ -11,15 +13,12 @@ from caravan.queue import transient
 from caravan.queue.names import Queue
 from caravan.steps.move import Move, Passage, Retry, Standing, Tools
 from caravan.steps.step import CohortStep
-from caravan.store import batches, cohorts, journal, ledger, sql
+from caravan.store import arrivals, batches, cohorts, journal, ledger, turns
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import NEVER, Cohort, Opening, Part
-from caravan.store.database import Connection, row
+from caravan.store.database import Connection
 from caravan.store.journal import Record
 from caravan.store.ledger import Outcome
-
-_COHORTS = sql.load("caravan.store", "cohorts.sql")
-_BATCHES = sql.load("caravan.store", "batches.sql")
 
 
 async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
@@ -48,12 +47,11 @@ async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) 
 
 
 async def _is_recalled(engine: Engine, cohort: Cohort) -> bool:
-    """Whether its batch is cancelled and nobody has begun to send to it, so that none of it has been reached."""
+    """Whether its batch is cancelled and no sender has begun with it, so that none of it has been reached."""
     if cohort.state != BatchState.CANCELLED:
         return False
     async with engine.pool.connection() as connection:
-        begun = await row(connection, _COHORTS.has_windows, cohort=cohort.id)
-    return not (begun and begun["there"])
+        return not await cohorts.has_windows(connection, cohort.id)
 
 
 def step_of(journey: Journey, step: str) -> CohortStep:
@@ -73,18 +71,35 @@ async def open_cohorts(
 ) -> None:
     """Open cohorts, count their contacts as arrived, and see to it that they advance when they are due."""
     now, arrived = engine.clock.now(), Counter[str]()
-    for opening in openings:
+    for opening in await _in_turn(connection, batch, journey, openings, now):
         cohort = await cohorts.open_cohort(connection, batch.id, opening, now)
         if opening.arrives:
             arrived[opening.step] += opening.part.size
         if batch.paused_at is None:
             queue = queue_of(journey, opening.step)
-            await engine.jobs.advance(connection, cohort, queue, opening.due_at)
+            await engine.jobs.advance(connection, cohort, queue, opening.due_at, opening.turn)
     await ledger.add_arrived(connection, batch.id, arrived)
 
 
+async def _in_turn(
+    connection: Connection, batch: Batch, journey: Journey, openings: list[Opening], now: datetime
+) -> list[Opening]:
+    """The same openings; those that are due take their places in their queues."""
+    placed = list(openings)
+    for queue in (Queue.ADVANCE, Queue.DELIVER):
+        where = [
+            index
+            for index, each in enumerate(openings)
+            if each.turn is None and each.due_at <= now and queue_of(journey, each.step) is queue
+        ]
+        sizes = [openings[index].part.size for index in where]
+        for index, turn in zip(where, await turns.take(connection, batch.id, queue, sizes), strict=True):
+            placed[index] = replace(openings[index], turn=turn)
+    return placed
+
+
 async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | None:
-    """The cohort in our hands, with its journey; None if it is closed, paused, stopped or not due yet."""
+    """The claimed cohort, with its journey; None if it is closed, paused, stuck, not due yet or not next in line."""
     async with engine.pool.connection() as connection:
         cohort = await cohorts.get(connection, cohort_id)
         if cohort is None or cohort.closed or cohort.stuck:
@@ -92,34 +107,56 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
         if cohort.paused or cohort.state not in (BatchState.RUNNING, BatchState.CANCELLED):
             return None
         journey = await engine.journeys.get(connection, cohort.customer, cohort.journey, cohort.version)
+        queue = queue_of(journey, cohort.step)
         if cohort.due_at > engine.clock.now():
-            queue = queue_of(journey, cohort.step)
-            await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at)
+            await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at, cohort.turn)
+            return None
+        turn = await _turn_of(engine, connection, cohort, queue)
+        if turn is None:
             return None
         token = secrets.token_hex(8)
-        claimed = await cohorts.claim(connection, cohort.id, token)
-    return (cohort.claimed_by(token, journey.place(cohort.step)), journey) if claimed else None
+        if not await cohorts.claim(connection, cohort.id, token):
+            return None
+        if queue is Queue.ADVANCE:  # a sender says so itself, once it sends: it may only share the cohort out
+            await turns.note_served(connection, queue, turn, cohort.part.size)
+    claimed = cohort.claimed_by(token, journey.place(cohort.step))
+    return replace(claimed, turn=turn), journey
+
+
+async def _turn_of(engine: Engine, connection: Connection, cohort: Cohort, queue: Queue) -> int | None:
+    """The cohort's turn; None if it took its place only now, as after a wait, and others are before it there."""
+    if cohort.turn is not None:
+        return cohort.turn
+    # Before the batch's row of turns, as a move or a cancel takes them: so these can't deadlock with this.
+    if not await cohorts.lock(connection, cohort.id):
+        return None
+    (turn,) = await turns.take(connection, cohort.batch, queue, [cohort.part.size])
+    await turns.set_turn(connection, cohort.id, turn)
+    if not await turns.others_first(connection, queue, turn, placed=True):
+        return turn
+    await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at, turn)
+    return None
 
 
 async def _note_failure(engine: Engine, cohort: Cohort, error: Exception) -> None:
     """Leave the cohort standing with the reason; if it is the work itself that fails, it is stuck in the end."""
     async with engine.pool.connection() as connection:
-        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "claim": cohort.claim})
-        noted = {"id": cohort.id, "reason": transient.describe(error)}
+        await cohorts.let_go(connection, cohort.id, cohort.claim)
+        reason = transient.describe(error)
         if transient.is_transient(error):
-            await connection.execute(_COHORTS.set_reason, noted)
+            await cohorts.note_trouble(connection, cohort.id, reason)
         else:
-            limits = {"limit": transient.SAME_FAILURES, "now": engine.clock.now()}
-            await connection.execute(_COHORTS.set_failed, {**noted, **limits})
+            limit = transient.SAME_FAILURES
+            await cohorts.note_failure(connection, cohort.id, reason, limit, engine.clock.now())
 
 
 async def _let_go(engine: Engine, cohort: Cohort) -> None:
-    """Leave the cohort standing for later; after a stop of this worker, for whoever comes next."""
+    """Leave the cohort standing for later; after a stop of this worker or the end of a turn, for the next sender."""
     async with engine.pool.connection() as connection:
-        await connection.execute(_COHORTS.let_go, {"id": cohort.id, "claim": cohort.claim})
+        await cohorts.let_go(connection, cohort.id, cohort.claim)
         standing = await cohorts.get(connection, cohort.id)
         if standing and not standing.closed and not standing.paused and standing.claim is None:
-            await engine.jobs.advance(connection, cohort.id, Queue.DELIVER, cohort.due_at)
+            await engine.jobs.advance(connection, cohort.id, Queue.DELIVER, cohort.due_at, standing.turn)
 
 
 async def _commit(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort, move: Move) -> None:
@@ -130,19 +167,19 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         assert cohort.claim is not None
         if not await cohorts.close(connection, cohort.id, cohort.claim, now):
             return
-        if batch.hindrance is not None:  # of a sender who could not note what it sent
+        if batch.hindrance is not None:  # of a sender that could not note what it sent
             await batches.clear_hindrance(connection, batch.id)
         if batch.state == BatchState.CANCELLED:
             move = await _recalled(connection, journey, cohort, move, now)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
         await journal.add_records(connection, batch.id, move.records, now)
-        await connection.execute(_COHORTS.delete_windows, {"cohort": cohort.id})
+        await cohorts.delete_windows(connection, cohort.id)
         await open_cohorts(engine, connection, batch, journey, _openings(cohort, journey, move, now))
         await finish_if_empty(connection, batch, now)
 
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
-    """The same move in a cancelled batch: who stays is recalled, and so is who goes on, at the next step."""
+    """The same move in a cancelled batch: those that stay are recalled, and those that go on at the next step."""
     stays: list[Retry | Standing] = [*move.retries, *move.standing]
     for stay in stays:
         await recall(connection, journey, cohort.batch, cohort.step, stay.part, now, doubt=stay.doubt)
@@ -157,7 +194,7 @@ async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, mo
 async def recall(
     connection: Connection, journey: Journey, batch: str, step: str, part: Part, now: datetime, *, doubt: bool
 ) -> None:
-    """Contacts who stand at a step leave it as cancelled. Those in doubt leave it as unknown, since an earlier try may
+    """Contacts that stand at a step leave it as cancelled. Those in doubt leave it as unknown, since an earlier try may
     have reached them, and get no further than the next step."""
     outcome = Outcome.UNKNOWN if doubt else Outcome.CANCELLED
     detail = "an earlier attempt may have arrived" if doubt else None
@@ -177,8 +214,9 @@ async def arrive_and_leave(connection: Connection, batch: str, step: str, part: 
 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
-    staying = [_share(cohort, part) for part in move.shares]
-    deaths = 0 if move.outcomes else cohort.deaths  # where nobody has come on, who stays may be who killed
+    staying = _shares(cohort, move.shares)
+    # Where no contact has come on, the one that kills may be among those that stay.
+    deaths = 0 if move.outcomes else cohort.deaths
     staying += [_again(cohort, retry, now, deaths) for retry in move.retries]
     staying += [_stand(cohort, standing, deaths) for standing in move.standing]
     return [*going, *staying]
@@ -190,8 +228,13 @@ def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -
     return Opening(passage.to, passage.part, visit=cohort.visit + 1, due_at=due)
 
 
-def _share(cohort: Cohort, part: Part) -> Opening:
-    return Opening(cohort.step, part, visit=cohort.visit, due_at=cohort.due_at, arrives=False)
+def _shares(cohort: Cohort, parts: Sequence[Part]) -> list[Opening]:
+    """The shares of a cohort, each in the place that its contacts had in the queue."""
+    shares, turn = [], cohort.turn or 0
+    for part in parts:
+        shares.append(Opening(cohort.step, part, visit=cohort.visit, due_at=cohort.due_at, arrives=False, turn=turn))
+        turn += part.size
+    return shares
 
 
 def _again(cohort: Cohort, retry: Retry, now: datetime, deaths: int) -> Opening:
@@ -227,10 +270,8 @@ def _stand(cohort: Cohort, standing: Standing, deaths: int) -> Opening:
 
 
 async def finish_if_empty(connection: Connection, batch: Batch, now: datetime) -> None:
-    """A running batch in which nobody stands any more is completed. The caller has it locked."""
+    """A running batch in which no contact stands any more is completed. The caller has it locked."""
     if batch.state != BatchState.RUNNING:
         return
-    standing = await row(connection, _COHORTS.any_standing, batch=batch.id)
-    waiting = await row(connection, _BATCHES.has_arrivals, id=batch.id)
-    if not (standing and standing["there"]) and not (waiting and waiting["there"]):
+    if not await cohorts.any_standing(connection, batch.id) and not await arrivals.any_waiting(connection, batch.id):
         await batches.end(connection, batch.id, BatchState.COMPLETED, now)

@@ -8,7 +8,7 @@ from caravan.engine.advance import finish_if_empty, open_cohorts, queue_of, reca
 from caravan.engine.engine import Engine
 from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
-from caravan.store import batches, cohorts, journal, journeys, ledger, sql
+from caravan.store import batches, cohorts, journal, journeys, ledger, sql, turns
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import Opening, Part
 from caravan.store.database import Connection, rows
@@ -44,6 +44,7 @@ async def resume(engine: Engine, connection: Connection, customer: int, batch_id
         await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": None})
         pause = {"since": batch.paused_at, "now": engine.clock.now(), "frozen": batch.freeze_waits}
         await connection.execute(_COHORTS.leave_out_pause, {"batch": batch.id, **pause})
+        await turns.forget(connection, batch.id)
         await _requeue_jobs(engine, connection, batch)
         return await batches.get(connection, batch.id)
 
@@ -54,7 +55,7 @@ async def _requeue_jobs(engine: Engine, connection: Connection, batch: Batch) ->
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
     for cohort in await rows(connection, _COHORTS.standing, batch=batch.id):
         queue = queue_of(journey, cohort["step"])
-        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"])
+        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"], cohort["turn"])
 
 
 async def retry(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
@@ -67,7 +68,7 @@ async def retry(engine: Engine, connection: Connection, customer: int, batch_id:
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
         for cohort in await rows(connection, _COHORTS.unstick, batch=batch.id):
             queue = queue_of(journey, cohort["step"])
-            await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"])
+            await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"], cohort["turn"])
         return batch
 
 
@@ -123,7 +124,7 @@ async def _recall_all(engine: Engine, connection: Connection, batch: Batch, now:
         await recall(connection, journey, batch.id, cohort["step"], part, now, doubt=cohort["doubt"])
     for cohort in await rows(connection, _COHORTS.release, batch=batch.id):
         queue = queue_of(journey, cohort["step"])
-        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"])
+        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"], cohort["turn"])
 
 
 async def pause_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:

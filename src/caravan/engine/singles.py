@@ -1,79 +1,29 @@
-"""The single starter: one contact by one call, durable before its answer, gathered with its neighbours."""
+"""Singles are gathered: those that have arrived by now become one cohort."""
 
 import asyncio
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 import pyarrow as pa
-from psycopg.rows import DictRow
 
 from caravan.engine.advance import arrive_and_leave, open_cohorts, step_of
 from caravan.engine.engine import Engine
-from caravan.errors import Conflict, InvalidInput, Unavailable
-from caravan.intake.strict import Accepted, classify
+from caravan.errors import Conflict, Unavailable
 from caravan.queue import transient
 from caravan.steps.cohort_files import scratch_file
-from caravan.store import batches, journeys, sql
+from caravan.store import arrivals, batches
+from caravan.store.arrivals import Arrived
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import CONTACTS, Opening, Part, write_contacts
-from caravan.store.database import Connection, row, rows
+from caravan.store.database import Connection
 
-_DAY = timedelta(days=1)
 _GATHERED_BYTES = 32 << 20  # of properties in one cohort of singles
 _HASTE = 0.5  # seconds that a call may wait for the store
-_Q = sql.load("caravan.store", "batches.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class Commenced:
-    """A contact that has entered: the batch that it was put into."""
-
-    contact: str
-    batch: str
-
-
-async def commence(engine: Engine, connection: Connection, customer: int, journey: int, body: bytes) -> Commenced:
-    """Enter the contact whose JSON object `body` is: durable with the caller's commit, moving within a second.
-
-    Raises `InvalidInput` where a file's row would be a reject, and `NotFound` for an unpublished journey.
-    """
-    accepted = _accept(engine, body)
-    version = await journeys.latest(connection, customer, journey)
-    batch = await _gathering(engine, connection, customer, journey, version.version)
-    values = {"id": batch, "contact": accepted.id, "properties": accepted.properties}
-    await connection.execute(_Q.add_arrival, values)
-    await engine.jobs.gather(connection, batch)
-    return Commenced(accepted.id, batch)
-
-
-def _accept(engine: Engine, body: bytes) -> Accepted:
-    """The contact by the same rules as a row of a file."""
-    verdict = classify(body, engine.settings.max_row_bytes)
-    if not isinstance(verdict, Accepted):
-        sentence = getattr(verdict, "message", "the body is empty.")
-        raise InvalidInput(f"This contact can't enter: {sentence}")
-    return verdict
-
-
-async def _gathering(engine: Engine, connection: Connection, customer: int, journey: int, version: int) -> str:
-    """The open batch of singles of this journey version, shared-locked against the gathering itself. One takes the
-    singles of a day: if it went on for ever, it would never end, and its contacts never be forgotten."""
-    now = engine.clock.now()
-    who: dict[str, Any] = {"customer": customer, "journey": journey, "version": version}
-    recent = {**who, "since": now - _DAY}
-    while (found := await row(connection, _Q.gathering, **recent)) is None:
-        await journeys.share(connection, customer, journey)  # before any batch, as who pauses a journey does
-        await connection.execute(_Q.stop_gathering, recent)
-        await connection.execute(_Q.open_gathering, {**who, "id": batches.new_batch_id(), "now": now})
-    return str(found["id"])
 
 
 async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None = None) -> None:
-    """Make cohorts of the singles that have arrived by now; whoever comes meanwhile has a job of its own. In a
+    """Make cohorts of the singles that have arrived by now; those that come meanwhile have a job of their own. In a
     cancelled batch they leave as soon as they have entered."""
     try:
         last = await _last_arrival(engine, batch_id)
@@ -89,12 +39,11 @@ async def gather(engine: Engine, batch_id: str, stopping: asyncio.Event | None =
 
 
 async def _last_arrival(engine: Engine, batch_id: str) -> int | None:
-    """The last one who is there by now. It waits for those who are about to come: they have found this job in the queue
-    and brought none of their own, as later ones do."""
+    """The last one that is there by now. It waits for those that are about to come: they have found this job in the
+    queue and brought none of their own, as later ones do."""
     async with engine.pool.connection() as connection, connection.transaction():
         await batches.lock(connection, batch_id)
-        found = await row(connection, _Q.last_arrival, id=batch_id)
-    return found["id"] if found else None
+        return await arrivals.last(connection, batch_id)
 
 
 async def _gather_some(engine: Engine, batch_id: str, last: int) -> bool:
@@ -114,26 +63,24 @@ async def _gather_some(engine: Engine, batch_id: str, last: int) -> bool:
     return True
 
 
-async def _arrivals(engine: Engine, connection: Connection, batch: str, last: int) -> list[DictRow]:
-    """Those who are gathered together: as many as a cohort takes, and as many as memory should."""
-    limits = {"limit": engine.settings.cohort_size, "bytes": _GATHERED_BYTES}
-    return await rows(connection, _Q.arrivals, id=batch, last=last, **limits)
+async def _arrivals(engine: Engine, connection: Connection, batch: str, last: int) -> list[Arrived]:
+    """Those that are gathered together: as many as a cohort takes, and as many as memory should."""
+    return await arrivals.oldest(connection, batch, last, engine.settings.cohort_size, _GATHERED_BYTES)
 
 
-async def _take(connection: Connection, seen: Batch, arrived: Sequence[DictRow]) -> bool:
-    """Take these out of those who wait; False if others have been there since the batch was seen. It stays locked."""
+async def _take(connection: Connection, seen: Batch, arrived: Sequence[Arrived]) -> bool:
+    """Take these out of those that wait; False if others were gathered since the batch was seen. It stays locked."""
     batch = await batches.lock(connection, seen.id)
     if batch.lines != seen.lines:
         return False
-    taken = await rows(connection, _Q.take_arrivals, ids=[each["id"] for each in arrived])
-    if len(taken) < len(arrived):
+    if await arrivals.take(connection, arrived) < len(arrived):
         raise Conflict(f"Some singles of batch {batch.id} were taken twice.")
     return True
 
 
 async def _enter(engine: Engine, connection: Connection, batch: Batch, part: Part) -> None:
     assert batch.version is not None
-    await connection.execute(_Q.add_single, {"id": batch.id, "contacts": part.size})
+    await arrivals.enter(connection, batch.id, part.size)
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
     entry, now = journey.entry.id, engine.clock.now()
     if batch.state == BatchState.CANCELLED:
@@ -145,12 +92,12 @@ async def _enter(engine: Engine, connection: Connection, batch: Batch, part: Par
 
 
 async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) -> None:
-    """Singles of a cancelled batch who are not gathered yet leave too. The caller has it locked, so where the store is
+    """Singles of a cancelled batch that are not gathered yet leave too. The caller has it locked, so where the store is
     slow or away they are left to a job."""
-    found = await row(connection, _Q.last_arrival, id=batch.id)
-    if found is None or found["id"] is None:
+    last = await arrivals.last(connection, batch.id)
+    if last is None:
         return
-    arrived = await _arrivals(engine, connection, batch.id, found["id"])
+    arrived = await _arrivals(engine, connection, batch.id, last)
     with suppress(Unavailable, OSError, TimeoutError):
         part = await asyncio.wait_for(asyncio.to_thread(_store, engine, batch, arrived), _HASTE)
         if await _take(connection, batch, arrived):
@@ -158,13 +105,13 @@ async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) 
     await engine.jobs.gather(connection, batch.id)
 
 
-def _store(engine: Engine, batch: Batch, arrived: Sequence[DictRow]) -> Part:
+def _store(engine: Engine, batch: Batch, arrived: Sequence[Arrived]) -> Part:
     """A cohort's file; a single's line is its place among the singles of the batch."""
     line = batch.lines + 1
     columns = [
         range(line, line + len(arrived)),
-        [each["contact"] for each in arrived],
-        [each["properties"] for each in arrived],
+        [each.contact for each in arrived],
+        [each.properties for each in arrived],
     ]
     # No two share a file, also where the first is cut off and goes on all the same.
     name = f"{batch.folder}/singles-{line}-{secrets.token_hex(4)}.parquet"

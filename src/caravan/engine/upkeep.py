@@ -64,7 +64,7 @@ async def requeue_missing_jobs(engine: Engine) -> None:
     async with engine.pool.connection() as connection:
         for cohort in await cohorts.without_job(connection, engine.clock.now() - _GRACE):
             journey = await engine.journeys.get(connection, cohort.customer, cohort.journey, cohort.version)
-            await engine.jobs.advance(connection, cohort.id, queue_of(journey, cohort.step), cohort.due_at)
+            await engine.jobs.advance(connection, cohort.id, queue_of(journey, cohort.step), cohort.due_at, cohort.turn)
         for batch in await batches.with_arrivals(connection):
             await engine.jobs.gather(connection, batch)
         for batch, state in await batches.with_unread_file(connection):  # `read` defers the jobs of its spans

@@ -9,8 +9,12 @@ from procrastinate.jobs import Job
 
 from caravan.clock import Clock
 from caravan.queue.names import Queue, Task
+from caravan.store import batches, turns
+from caravan.store.arrivals import GATHER_LOCK
 from caravan.store.cohorts import NEVER
 from caravan.store.database import Connection
+
+_LARGE_FILE = 32 << 20  # bytes; smaller ones are read within a second
 
 
 class Jobs:
@@ -22,8 +26,11 @@ class Jobs:
         self._clock = clock
 
     async def read(self, connection: Connection, batch: str) -> None:
-        """Read the batch's file into cohorts."""
-        await self._defer(connection, _job(Task.READ, Queue.INTAKE, f"batch:{batch}", batch=batch))
+        """Read the batch's file into cohorts. A large one does so where the spans of very large ones are read: it
+        takes seconds to minutes, for which small ones would wait."""
+        size = await batches.file_size(connection, batch)
+        queue = Queue.SPANS if size > _LARGE_FILE else Queue.INTAKE
+        await self._defer(connection, _job(Task.READ, queue, f"batch:{batch}", batch=batch))
 
     async def fetch(self, connection: Connection, batch: str) -> None:
         """Download the batch's file."""
@@ -45,14 +52,18 @@ class Jobs:
 
     async def gather(self, connection: Connection, batch: str) -> None:
         """Gather the singles that wait into a cohort."""
-        await self._defer(connection, _job(Task.GATHER, Queue.SINGLES, f"singles:{batch}", batch=batch))
+        await self._defer(connection, _job(Task.GATHER, Queue.SINGLES, f"{GATHER_LOCK}{batch}", batch=batch))
 
-    async def advance(self, connection: Connection, cohort: int, queue: Queue, due: datetime) -> None:
-        """Advance a cohort once it is due; if only an event can make it due, there is nothing to be deferred yet."""
+    async def advance(
+        self, connection: Connection, cohort: int, queue: Queue, due: datetime, turn: int | None = None
+    ) -> None:
+        """Advance a cohort once it is due and it is its turn (store/turns.py); if only an event can make it due,
+        there is nothing to be deferred yet."""
         if due >= NEVER:
             return
         at = self._clock.to_machine(due) if due > self._clock.now() else None
-        job = _job(Task.ADVANCE, queue, f"cohort:{cohort}", scheduled_at=at, cohort=cohort)
+        priority = turns.priority_of(turn)
+        job = _job(Task.ADVANCE, queue, f"cohort:{cohort}", priority=priority, scheduled_at=at, cohort=cohort)
         await self._defer(connection, job)
 
     async def _defer(self, connection: Connection, job: Job) -> None:
@@ -67,11 +78,13 @@ def _job(
     queue: Queue,
     identity: str,
     *,
+    priority: int = 0,
     scheduled_at: datetime | None = None,
     **arguments: str | int,
 ) -> Job:
     return Job(
         queue=queue,
+        priority=priority,
         lock=identity,
         queueing_lock=identity,
         task_name=task,

@@ -13,6 +13,7 @@ from caravan.store.database import Connection, row, rows
 from caravan.store.spans import Receipt
 
 _Q = sql.load("caravan.store", "batches.sql")
+_EXPANDED = 10  # times a compressed file, about
 
 
 class BatchState(StrEnum):
@@ -154,6 +155,12 @@ async def get(connection: Connection, batch: str) -> Batch:
 async def of_customer(connection: Connection, customer: int, batch: str) -> Batch:
     """A batch of this customer. Raises `NotFound`, also for another customer's."""
     return _found(await row(connection, _Q.of_customer, id=batch, customer=customer), batch)
+
+
+async def file_size(connection: Connection, batch: str) -> int:
+    """How large the batch's file is, about, in bytes: a compressed one counts as expanded."""
+    found = await get(connection, batch)
+    return (found.bytes or 0) * (_EXPANDED if found.encoding else 1)
 
 
 async def lock(connection: Connection, batch: str) -> Batch:

@@ -53,6 +53,7 @@ class Cohort:
     doubt: bool  # an earlier try may have reached any of them
     deaths: int  # of workers that had claimed it, in a row
     batch_created_at: datetime
+    turn: int | None  # where it stands in its queue (turns.py); None until it has taken its place there
     place: int = -1  # of its step among the steps of the journey's version, once it is claimed
 
     def claimed_by(self, token: str, place: int) -> "Cohort":
@@ -75,6 +76,7 @@ class Opening:
     doubt: bool = False
     deaths: int = 0
     arrives: bool = True  # its contacts have not stood at this step before
+    turn: int | None = None  # the place that it inherits in its queue
 
 
 async def get(connection: Connection, cohort: int) -> Cohort | None:
@@ -101,6 +103,7 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         stuck=found["stuck_at"] is not None,
         doubt=found["doubt"],
         deaths=found["deaths"],
+        turn=found["turn"],
         batch_created_at=found["batch_created_at"],
     )
 
@@ -165,15 +168,53 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         stands=opening.stands,
         doubt=opening.doubt,
         deaths=opening.deaths,
+        turn=opening.turn,
         now=now,
     )
     assert made is not None
     return int(made["id"])
 
 
+async def lock(connection: Connection, cohort: int) -> bool:
+    """Lock the cohort until the end of the transaction; False if it is closed."""
+    return await row(connection, _Q.lock, id=cohort) is not None
+
+
 async def claim(connection: Connection, cohort: int, token: str) -> bool:
     """Claim the cohort; False if it is closed. A claim before this one is void."""
     return await row(connection, _Q.claim, id=cohort, claim=token) is not None
+
+
+async def let_go(connection: Connection, cohort: int, claim: str | None) -> None:
+    """Give up this claim, if it still holds."""
+    await connection.execute(_Q.let_go, {"id": cohort, "claim": claim})
+
+
+async def has_windows(connection: Connection, cohort: int) -> bool:
+    """Whether a sender has begun to send to this cohort."""
+    found = await row(connection, _Q.has_windows, cohort=cohort)
+    return bool(found and found["there"])
+
+
+async def delete_windows(connection: Connection, cohort: int) -> None:
+    """Delete the windows of a cohort that is moved."""
+    await connection.execute(_Q.delete_windows, {"cohort": cohort})
+
+
+async def any_standing(connection: Connection, batch: str) -> bool:
+    """Whether any contact of the batch stands at a step."""
+    found = await row(connection, _Q.any_standing, batch=batch)
+    return bool(found and found["there"])
+
+
+async def note_trouble(connection: Connection, cohort: int, reason: str) -> None:
+    """Note a transient error, which says nothing about the cohort itself."""
+    await connection.execute(_Q.set_reason, {"id": cohort, "reason": reason})
+
+
+async def note_failure(connection: Connection, cohort: int, reason: str, limit: int, now: datetime) -> None:
+    """Note that the work on the cohort failed; after `limit` times in a row for the same reason it is stuck."""
+    await connection.execute(_Q.set_failed, {"id": cohort, "reason": reason, "limit": limit, "now": now})
 
 
 async def close(connection: Connection, cohort: int, claim: str, now: datetime) -> bool:
@@ -204,6 +245,7 @@ class WithoutJob:
     id: int
     step: str
     due_at: datetime
+    turn: int | None
     customer: int
     journey: int
     version: int
@@ -212,7 +254,15 @@ class WithoutJob:
 async def without_job(connection: Connection, due_before: datetime) -> list[WithoutJob]:
     """The cohorts that have been due since then, could go on, and have no job that would make them."""
     return [
-        WithoutJob(each["id"], each["step"], each["due_at"], each["customer_id"], each["journey_id"], each["version"])
+        WithoutJob(
+            each["id"],
+            each["step"],
+            each["due_at"],
+            each["turn"],
+            each["customer_id"],
+            each["journey_id"],
+            each["version"],
+        )
         for each in await rows(connection, _Q.without_job, now=due_before)
     ]
 

@@ -64,6 +64,12 @@ async def share(connection: Connection, customer: int, journey: int) -> None:
     await connection.execute(_Q.share, {"customer": customer, "journey": journey})
 
 
+async def is_published(connection: Connection, customer: int, journey: int) -> bool:
+    """Whether the journey has a version."""
+    found = await row(connection, _Q.is_published, customer=customer, journey=journey)
+    return bool(found and found["there"])
+
+
 async def latest(connection: Connection, customer: int, journey: int) -> Version:
     """The newest version. Raises `NotFound` that tells how to publish one."""
     found = await row(connection, _Q.latest, customer=customer, journey=journey)

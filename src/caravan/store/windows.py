@@ -28,6 +28,7 @@ class Verdict(StrEnum):
     PAUSED = "paused"
     CANCELLED = "cancelled"
     LOST = "lost"  # another worker has claimed the cohort
+    TURN_OVER = "turn_over"  # other cohorts come first now
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,12 @@ class Windows:
         async with self._pool.connection() as connection:
             await self._settle(connection, first, record)
             await connection.execute(_Q.survived, {"cohort": self._cohort})
+
+    async def end_turn(self, contacts: int) -> None:
+        """Stand behind the contacts, so many, that this claim has sent to."""
+        async with self._pool.connection() as connection:
+            values = {"cohort": self._cohort, "claim": self._claim, "contacts": contacts}
+            await connection.execute(_Q.end_turn, values)
 
     async def recover(self, first: int, record: pa.Table) -> None:
         """Settle a window that another worker left in flight."""

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from caravan.engine import control, reading, singles
+from caravan.engine import control, reading
 from tests.integration.conftest import System, working
-from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
+from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts, enter_single
 
 
 async def _change(system: System, change: str) -> list[str]:
@@ -139,8 +139,8 @@ async def test_a_single_that_comes_in_the_moment_of_a_change_follows_it(
     if change == "resume":
         await _change(system, "pause")
     async with system.engine.pool.connection() as connection, connection.transaction():
-        entered = await singles.commence(system.engine, connection, system.customer, 1, b'{"id": "s"}')
+        batch = await enter_single(system.engine, connection, system.customer, b'{"id": "s"}')
         changing = asyncio.create_task(_change(system, change))
         await asyncio.sleep(0.3)
-    assert await changing == [entered.batch]
-    assert (await system.batch(entered.batch))["state"] == state
+    assert await changing == [batch]
+    assert (await system.batch(batch))["state"] == state

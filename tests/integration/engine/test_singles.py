@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from psycopg.rows import DictRow
 
 from caravan.engine import singles
 from caravan.engine.engine import Engine
 from caravan.queue.job_manager import queue_app
+from caravan.store.arrivals import Arrived
 from caravan.store.batches import Batch
 from caravan.store.cohorts import Part
 from caravan.store.files import LocalFiles
 from tests.integration.conftest import System, working
-from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT
+from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, enter_single
 
 
 async def _commence(system: System, number: int) -> dict:  # type: ignore[type-arg]
@@ -170,8 +170,7 @@ async def test_who_comes_while_a_gathering_begins_is_not_left_without_a_job(idle
     batch = (await _commence(system, 1))["batchId"]
     async with queue_app().open_async(system.engine.pool) as app:
         async with system.engine.pool.connection() as connection:
-            body = b'{"id": "2"}'
-            await singles.commence(system.engine, connection, system.customer, 1, body)
+            await enter_single(system.engine, connection, system.customer, b'{"id": "2"}')
             job = await app.job_manager.fetch_job(["singles"], await app.job_manager.register_worker())
             assert job is not None
             gathering = asyncio.create_task(singles.gather(system.engine, batch))
@@ -186,7 +185,7 @@ async def test_a_gathering_ends_though_others_come_all_the_time(
     system, store, loop = idle_system, singles._store, asyncio.get_running_loop()
     stored = list[int]()
 
-    def busily(engine: Engine, batch: Batch, arrived: Sequence[DictRow]) -> Part:
+    def busily(engine: Engine, batch: Batch, arrived: Sequence[Arrived]) -> Part:
         asyncio.run_coroutine_threadsafe(_commence(system, 100 + len(stored)), loop).result()
         part = store(engine, batch, arrived)
         stored.append(part.size)

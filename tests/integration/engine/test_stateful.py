@@ -44,7 +44,7 @@ from caravan.store.customers import add_customer
 from caravan.store.files import open_files
 from caravan.store.ledger import Outcome
 from tests.integration.engine.fuse import At, Crash, Death, Fuse, FusedPool, Post, key_of
-from tests.integration.journeys_for_tests import contacts
+from tests.integration.journeys_for_tests import contacts, enter_single
 
 _JOURNEY = """
 journey: 1
@@ -242,7 +242,7 @@ class Stories(RuleBasedStateMachine):
 
     async def _commence(self, body: bytes) -> None:
         async with self.process.pool.connection() as connection:
-            await singles.commence(self.process.engine, connection, self.world.customer, 1, body)
+            await enter_single(self.process.engine, connection, self.world.customer, body)
 
     @rule(change=st.sampled_from([control.pause, control.resume, control.cancel]), which=st.integers(0), death=_DEATHS)
     def change(self, change: Any, which: int, death: Death | None) -> None:

@@ -31,3 +31,9 @@ drop table if exists waiting
 -- name: queues
 -- Each worker has a row for each of its queues.
 select count(*) from procrastinate_workers
+
+-- name: create_singles
+create table if not exists singles (number bigint generated always as identity primary key, id text, properties text)
+
+-- name: add_single
+insert into singles (id, properties) values (%(id)s, %(properties)s)

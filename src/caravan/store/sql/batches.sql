@@ -82,6 +82,7 @@ insert into rejected (batch_id, code, contacts) values (%(id)s, %(code)s, %(cont
 update batches set state = 'running', started_at = %(now)s where id = %(id)s returning *
 
 -- name: set_ended
+with turned as (delete from turns where batch_id = %(id)s)
 update batches set state = %(state)s, finished_at = %(now)s, error_code = %(code)s, error = %(error)s,
     hindrance = null, paused_at = null, download_url = null
 where id = %(id)s returning *
@@ -107,49 +108,6 @@ update batches set hindrance = null, failures = 0, deaths = 0 where id = %(id)s
 -- name: clear_hindrance
 -- The trouble around the work has passed.
 update batches set hindrance = null where id = %(id)s and failures = 0
-
--- name: add_single
--- Gathered singles enter as lines that were all accepted.
-update batches set lines = lines + %(contacts)s, entered = entered + %(contacts)s, hindrance = null, deaths = 0
-where id = %(id)s
-
--- name: gathering
--- Shared, so that many calls add at once; a move or a gathering takes the row alone and shuts them out.
-select id from batches
-where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
-  and starter = 'single' and state = 'running' and gathers and created_at > %(since)s
-for key share
-
--- name: stop_gathering
--- Who comes from now on enters another batch than one of so long ago.
-update batches set gathers = false
-where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
-  and starter = 'single' and state = 'running' and gathers and created_at <= %(since)s
-
--- name: open_gathering
-insert into batches (id, customer_id, journey_id, version, starter, state, created_at, started_at, paused_at)
-select %(id)s, %(customer)s, %(journey)s, %(version)s, 'single', 'running', %(now)s, %(now)s,
-    case when j.paused_at is not null then %(now)s::timestamptz end
-from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s
-for share of j
-on conflict do nothing
-
--- name: add_arrival
-insert into arrivals (batch_id, contact, properties) values (%(id)s, %(contact)s, %(properties)s) returning id
-
--- name: last_arrival
-select max(id) as id from arrivals where batch_id = %(id)s
-
--- name: arrivals
--- The oldest that wait, up to the arrival `last`: at most `limit`, and of some `bytes` together, but for the first.
-select id, contact, properties from (
-    select id, contact, properties, sum(octet_length(properties)) over (order by id) - octet_length(properties) as before
-    from arrivals where batch_id = %(id)s and id <= %(last)s order by id limit %(limit)s
-) oldest
-where before < %(bytes)s order by id
-
--- name: take_arrivals
-delete from arrivals where id = any(%(ids)s) returning id
 
 -- name: has_arrivals
 select exists (select from arrivals where batch_id = %(id)s) as there

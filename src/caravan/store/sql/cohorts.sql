@@ -1,13 +1,16 @@
 -- name: open
 insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, stands, doubt,
-    deaths, opened_at)
+    deaths, turn, opened_at)
 values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(stands)s,
-    %(doubt)s, %(deaths)s, %(now)s)
+    %(doubt)s, %(deaths)s, %(turn)s, %(now)s)
 returning id
 
 -- name: cohort
 select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version, b.created_at as batch_created_at
 from cohorts c join batches b on b.id = c.batch_id where c.id = %(id)s
+
+-- name: lock
+select id from cohorts where id = %(id)s and closed_at is null for no key update
 
 -- name: claim
 -- The claim is a fencing token (column `holder`): from here on only this claim may move the cohort; a worker with an earlier one finds it void.
@@ -31,14 +34,14 @@ returning id, step, file, size, doubt
 -- name: release
 -- All others of a cancelled batch, under whatever claim, also of a dead worker: each is looked at once more.
 update cohorts set stuck_at = null, failures = 0, deaths = 0
-where batch_id = %(batch)s and closed_at is null returning id, step, due_at
+where batch_id = %(batch)s and closed_at is null returning id, step, due_at, turn
 
 -- name: has_windows
 -- Whether anybody has begun to send to this cohort.
 select exists (select from windows where cohort_id = %(cohort)s) as there
 
 -- name: standing
-select id, step, due_at, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
+select id, step, due_at, turn, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
 
 -- name: standing_files
 -- Where contacts stand: the files of a batch's open cohorts.
@@ -110,7 +113,7 @@ update cohorts set deaths = 0 where id = %(cohort)s and deaths > 0
 -- name: unstick
 -- All stuck cohorts of a batch are free to be taken up again.
 update cohorts set stuck_at = null, failures = 0, deaths = 0, reason = null
-where batch_id = %(batch)s and closed_at is null and stuck_at is not null returning id, step, due_at
+where batch_id = %(batch)s and closed_at is null and stuck_at is not null returning id, step, due_at, turn
 
 -- name: windows
 select first, size, holder, record, doubt from windows where cohort_id = %(cohort)s order by first
@@ -136,13 +139,17 @@ where cohort_id = %(cohort)s and first = %(first)s and holder = %(claim)s
 -- A window that a dead worker left in flight, taken over to say what is known of it.
 update windows set holder = %(claim)s where cohort_id = %(cohort)s and first = %(first)s and record is null
 
+-- name: end_turn
+-- The sender lets others come first; its cohort stands behind those whom it has sent to.
+update cohorts set turn = turn + %(contacts)s where id = %(cohort)s and holder = %(claim)s
+
 -- name: delete_windows
 delete from windows where cohort_id = %(cohort)s
 
 -- name: without_job
 -- Standing, due, of a batch that runs or was cancelled, and without the job that each of these must have, also if it was
 -- claimed.
-select c.id, c.step, c.due_at, b.customer_id, b.journey_id, b.version
+select c.id, c.step, c.due_at, c.turn, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id
 where c.closed_at is null and b.state in ('running', 'cancelled') and b.paused_at is null
   and c.due_at <= %(now)s and c.stuck_at is null

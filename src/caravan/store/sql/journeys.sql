@@ -25,6 +25,9 @@ where j.customer_id = %(customer)s and j.id = %(journey)s
 select journey_id as journey, version, definition, published_at from journey_versions
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
 
+-- name: is_published
+select version > 0 as there from journeys where customer_id = %(customer)s and id = %(journey)s
+
 -- name: source
 select source from journey_versions
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
