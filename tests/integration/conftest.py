@@ -19,9 +19,9 @@ from caravan.clock import TurnedClock
 from caravan.engine import worker as workers
 from caravan.engine.engine import Engine
 from caravan.queue.job_manager import queue_app
-from caravan.queue.names import Queue
 from caravan.settings import Settings
 from caravan.store.customers import add_customer, create_token
+from caravan.store.queues import Queue
 
 NDJSON = {"Content-Type": "text/plain"}
 

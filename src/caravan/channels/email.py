@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from caravan.channels.mail import Mail
-from caravan.channels.places import Lines
 from caravan.channels.relay import Refused, Relay
 from caravan.channels.smtp import Attempt, Conversation
+from caravan.delivery.places import Lines
 from caravan.delivery.result import Result, SendResult
 
 # Nothing that would end the address, or the command, that it stands in; more only in quotes (RFC 5321 §4.1.2).

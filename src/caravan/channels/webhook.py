@@ -19,9 +19,9 @@ from multidict import CIMultiDict
 from caravan.addresses import check_url, connector, was_refused
 from caravan.channels.headers import header_problem, is_header_value, is_token
 from caravan.channels.http_calls import Answer, HttpCalls, NoAnswer
-from caravan.channels.places import Places
 from caravan.channels.replies import one_line
 from caravan.clock import Clock
+from caravan.delivery.places import Places
 from caravan.delivery.result import Result, SendResult, asked_wait
 from caravan.errors import AddressRefused, InvalidInput
 

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import psycopg
 import pyarrow as pa
 
-from caravan.channels.places import LINE
 from caravan.delivery.build_move import all_outcomes, build_move
 from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
 from caravan.delivery.envelope import Envelope, Message
 from caravan.delivery.gates import Decision, Send, decide
 from caravan.delivery.lease import HeldBack, Lease
 from caravan.delivery.outcomes import outcome_of, outcome_of_decision, outcome_of_mark, record_of
+from caravan.delivery.places import LINE
 from caravan.delivery.share import share_out
 from caravan.delivery.trace import Mark, Trace, drop_trace, read_trace
 from caravan.delivery.turn import Turn

@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from caravan.delivery.cohort_delivery import CohortDelivery
 from caravan.delivery.envelope import Message
-from caravan.queue.names import Queue
 from caravan.store import turns
 from caravan.store.database import AWAY
+from caravan.store.queues import Queue
 
 _QUANTUM = 0.5  # seconds; reading a cohort's file once more takes a hundredth of that
 

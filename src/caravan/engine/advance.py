@@ -10,7 +10,6 @@ from datetime import datetime
 from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
 from caravan.queue import transient
-from caravan.queue.names import Queue
 from caravan.steps.move import Move, Passage, Retry, Standing, Tools
 from caravan.steps.step import CohortStep
 from caravan.store import arrivals, batches, cohorts, journal, ledger, turns
@@ -19,6 +18,7 @@ from caravan.store.cohorts import NEVER, Cohort, Opening, Part
 from caravan.store.database import Connection
 from caravan.store.journal import Record
 from caravan.store.ledger import Outcome
+from caravan.store.queues import Queue
 
 
 async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:

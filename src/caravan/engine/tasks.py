@@ -6,9 +6,9 @@ from caravan.engine import direct, reading, singles, spans, start, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
-from caravan.queue.names import Queue, Task
 from caravan.queue.retries import RetryPolicy
 from caravan.steps.move import Tools
+from caravan.store.queues import Queue, Task
 
 
 def register(app: App, engine: Engine, tools: Tools) -> None:

@@ -15,10 +15,10 @@ from caravan.engine.engine import Engine
 from caravan.engine.tasks import register
 from caravan.every import every
 from caravan.queue.job_manager import ResilientJobManager
-from caravan.queue.names import Queue
 from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
 from caravan.settings import Settings
 from caravan.store.database import Pool
+from caravan.store.queues import Queue
 
 #: Jobs of a queue that one worker runs at once; each chore has a place, so that none waits for a slow store's.
 CONCURRENCY: Mapping[str, int] = {

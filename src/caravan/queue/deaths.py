@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from caravan.backoff import Backoff
 from caravan.errors import FileFailure
-from caravan.queue.names import Task
 from caravan.store import batches, cohorts, database, spans
 from caravan.store.batches import Batch, BatchState
 from caravan.store.database import Connection
+from caravan.store.queues import Task
 
 COHORT_DEATHS = 10  # and a cohort is stuck
 FILE_DEATHS = 30  # and its file fails a batch: work on files may take long, and be near many deaths of others

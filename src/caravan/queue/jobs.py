@@ -8,11 +8,11 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
 
 from caravan.clock import Clock
-from caravan.queue.names import Queue, Task
 from caravan.store import batches, turns
 from caravan.store.arrivals import GATHER_LOCK
 from caravan.store.cohorts import NEVER
 from caravan.store.database import Connection
+from caravan.store.queues import Queue, Task
 
 _LARGE_FILE = 32 << 20  # bytes; smaller ones are read within a second
 

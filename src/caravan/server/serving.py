@@ -12,7 +12,6 @@ import uvloop
 from caravan.bootstrap import open_engine
 from caravan.engine import worker as workers
 from caravan.errors import WrongUsage
-from caravan.queue.names import Queue
 from caravan.queue.recovery import on_watch
 from caravan.server.children import child_environment, worker_children
 from caravan.server.leash import Leash, obey
@@ -21,6 +20,7 @@ from caravan.server.supervisor import StopSignal, Supervisor, say
 from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, Settings
 from caravan.store.database import connect
 from caravan.store.migrate import check_schema
+from caravan.store.queues import Queue
 
 _THREADS = 64
 _LOOK_EVERY = 1.0  # seconds

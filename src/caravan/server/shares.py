@@ -10,8 +10,8 @@ from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
-from caravan.queue.names import Queue
 from caravan.settings import MIB, Settings, memory_bytes
+from caravan.store.queues import Queue
 
 #: Worker processes by default, at most. PostgreSQL, the API and the relay need cores too, and each process has
 #: connections of its own.

@@ -18,10 +18,10 @@ from caravan.engine import reading, singles
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
 from caravan.queue.job_manager import queue_app
-from caravan.queue.names import Queue
 from caravan.settings import Settings
 from caravan.steps.move import Move
 from caravan.store import turns
+from caravan.store.queues import Queue
 from tests.integration.conftest import System, open_house
 from tests.integration.journeys_for_tests import MAIL
 

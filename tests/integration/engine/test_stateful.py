@@ -36,13 +36,13 @@ from caravan.errors import Conflict
 from caravan.queries.journal import Filter, open_journal, read_journal
 from caravan.queue.job_manager import queue_app
 from caravan.queue.jobs import Jobs
-from caravan.queue.names import Queue
 from caravan.queue.recovery import Watch
 from caravan.settings import Settings
 from caravan.store.cohorts import Cohort
 from caravan.store.customers import add_customer
 from caravan.store.files import open_files
 from caravan.store.ledger import Outcome
+from caravan.store.queues import Queue
 from tests.integration.engine.fuse import At, Crash, Death, Fuse, FusedPool, Post, key_of
 from tests.integration.journeys_for_tests import contacts, enter_single
 

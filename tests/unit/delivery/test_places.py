@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from caravan.channels.places import LINE, Places
+from caravan.delivery.places import LINE, Places
 
 
 async def _take(places: Places, line: int, took: list[int]) -> None:
