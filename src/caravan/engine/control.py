@@ -8,28 +8,25 @@ from caravan.engine.advance import finish_if_empty, open_cohorts, queue_of, reca
 from caravan.engine.engine import Engine
 from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
-from caravan.store import batches, cohorts, journal, journeys, ledger, sql, turns
+from caravan.store import batches, cohorts, journal, journeys, ledger, turns
 from caravan.store.batches import Batch, BatchState
-from caravan.store.cohorts import Opening, Part
-from caravan.store.database import Connection, rows
+from caravan.store.cohorts import Opening, Requeued
+from caravan.store.database import Connection
 from caravan.store.journal import Record
 from caravan.store.ledger import Outcome
 
-_BATCHES = sql.load("caravan.store", "batches.sql")
-_COHORTS = sql.load("caravan.store", "cohorts.sql")
-_JOURNEYS = sql.load("caravan.store", "journeys.sql")
 _PAUSABLE = (BatchState.READING, BatchState.RUNNING)
 
 
 async def pause(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
-    """Let nobody of the batch move until it is resumed. Raises `Conflict` where there is nothing to pause."""
+    """Let no contact of the batch move until it is resumed. Raises `Conflict` where there is nothing to pause."""
     async with connection.transaction():
         batch = await _locked(connection, customer, batch_id)
         if batch.paused_at is not None:
             return batch
         if batch.state not in _PAUSABLE:
             raise Conflict(f"Batch {batch.id} is {batch.state}; only a batch that is reading or running can pause.")
-        await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": engine.clock.now()})
+        await batches.set_paused(connection, batch.id, engine.clock.now())
         return await batches.get(connection, batch.id)
 
 
@@ -41,21 +38,22 @@ async def resume(engine: Engine, connection: Connection, customer: int, batch_id
             raise Conflict(f"Batch {batch.id} is {batch.state}; it can't be resumed.")
         if batch.paused_at is None:
             return batch
-        await connection.execute(_BATCHES.set_paused, {"id": batch.id, "now": None})
-        pause = {"since": batch.paused_at, "now": engine.clock.now(), "frozen": batch.freeze_waits}
-        await connection.execute(_COHORTS.leave_out_pause, {"batch": batch.id, **pause})
+        await batches.set_paused(connection, batch.id, None)
+        now = engine.clock.now()
+        await cohorts.leave_out_pause(connection, batch.id, batch.paused_at, now, frozen=batch.freeze_waits)
         await turns.forget(connection, batch.id)
-        await _requeue_jobs(engine, connection, batch)
+        if batch.state == BatchState.RUNNING:
+            await _requeue(engine, connection, batch, await cohorts.unclosed(connection, batch.id))
         return await batches.get(connection, batch.id)
 
 
-async def _requeue_jobs(engine: Engine, connection: Connection, batch: Batch) -> None:
-    if batch.state != BatchState.RUNNING or batch.version is None:
-        return
+async def _requeue(engine: Engine, connection: Connection, batch: Batch, found: list[Requeued]) -> None:
+    """Give each of these cohorts its job."""
+    assert batch.version is not None
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
-    for cohort in await rows(connection, _COHORTS.standing, batch=batch.id):
-        queue = queue_of(journey, cohort["step"])
-        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"], cohort["turn"])
+    for cohort in found:
+        queue = queue_of(journey, cohort.step)
+        await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at, cohort.turn)
 
 
 async def retry(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
@@ -65,10 +63,7 @@ async def retry(engine: Engine, connection: Connection, customer: int, batch_id:
         batch = await _locked(connection, customer, batch_id)
         if batch.version is None or (batch.ended and batch.state != BatchState.CANCELLED):
             raise Conflict(f"Batch {batch.id} is {batch.state}; there is nothing to retry.")
-        journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
-        for cohort in await rows(connection, _COHORTS.unstick, batch=batch.id):
-            queue = queue_of(journey, cohort["step"])
-            await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"], cohort["turn"])
+        await _requeue(engine, connection, batch, await cohorts.unstick(connection, batch.id))
         return batch
 
 
@@ -97,8 +92,8 @@ async def give_up(engine: Engine, connection: Connection, customer: int, batch_i
 
 
 async def cancel(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
-    """Recall the batch: everyone whom nobody has in hand leaves as `cancelled`; a sender in the middle of a
-    cohort stops before its next contact and cancels the rest. Raises `Conflict` if the batch has ended otherwise.
+    """Recall the batch: contacts that no worker has claimed leave as `cancelled`; a sender in the middle of a cohort
+    stops before its next contact and cancels the rest. Raises `Conflict` if the batch has ended otherwise.
     """
     async with connection.transaction():
         batch = await _locked(connection, customer, batch_id)
@@ -115,16 +110,13 @@ async def cancel(engine: Engine, connection: Connection, customer: int, batch_id
 
 
 async def _recall_all(engine: Engine, connection: Connection, batch: Batch, now: datetime) -> None:
-    """Everyone whom nobody has in hand leaves. A cohort of which a part was sent to before a pause or a failure goes to
-    a sender once more, who tells the ones from the others; so does one in hand, should that hand be dead."""
+    """All contacts leave that no worker has claimed. A cohort of which a part was sent before a pause or a failure goes
+    to a sender once more, which tells the ones from the others; so does a claimed one, should its worker be dead."""
     assert batch.version is not None
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
-    for cohort in await rows(connection, _COHORTS.close_standing, batch=batch.id, now=now):
-        part = Part(cohort["file"], cohort["size"])
-        await recall(connection, journey, batch.id, cohort["step"], part, now, doubt=cohort["doubt"])
-    for cohort in await rows(connection, _COHORTS.release, batch=batch.id):
-        queue = queue_of(journey, cohort["step"])
-        await engine.jobs.advance(connection, cohort["id"], queue, cohort["due_at"], cohort["turn"])
+    for cohort in await cohorts.close_unclaimed(connection, batch.id, now):
+        await recall(connection, journey, batch.id, cohort.step, cohort.part, now, doubt=cohort.doubt)
+    await _requeue(engine, connection, batch, await cohorts.release(connection, batch.id))
 
 
 async def pause_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:
@@ -149,13 +141,11 @@ async def _each_batch(
     engine: Engine, connection: Connection, customer: int, journey: int, change: Change, paused_at: datetime | None
 ) -> list[str]:
     await journeys.latest(connection, customer, journey)
-    who = {"customer": customer, "journey": journey}
     changed = []
     async with connection.transaction():
-        await connection.execute(_JOURNEYS.set_paused, {**who, "now": paused_at})
-        for each in await rows(connection, _JOURNEYS.open_batches, **who):
+        for each in await journeys.set_paused(connection, customer, journey, paused_at):
             with suppress(Conflict):  # this one is in a state that can't be changed so
-                changed.append((await change(engine, connection, customer, each["id"])).id)
+                changed.append((await change(engine, connection, customer, each)).id)
     return changed
 
 

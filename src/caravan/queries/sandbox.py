@@ -6,10 +6,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 from caravan.errors import NotFound
-from caravan.store import sql
-from caravan.store.database import Connection, row, rows
-
-_Q = sql.load("caravan.store", "sandbox.sql")
+from caravan.store import sandbox
+from caravan.store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ async def list_messages(
     connection: Connection, *, limit: int = 50, before: int | None = None, recipient: str | None = None
 ) -> list[KeptMessage]:
     """The newest messages, at most `limit`: those with numbers below `before`, and to `recipient`, if given."""
-    found = await rows(connection, _Q.page, limit=limit, before=before, recipient=recipient)
+    found = await sandbox.page(connection, limit=limit, before=before, recipient=recipient)
     return [
         KeptMessage(
             each["id"],
@@ -60,7 +58,7 @@ async def list_messages(
 
 async def get_mail(connection: Connection, number: int) -> KeptMail:
     """One mail. Raises `NotFound` if there is none of this number any more."""
-    found = await row(connection, _Q.get, id=number)
+    found = await sandbox.get(connection, number)
     if found is None:
         raise NotFound(f"There is no message {number} in the sandbox; it keeps only the newest.")
     raw = bytes(found["content"])
@@ -79,9 +77,7 @@ async def get_mail(connection: Connection, number: int) -> KeptMail:
 
 async def clear(connection: Connection) -> int:
     """Forget all messages; how many."""
-    found = await row(connection, _Q.clear)
-    assert found is not None
-    return int(found["messages"])
+    return await sandbox.clear(connection)
 
 
 def _parsed(raw: bytes) -> EmailMessage:

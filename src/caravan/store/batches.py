@@ -239,6 +239,11 @@ async def note_failure(connection: Connection, batch: str, reason: str, *, trans
     return noted["failures"] if noted else None
 
 
+async def set_paused(connection: Connection, batch: str, at: datetime | None) -> None:
+    """Pause the batch as of a moment; None resumes it."""
+    await connection.execute(_Q.set_paused, {"id": batch, "now": at})
+
+
 async def set_sha256(connection: Connection, batch: str, sha256: str) -> None:
     """Note what the batch's file was, where it was not known when the file came."""
     await connection.execute(_Q.set_digest, {"id": batch, "sha256": sha256})

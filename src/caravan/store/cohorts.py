@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from psycopg.rows import DictRow
 
 from caravan.store import sql
 from caravan.store.database import Connection, row, rows
@@ -127,6 +128,55 @@ class StandingCohort:
 async def standing(connection: Connection, batch: str, step: str | None = None) -> list[StandingCohort]:
     """The open cohorts of a batch, or those at one step."""
     return [StandingCohort(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """An open cohort that needs its job."""
+
+    id: int
+    step: str
+    due_at: datetime
+    turn: int | None
+
+
+async def unclosed(connection: Connection, batch: str) -> list[Requeued]:
+    """All open cohorts of a batch."""
+    return _requeued(await rows(connection, _Q.standing, batch=batch))
+
+
+async def unstick(connection: Connection, batch: str) -> list[Requeued]:
+    """The stuck cohorts of a batch, which are so no longer."""
+    return _requeued(await rows(connection, _Q.unstick, batch=batch))
+
+
+async def release(connection: Connection, batch: str) -> list[Requeued]:
+    """The open cohorts of a cancelled batch, claimed or not, each to be looked at once more."""
+    return _requeued(await rows(connection, _Q.release, batch=batch))
+
+
+def _requeued(found: list[DictRow]) -> list[Requeued]:
+    return [Requeued(each["id"], each["step"], each["due_at"], each["turn"]) for each in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A cohort that was closed by a cancel, since no worker had it and nothing of it was sent."""
+
+    step: str
+    part: Part
+    doubt: bool
+
+
+async def close_unclaimed(connection: Connection, batch: str, now: datetime) -> list[Recalled]:
+    """Close the cohorts of a batch that no worker has claimed and of which nothing has been sent."""
+    found = await rows(connection, _Q.close_standing, batch=batch, now=now)
+    return [Recalled(each["step"], Part(each["file"], each["size"]), each["doubt"]) for each in found]
+
+
+async def leave_out_pause(connection: Connection, batch: str, since: datetime, now: datetime, *, frozen: bool) -> None:
+    """A pause since then has ended: it was no time of retries and, where waits were `frozen`, brought none nearer."""
+    await connection.execute(_Q.leave_out_pause, {"batch": batch, "since": since, "now": now, "frozen": frozen})
 
 
 @dataclass(frozen=True, slots=True)

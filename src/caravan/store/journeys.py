@@ -113,3 +113,10 @@ async def list_versions(connection: Connection, customer: int, journey: int) -> 
 async def list_journeys(connection: Connection, customer: int) -> list[Published]:
     """All journeys of a customer, by number."""
     return [Published(**each) for each in await rows(connection, _Q.journeys, customer=customer)]
+
+
+async def set_paused(connection: Connection, customer: int, journey: int, at: datetime | None) -> list[str]:
+    """Pause a journey as of a moment, or with None no longer; its batches that have not ended, in the order of ids."""
+    who = {"customer": customer, "journey": journey}
+    await connection.execute(_Q.set_paused, {**who, "now": at})
+    return [str(each["id"]) for each in await rows(connection, _Q.open_batches, **who)]

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from psycopg.rows import DictRow
+
 from caravan.store import sql
-from caravan.store.database import Connection, lazy_pool, rows
+from caravan.store.database import Connection, lazy_pool, row, rows
 
 _Q = sql.load("caravan.store", "sandbox.sql")
 _TRIM_EVERY = 500  # messages of one process
@@ -67,3 +69,20 @@ class SandboxStore:
 async def trim_old(connection: Connection, days: int) -> None:
     """Forget messages that are older than so many days."""
     await connection.execute(_Q.trim_old, {"days": days})
+
+
+async def page(connection: Connection, *, limit: int, before: int | None, recipient: str | None) -> list[DictRow]:
+    """The newest messages first, with the beginning of each (`head`); below the number `before` and to `recipient`."""
+    return await rows(connection, _Q.page, limit=limit, before=before, recipient=recipient)
+
+
+async def get(connection: Connection, number: int) -> DictRow | None:
+    """One message with its content."""
+    return await row(connection, _Q.get, id=number)
+
+
+async def clear(connection: Connection) -> int:
+    """Forget all messages; how many."""
+    found = await row(connection, _Q.clear)
+    assert found is not None
+    return int(found["messages"])
