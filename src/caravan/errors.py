@@ -109,7 +109,7 @@ class TooSlow(CaravanError):
 
 
 class FileFailure(StrEnum):
-    """Why a whole file of contacts can't be used (DESIGN §6)."""
+    """Why a whole file of contacts can't be used."""
 
     JSON_ARRAY = "json_array"
     EMPTY = "empty"

@@ -101,7 +101,7 @@ class System:
 
 
 def check_ledger(ledger: dict) -> None:  # type: ignore[type-arg]
-    """Law 1."""
+    """The ledger balances (guarantee 1)."""
     assert ledger["lines"] == ledger["entered"] + sum(ledger["rejected"].values()) + ledger["blank"], ledger
     for step in ledger["steps"]:
         assert step["arrived"] == step["standing"] + sum(step["outcomes"].values()), ledger

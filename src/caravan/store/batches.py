@@ -17,7 +17,7 @@ _EXPANDED = 10  # times a compressed file, about
 
 
 class BatchState(StrEnum):
-    """Where a batch is on its way (DESIGN §6). `paused` is shown in place of the state that it interrupts."""
+    """Where a batch is on its way. `paused` is shown in place of the state that it interrupts."""
 
     AWAITING_UPLOAD = "awaiting_upload"
     RECEIVING = "receiving"

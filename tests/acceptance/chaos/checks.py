@@ -27,7 +27,7 @@ class Found:
 
 
 def check_ledger(batch: Mapping[str, Any]) -> None:
-    """Law 1, at every look."""
+    """The ledger balances (guarantee 1), at every look."""
     ledger = batch["ledger"]
     if ledger["lines"] != ledger["entered"] + sum(ledger["rejected"].values()) + ledger["blank"]:
         raise Broken(f"lines do not add up: {batch}")
