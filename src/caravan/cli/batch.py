@@ -84,7 +84,7 @@ def start(
         if not watch:
             _print({"batchId": started.batch}, as_json, started.batch)
             return
-        found = watching.follow(client.events(started.batch), until)
+        found = watching.follow(client.events(started.batch), until, quiet=as_json)
         _print(found.raw, as_json, watching.report(found))
         raise typer.Exit(0 if watching.well(found, until) else 1)
 

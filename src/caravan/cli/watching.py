@@ -60,20 +60,22 @@ def upload_progress(file: Path) -> Iterator[Progress | None]:
         yield lambda sent, total: bars.update(task, completed=sent, total=total)
 
 
-def follow(batches: Iterable["Batch"], until: str) -> "Batch":
-    """Show a batch each time it changes, until it has ended or, with `sent`, rests. The last one."""
-    return _live(batches, until) if sys.stderr.isatty() else _plain(batches, until)
+def follow(batches: Iterable["Batch"], until: str, *, quiet: bool = False) -> "Batch":
+    """Show a batch each time it changes, until it has ended or, with `sent`, rests; the last one. On a terminal a bar
+    on standard error, elsewhere a line for each change on standard output, unless it is to be `quiet` for a program."""
+    return _live(batches, until) if sys.stderr.isatty() else _plain(batches, until, quiet=quiet)
 
 
 def _done(batch: "Batch", until: str) -> bool:
     return batch.ended or (until == "sent" and batch.idle)
 
 
-def _plain(batches: Iterable["Batch"], until: str) -> "Batch":
+def _plain(batches: Iterable["Batch"], until: str, *, quiet: bool) -> "Batch":
     """A line for each change, for logs."""
     last: Batch | None = None
     for last in batches:
-        typer.echo(line(last) + (f"; {_moving(last)}" if _moving(last) else ""), err=True)
+        if not quiet:
+            typer.echo(line(last) + (f"; {_moving(last)}" if _moving(last) else ""))
         if _done(last, until):
             break
     assert last is not None

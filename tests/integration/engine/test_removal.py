@@ -22,7 +22,7 @@ async def _objects(system: System) -> dict[str, int]:
         tables = await rows(connection, "select tablename as name from pg_tables where schemaname = 'public'")
         counts = {}
         for each in tables:
-            if each["name"] in ("migrations", "queue_migrations", "secrets") or each["name"].startswith(
+            if each["name"] in ("migrations", "queue_migrations", "queue_turns", "secrets") or each["name"].startswith(
                 "procrastinate_"
             ):
                 continue

@@ -1,7 +1,7 @@
 """Customers and tokens."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -80,7 +80,10 @@ async def test_a_name_is_taken_once_in_whatever_case_also_at_the_same_moment(poo
 async def test_a_revoked_token_opens_nothing_whether_named_by_its_id_or_whole(pool: Pool) -> None:
     async with pool.connection() as connection:
         customer = await add_customer(connection, "ours", NOW)
-        tokens = [await create_token(connection, customer, name, NOW) for name in ("one", "two", "three")]
+        tokens = [
+            await create_token(connection, customer, name, NOW + timedelta(seconds=number))
+            for number, name in enumerate(("one", "two", "three"))
+        ]
         assert [each.name for each in await list_tokens(connection, customer)] == ["one", "two", "three"]
         assert await list_tokens(connection, customer + 1) == []
         for named in (tokens[0], tokens[1].split("_")[1]):
