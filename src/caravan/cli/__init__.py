@@ -5,6 +5,8 @@ import sys
 
 from caravan.errors import CaravanError, WrongUsage
 
+_NEEDS_SERVER = "this command is part of the server. Install it: pip install 'caravan-journeys[server]'."
+
 
 def main() -> None:
     """Run a command: exit 0, 1 (failed) or 2 (usage); errors are one sentence on stderr."""
@@ -18,6 +20,11 @@ def main() -> None:
         sys.exit(2 if isinstance(error, WrongUsage) else 1)
     except OSError as error:
         print(f"caravan: {error.filename or 'the system'}: {error.strerror or error}.", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "caravan":
+            raise
+        print(f"caravan: {error.name} is missing: {_NEEDS_SERVER}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -17,8 +17,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from setproctitle import setproctitle
-
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 _LOOK = 0.02  # seconds between two looks whether a child has ended
 _LINUX = sys.platform == "linux"
@@ -143,6 +141,8 @@ def _start_anew(arguments: list[str], environment: Mapping[str, str], fds: Colle
 def _be_named(title: str) -> None:
     """What `ps` shows. It stands where the parent's command line stood, of which nothing may be left behind it: neither
     its words nor zeros, which programs take for empty arguments."""
+    from setproctitle import setproctitle  # here: the plain install has it not
+
     setproctitle(title.ljust(len(Path("/proc/self/cmdline").read_bytes()) - 1))
 
 
