@@ -26,8 +26,12 @@ USERS = [
 
 
 @pytest.mark.parametrize("command", USERS, ids=" ".join)
-def test_a_command_makes_no_database_and_names_the_folder_without_one(folder: Path, command: list[str]) -> None:
-    done = caravan(Path("/nonexistent"), *command, "--data", str(folder))
+def test_a_command_makes_no_database_and_names_the_folder_without_one(
+    folder: Path, tmp_path: Path, command: list[str]
+) -> None:
+    (journey := tmp_path / "journey.yaml").write_text(EXIT)
+    words = [str(journey) if word == "journey.yaml" else word for word in command]
+    done = caravan(Path("/nonexistent"), *words, "--data", str(folder))
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert f"no database in the data folder {folder};" in done.stderr

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -121,9 +121,9 @@ def _publish_over_http(source: str, server: str, customer: int, token: str) -> t
     from caravan.journeys.definition import read_number
 
     with Client(server, customer, token) as client:
-        answer: Any = client.publish(read_number(source), source)
-    warnings = [Problem(each["line"], each["where"], each["message"]) for each in answer.get("warnings", [])]
-    return answer["journey"], answer["name"], answer["version"], warnings
+        answer = client.publish(read_number(source), source)
+    warnings = [Problem(each["line"], each["where"], each["message"]) for each in answer.raw.get("warnings", [])]
+    return answer.journey, answer.name, answer.version, warnings
 
 
 def _publish(source: str, settings: Settings, customer: int) -> "Publication":

@@ -11,7 +11,7 @@ import httpx
 
 from caravan.client.answers import Batch, Commenced, JournalEntry, Journey, Reject, Started, Uploaded
 from caravan.client.retries import RetryPolicy, Sleep
-from caravan.client.transport import CallFailed, Transport, answering, content, insist, new_key, origin
+from caravan.client.transport import CallFailed, Transport, answering, check, content, insist, new_key, origin
 
 _PIECE = 1 << 20
 _SILENCE = 60.0  # seconds; while a batch is followed, Caravan says something every ten
@@ -205,6 +205,19 @@ class Client:
         query = {} if version is None else {"version": version}
         found: dict[str, Any] = self._transport.call("GET", f"journeys/{journey}", params=query)
         return found
+
+    def source(self, journey: int, version: int | None = None) -> bytes:
+        """A journey's definition as it was written, with its comments: the newest, or one version of it."""
+        query = {} if version is None else {"version": version}
+        headers = {"Accept": "application/yaml"}
+        answer = self._transport.answer("GET", f"journeys/{journey}", params=query, headers=headers)
+        check(answer)
+        return answer.content
+
+    def versions(self, journey: int) -> list[Journey]:
+        """All versions of a journey, as `Journey` each."""
+        found = self._transport.call("GET", f"journeys/{journey}/versions")
+        return [Journey.of({"journey": journey, **each}) for each in found]
 
     def pause_journey(self, journey: int, *, key: str | None = None) -> list[str]:
         """Pause all batches of a journey, and those that start meanwhile; the ids of those that were changed."""
