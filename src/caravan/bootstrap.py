@@ -14,6 +14,7 @@ from caravan.queue.recovery import clear_left
 from caravan.settings import Settings, Uploads
 from caravan.store.database import connect
 from caravan.store.files import Files, open_files
+from caravan.store.metrics import reported
 from caravan.store.process_locks import OwnFolder
 
 
@@ -33,7 +34,9 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
                 closing(_open_files(settings)) as files,
             ):
                 jobs = Jobs(app, clock)
-                yield Engine(settings, pool, files, clock, jobs, Journeys(), scratch.path, uploads.path), app
+                engine = Engine(settings, pool, files, clock, jobs, Journeys(), scratch.path, uploads.path)
+                async with reported(pool, engine.metrics):
+                    yield engine, app
 
 
 def _open_files(settings: Settings) -> Files:

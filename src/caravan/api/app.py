@@ -7,13 +7,14 @@ from caravan import __version__
 from caravan.api import batches, batchtrigger, health, journeys, openapi, problems, uploads
 from caravan.api.access import RecentTokens
 from caravan.api.linger import Lingering
+from caravan.api.observed import HEADER, Observed
 from caravan.api.protocol import Protocol
 from caravan.api.spelling import known_queries
 from caravan.engine.engine import Engine
 from caravan.queries.readiness import Readiness
 from caravan.queries.watch import Watches
 
-_EXPOSED = ("Link", "Caravan-Version")  # headers of answers that a page of another origin may read
+_EXPOSED = ("Link", "Caravan-Version", HEADER)  # headers of answers that a page of another origin may read
 
 
 def create_app(engine: Engine) -> FastAPI:
@@ -35,6 +36,7 @@ def create_app(engine: Engine) -> FastAPI:
     _route(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     _allow_origins(app, engine.settings.cors_origins)
+    app.add_middleware(Observed, metrics=engine.metrics)
     app.add_middleware(Protocol)
     app.add_middleware(Lingering)  # around all others, which may answer early too
     return app

@@ -38,6 +38,7 @@ class CohortDelivery(Generic[Message]):
     prepare: Callable[[dict[str, Any]], Message]  # a row of CONTACTS; may raise RenderFailed
     on_unknown: OnUnknown
     to: str | None
+    name: str  # of the channel
     one_place: bool = True  # all messages go to the same relay or host, so that one can be away for all of them
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 import pyarrow as pa
 
+from caravan.channels.result import Result
 from caravan.delivery.build_move import all_outcomes, build_move
 from caravan.delivery.cohort_delivery import AGAIN, CohortDelivery, ContactOutcome, Message
 from caravan.delivery.lease import HeldBack, Lease
@@ -236,11 +237,14 @@ async def _send(
         trace.mark(index, Mark.UNDER_WAY)  # first: who stands still after the check is at worst unknown
         lease.check()
 
+    begun = time.perf_counter()
     try:
         sent = await delivery.channel.send(message, under_way)
     except HeldBack:
         trace.mark(index, Mark.AGAIN)
         return _held_back(delivery)
+    reached = sent.result is not Result.UNREACHABLE
+    delivery.tools.metrics.sent(delivery.name, sent.result, time.perf_counter() - begun, reached=reached)
     outcome = outcome_of(sent, delivery, delivery.tools.clock.now())
     trace.mark(index, Mark.UNDER_WAY if outcome.doubt else _MARKS.get(outcome.outcome, Mark.FAILED))
     return outcome

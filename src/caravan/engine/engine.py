@@ -2,12 +2,13 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from caravan.clock import Clock
 from caravan.journeys.definition import load_journey
 from caravan.journeys.model import Journey
+from caravan.metrics import Metrics
 from caravan.queue.jobs import Jobs
 from caravan.settings import Settings
 from caravan.steps.registry import STEP_TYPES
@@ -53,3 +54,4 @@ class Engine:
     journeys: Journeys
     scratch: Path  # of this process, for files half-written; whoever writes there makes it
     uploads: Path  # the same for files that clients are sending
+    metrics: Metrics = field(default_factory=Metrics)

@@ -57,6 +57,7 @@ async def tools_of(engine: Engine) -> AsyncIterator[Tools]:
                 email=email,
                 webhook=webhook,
                 pacing=Pacing(settings.window_size, settings.retry_delay, settings.retry_hours),
+                metrics=engine.metrics,
             )
 
 

@@ -41,7 +41,7 @@ class Email(CohortStep):
     async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
         """Send everyone their mail."""
         write = partial(self._letter.write, cohort, tools.clock.now())
-        return await deliver(CohortDelivery(cohort, tools, tools.email, write, self.on_unknown, self.next))
+        return await deliver(CohortDelivery(cohort, tools, tools.email, write, self.on_unknown, self.next, self.kind))
 
     @cached_property
     def _letter(self) -> "_Letter":

@@ -12,6 +12,7 @@ from caravan.channels.channel import Channel
 from caravan.channels.mail import Mail
 from caravan.channels.webhook import Call
 from caravan.clock import Clock
+from caravan.metrics import Metrics
 from caravan.store.cohorts import Part
 from caravan.store.database import Pool
 from caravan.store.files import Files
@@ -72,3 +73,4 @@ class Tools:
     webhook: Channel[Call]
     pacing: Pacing
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    metrics: Metrics = field(default_factory=Metrics)

@@ -81,7 +81,9 @@ class Webhook(CohortStep):
         """Make one request for each contact."""
         write = partial(self._form.write, self, cohort, tools.clock.now())
         one_host = "/" in self.url.partition("{")[0].partition("://")[2] or "{" not in self.url
-        return await deliver(CohortDelivery(cohort, tools, tools.webhook, write, self.on_unknown, self.next, one_host))
+        return await deliver(
+            CohortDelivery(cohort, tools, tools.webhook, write, self.on_unknown, self.next, self.kind, one_host)
+        )
 
     @cached_property
     def _form(self) -> "_Form":
