@@ -18,6 +18,7 @@ from caravan.queue.recovery import clear_left
 from caravan.settings import Settings, Uploads
 from caravan.store.database import connect
 from caravan.store.files import Files, open_files
+from caravan.store.metrics import reported
 from caravan.store.process_locks import OwnFolder, make_private
 
 
@@ -47,10 +48,11 @@ async def open_engine(
             ):
                 jobs = Jobs(app, clock)
                 journeys = Journeys(step_types(channels))
-                yield (
-                    Engine(settings, pool, files, clock, jobs, journeys, scratch.path, uploads.path, channels, gates),
-                    app,
+                engine = Engine(
+                    settings, pool, files, clock, jobs, journeys, scratch.path, uploads.path, channels, gates
                 )
+                async with reported(pool, engine.metrics):
+                    yield engine, app
 
 
 def _open_files(settings: Settings) -> Files:

@@ -9,6 +9,7 @@ from caravan.api.access import RecentTokens
 from caravan.api.framing import Framing
 from caravan.api.lean import Lean
 from caravan.api.linger import Lingering
+from caravan.api.observed import HEADER, Observed
 from caravan.api.protocol import Protocol
 from caravan.api.spelling import known_queries
 from caravan.engine.commence import Starter
@@ -16,7 +17,7 @@ from caravan.engine.engine import Engine
 from caravan.queries.readiness import Readiness
 from caravan.queries.watch import Watches
 
-_EXPOSED = ("Link", "Caravan-Version")  # headers of answers that a page of another origin may read
+_EXPOSED = ("Link", "Caravan-Version", HEADER)  # headers of answers that a page of another origin may read
 
 
 def create_app(engine: Engine) -> FastAPI:
@@ -40,6 +41,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     app.add_middleware(Lean)
     _allow_origins(app, engine.settings.cors_origins)
+    app.add_middleware(Observed, metrics=engine.metrics)
     app.add_middleware(Protocol)
     app.add_middleware(Framing)
     app.add_middleware(Lingering)  # around all others, which may answer early too

@@ -107,7 +107,7 @@ async def _disconnected(request: Request, error: Exception) -> JSONResponse:
 async def _no_database(request: Request, error: Exception) -> JSONResponse:
     around = error if isinstance(error, AWAY) else error.__cause__
     if not isinstance(around, AWAY):
-        return await _unexpected(request, error)
+        return await unexpected(request, error)
     if transient.no_room(around) is not None:
         return await _no_room(request, around)
     _log.warning("%s %s: %s", request.method, _shown(request), " ".join(str(around).split()))
@@ -117,13 +117,14 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
 async def _no_room(request: Request, error: Exception) -> JSONResponse:
     full = transient.no_room(error)
     if full is None:
-        return await _unexpected(request, error)
+        return await unexpected(request, error)
     _log.warning("%s %s: %s", request.method, _shown(request), " ".join(str(error).split()))
     sentence = f"A disk of the server takes nothing more ({full}). Nothing of this was kept; try again later."
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a call that failed for a reason that none of the others names; the log has the reason."""
     _log.error("%s %s failed", request.method, _shown(request), exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Caravan failed to do this; its log says why.")
 
@@ -140,4 +141,4 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(away, _no_database)
     app.add_exception_handler(ConnectorException, _no_database)
     app.add_exception_handler(OSError, _no_room)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, unexpected)

@@ -19,6 +19,7 @@ from caravan.delivery.gates import Decision, Send, decide
 from caravan.delivery.lease import HeldBack, Lease
 from caravan.delivery.outcomes import outcome_of, outcome_of_decision, outcome_of_mark, record_of
 from caravan.delivery.places import LINE
+from caravan.delivery.result import Result
 from caravan.delivery.share import share_out
 from caravan.delivery.trace import Mark, Trace, drop_trace, read_trace
 from caravan.delivery.turn import Turn
@@ -267,11 +268,14 @@ async def _send(
         trace.mark(index, Mark.UNDER_WAY)  # first: a process that stops after the check leaves it unknown at worst
         lease.check()
 
+    begun = time.perf_counter()
     try:
         sent = await delivery.channel.send(envelope.message, under_way)
     except HeldBack:
         trace.mark(index, Mark.AGAIN)
         return _held_back(delivery)
+    reached = sent.result is not Result.UNREACHABLE
+    delivery.tools.metrics.sent(delivery.name, sent.result, time.perf_counter() - begun, reached=reached)
     outcome = outcome_of(sent, delivery, delivery.tools.clock.now())
     trace.mark(index, Mark.UNDER_WAY if outcome.doubt else _MARKS.get(outcome.outcome, Mark.FAILED))
     return outcome

@@ -28,10 +28,13 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
         return
     cohort, journey = taken
     try:
-        move = await _move(engine, tools, journey, cohort)
+        kind = step_of(journey, cohort.step).kind
+        with engine.metrics.timed(engine.metrics.move_seconds.labels(kind)):
+            move = await _move(engine, tools, journey, cohort)
         if move is not None:
-            async with engine.pool.connection() as connection:
-                await _commit(engine, connection, journey, cohort, move)
+            with engine.metrics.timed(engine.metrics.commit_seconds):
+                async with engine.pool.connection() as connection:
+                    await _commit(engine, connection, journey, cohort, move)
     except Exception as error:
         await _note_failure(engine, cohort, error)
         raise
@@ -119,6 +122,8 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
             return None
         if queue is Queue.ADVANCE:  # a sender says so itself, once it sends: it may only share the cohort out
             await turns.note_served(connection, queue, turn, cohort.part.size)
+    late = engine.clock.now() - cohort.due_at
+    engine.metrics.wake_lateness_seconds.observe(max(0.0, late.total_seconds()))
     claimed = cohort.claimed_by(token, journey.place(cohort.step))
     return replace(claimed, turn=turn), journey
 
@@ -176,6 +181,9 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         await cohorts.delete_windows(connection, cohort.id)
         await open_cohorts(engine, connection, batch, journey, _openings(cohort, journey, move, now))
         await finish_if_empty(connection, batch, now)
+    kind = step_of(journey, cohort.step).kind
+    engine.metrics.moves.labels(kind).inc()
+    engine.metrics.retries.labels(kind).inc(sum(retry.part.size for retry in move.retries))
 
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.gates import GATES, GateType
 from caravan.journeys.definition import load_journey
 from caravan.journeys.model import Journey, Step
+from caravan.metrics import Metrics
 from caravan.queue.jobs import Jobs
 from caravan.settings import Settings
 from caravan.store import journeys
@@ -60,3 +61,4 @@ class Engine:
     uploads: Path  # the same for files that clients are sending
     channels: Sequence[ChannelType[Any]] = CHANNELS
     gates: Sequence[GateType] = GATES
+    metrics: Metrics = field(default_factory=Metrics)

@@ -51,6 +51,7 @@ async def tools_of(engine: Engine) -> AsyncIterator[DeliveryTools]:
                 channels=channels,
                 pacing=Pacing(settings.window_size, settings.retry_delay, settings.retry_hours),
                 gates=[make(engine.pool) for make in engine.gates],
+                metrics=engine.metrics,
             )
 
 

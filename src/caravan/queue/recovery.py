@@ -17,7 +17,7 @@ from procrastinate.worker import Worker
 from caravan.every import every
 from caravan.queue.deaths import note_death
 from caravan.queue.presence import Presence, dead_workers
-from caravan.store import jobs
+from caravan.store import jobs, metrics
 from caravan.store.customers import shared_secret
 from caravan.store.database import Pool
 from caravan.store.jobs import RunningJob
@@ -90,6 +90,11 @@ async def _put_back(pool: Pool, job: RunningJob, *, died: bool) -> bool:
             return False
         rest = await note_death(connection, job.task, job.arguments) if died else 0.0
         await jobs.put_back(connection, job, rest)
+        await metrics.count(
+            connection, "caravan_jobs_put_back_total", reason="worker_died" if died else "end_not_noted"
+        )
+        if died:
+            await metrics.count(connection, "caravan_job_deaths_total")
     return True
 
 

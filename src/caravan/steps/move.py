@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from caravan.clock import Clock
+from caravan.metrics import Metrics
 from caravan.store.cohorts import Part
 from caravan.store.database import Pool
 from caravan.store.files import Files
@@ -68,3 +69,4 @@ class Tools:
     clock: Clock
     duck: duckdb.DuckDBPyConnection
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    metrics: Metrics = field(default_factory=Metrics)

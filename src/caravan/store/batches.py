@@ -239,6 +239,11 @@ async def note_failure(connection: Connection, batch: str, reason: str, *, trans
     return noted["failures"] if noted else None
 
 
+async def by_state(connection: Connection) -> dict[str, int]:
+    """How many batches of all customers are in each state."""
+    return {each["state"]: each["batches"] for each in await rows(connection, _Q.by_state)}
+
+
 async def set_paused(connection: Connection, batch: str, at: datetime | None) -> None:
     """Pause the batch as of a moment; None resumes it."""
     await connection.execute(_Q.set_paused, {"id": batch, "now": at})

@@ -131,6 +131,22 @@ async def standing(connection: Connection, batch: str, step: str | None = None) 
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What stands in all batches."""
+
+    contacts: int
+    cohorts: int
+    stuck: int  # of the contacts
+
+
+async def totals(connection: Connection) -> Totals:
+    """What stands in all batches now."""
+    found = await row(connection, _Q.totals)
+    assert found is not None
+    return Totals(**found)
+
+
+@dataclass(frozen=True, slots=True)
 class Requeued:
     """An open cohort that needs its job."""
 

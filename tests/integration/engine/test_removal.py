@@ -22,9 +22,14 @@ async def _objects(system: System) -> dict[str, int]:
         tables = await rows(connection, "select tablename as name from pg_tables where schemaname = 'public'")
         counts = {}
         for each in tables:
-            if each["name"] in ("migrations", "queue_migrations", "queue_turns", "secrets") or each["name"].startswith(
-                "procrastinate_"
-            ):
+            if each["name"] in (
+                "migrations",
+                "queue_migrations",
+                "queue_turns",
+                "secrets",
+                "metrics",
+                "metric_changes",
+            ) or each["name"].startswith("procrastinate_"):
                 continue
             found = await rows(connection, f'select count(*) as rows from "{each["name"]}"')  # type: ignore[arg-type]
             counts[each["name"]] = found[0]["rows"]

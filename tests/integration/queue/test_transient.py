@@ -80,7 +80,7 @@ async def test_stuck_contacts_are_shown_also_while_others_wait_for_their_time(
     found = await system.until(batch, lambda b: b["stuck"] > 0)
     assert "5 contacts at later are waiting until " in found["waitingFor"]
     assert found["waitingFor"].startswith("5 contacts at out are stuck since ")
-    assert "\ncaravan_contacts_stuck 5\n" in (await system.http.get("/metrics")).text
+    assert "\ncaravan_contacts_stuck 5.0\n" in (await system.http.get("/metrics")).text
 
 
 async def test_a_move_that_cannot_be_committed_stops_after_some_tries_too(

@@ -14,6 +14,7 @@ from caravan.queue import recovery
 from caravan.queue.job_manager import queue_app
 from caravan.queue.presence import Presence
 from caravan.queue.recovery import Watch
+from caravan.store import metrics
 from caravan.store.database import Pool, row
 from caravan.store.jobs import RunningJob
 from caravan.store.process_locks import OwnFolder
@@ -306,3 +307,15 @@ async def _until(reached: Callable[[], Awaitable[bool]]) -> None:
     while not await reached():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_jobs_of_dead_workers_are_counted(queue: Queue, pool: Pool) -> None:
+    await queue.add()
+    job = await queue.fetch()
+    assert job.worker_id is not None
+    assert await recovery.put_back(pool, [job.worker_id]) == 1
+    async with pool.connection() as connection:
+        await metrics.add(connection, [])
+        told = {each.key: each.value for each in await metrics.totals(connection)}
+    assert told["caravan_jobs_put_back_total", (("reason", "worker_died"),)] == 1
+    assert told["caravan_job_deaths_total", ()] == 1

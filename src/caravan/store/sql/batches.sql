@@ -76,13 +76,21 @@ update batches set lines = %(lines)s, blank = %(blank)s, entered = %(entered)s, 
 where id = %(id)s
 
 -- name: add_rejected
+with counted as (
+    insert into metric_changes (name, labels, value)
+    values ('caravan_rejects_total', jsonb_build_object('code', %(code)s::text), %(contacts)s)
+)
 insert into rejected (batch_id, code, contacts) values (%(id)s, %(code)s, %(contacts)s)
 
 -- name: set_running
 update batches set state = 'running', started_at = %(now)s where id = %(id)s returning *
 
 -- name: set_ended
-with turned as (delete from turns where batch_id = %(id)s)
+with turned as (delete from turns where batch_id = %(id)s),
+counted as (
+    insert into metric_changes (name, labels, value)
+    values ('caravan_batches_ended_total', jsonb_build_object('state', %(state)s::text), 1)
+)
 update batches set state = %(state)s, finished_at = %(now)s, error_code = %(code)s, error = %(error)s,
     hindrance = null, paused_at = null, download_url = null
 where id = %(id)s returning *

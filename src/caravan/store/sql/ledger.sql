@@ -8,6 +8,10 @@ set arrived = ledger_steps.arrived + excluded.arrived, standing = ledger_steps.s
 update ledger_steps set standing = standing - %(contacts)s where batch_id = %(batch)s and step = %(step)s
 
 -- name: add_outcome
+with counted as (
+    insert into metric_changes (name, labels, value)
+    values ('caravan_contacts_total', jsonb_build_object('outcome', %(outcome)s::text), %(contacts)s)
+)
 insert into ledger_outcomes (batch_id, step, outcome, contacts)
 values (%(batch)s, %(step)s, %(outcome)s, %(contacts)s)
 on conflict (batch_id, step, outcome) do update set contacts = ledger_outcomes.contacts + excluded.contacts
