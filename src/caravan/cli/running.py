@@ -101,7 +101,8 @@ def migrate(data: Data = None) -> None:
         async with connect(url, size=1) as pool, pool.connection() as connection:
             return await apply(connection)
 
-    with database(read_settings(data=data), create=True) as running:
+    # Once it is done nothing runs on the folder: a restore starts its own PostgreSQL there.
+    with database(read_settings(data=data), wait=True, create=True) as running:
         assert running.database_url is not None
         done = asyncio.run(run(running.database_url))
     typer.echo("\n".join(f"applied {name}" for name in done) or "nothing to do: the schema is current")

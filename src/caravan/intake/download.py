@@ -23,7 +23,7 @@ from aiohttp import (
     InvalidURL,
 )
 from aiohttp.abc import AbstractResolver
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import ContentLengthError, HttpProcessingError, LineTooLong, TransferEncodingError
 from yarl import URL
 
 from caravan.addresses import check_url, connector, redacted, was_refused
@@ -303,6 +303,8 @@ def _reason(error: Exception, timeout: float) -> str:
     causes = list(_causes(error))
     if any(isinstance(cause, LineTooLong) for cause in causes):
         return f"its answer has a header of more than {_HEADER:,} bytes"
+    if any(isinstance(cause, ContentLengthError | TransferEncodingError) for cause in causes):
+        return "the connection was lost"  # in the middle of the body; the next try goes on from there
     if any(isinstance(cause, HttpProcessingError) for cause in causes):
         return "its answer is not HTTP that can be read"
     return "the connection was lost"

@@ -1,7 +1,7 @@
 """Where files of contacts are kept: a local folder, or a store that speaks S3.
 
 Names are relative, like "batches/b_7f3/cohorts/12.parquet". A file is whole and durable once `put` returns,
-and never changes after that (law 2).
+and never changes after that.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 class Sink(asyncio.Protocol):
     """One connection. What has arrived whole is counted first and acknowledged then, so a cut between the two
-    leaves the sender in the doubt that law 3 is about."""
+    leaves the sender in the doubt that an orphaned window leaves."""
 
     def __init__(self, place: "Place") -> None:
         self._place, self._buffer = place, b""

@@ -423,6 +423,18 @@ async def test_neither_a_log_line_nor_the_sentence_holds_the_signature(
     assert "open" not in told
 
 
+@pytest.mark.parametrize("headers", [{}, {"ETag": '"x"'}])
+async def test_a_body_that_breaks_off_is_called_a_lost_connection(
+    get: Any, caplog: pytest.LogCaptureFixture, headers: dict[str, str]
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with running(Origin(breaks_after(70_000, **headers), whole)) as url:
+            await get(url)
+    said = " ".join(caplog.messages)
+    assert "the connection was lost" in said
+    assert "is not HTTP" not in said
+
+
 class TestLongHeaders:
     @pytest.mark.parametrize("length", [8_000, 8_200, 65_536, 200_000])
     async def test_of_a_redirect_lead_on(self, get: Any, length: int) -> None:
