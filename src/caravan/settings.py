@@ -33,7 +33,7 @@ class Uploads(StrEnum):
 class Settings(BaseSettings):
     """What a Caravan process is told from outside. Each field is read from `CARAVAN_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
     data: Path = Field(
         Path("~/.caravan"), description="The data folder: embedded PostgreSQL, files, uploads under way."
@@ -161,7 +161,7 @@ class Settings(BaseSettings):
 class ChannelSettings(BaseSettings):
     """What a channel is told from outside beyond this table; each channel that needs some has a class of its own."""
 
-    model_config = SettingsConfigDict(env_prefix="CARAVAN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CARAVAN_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     @classmethod
     def read(cls) -> Self:
