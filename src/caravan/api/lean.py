@@ -31,6 +31,8 @@ class Lean:
         if found is None:
             await self._app(scope, receive, send)
             return
+        # As the router leaves it, for what is counted by route (observed.py).
+        scope.update(route=self, path_params={"customerid": found[1], "journeyid": found[2]})
         answer = await _answer(Request(scope, receive), found[1], int(found[2]))
         await answer(scope, receive, send)
 

@@ -62,6 +62,17 @@ async def test_counters_agree_with_the_ledger_and_every_latency_is_there(system:
     assert found["caravan_calls_total", (*call, ("status", "200"))] == 1
 
 
+async def test_single_starts_are_counted_by_their_route_though_they_are_not_routed(idle_system: System) -> None:
+    await idle_system.publish(MAIL)
+    person = {"id": "1", "properties": {"emailAddress": "a@example.com"}}
+    for query in ("", "?x=y"):  # the second goes through the router
+        await idle_system.post(f"journeys/1/commence{query}", person)
+    found = await _samples(idle_system.http)
+    call = ("method", "POST"), ("route", "/{customerid}/journeys/{journeyid}/commence")
+    assert found["caravan_call_seconds_count", call] == 2
+    assert not any(("route", "other") in labels for _, labels in found)
+
+
 async def test_buckets_of_a_histogram_only_grow_with_their_bounds(system: System) -> None:
     await system.publish(WAIT)
     await system.start(contacts(3))
