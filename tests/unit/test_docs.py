@@ -103,3 +103,9 @@ def test_every_command_line_help_has_an_example() -> None:
     for command in root.commands.values():  # type: ignore[attr-defined]
         for each in getattr(command, "commands", {"": command}).values():
             assert "Example:" in (each.help or ""), each.name
+
+
+def test_alerts_are_set_on_metrics_that_there_are() -> None:
+    alerts = set(re.findall(r"`?\b(caravan_[a-z_]+)\b", _doc("docs/operation.md")))
+    assert len(alerts) > 3
+    assert alerts <= set(re.findall(r"\bcaravan_[a-z_]+\b", _doc("docs/api.md")))
