@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 import caravan
 from caravan.channels.registry import CHANNELS, STEP_TYPES
 from caravan.cli.commands import app
+from caravan.client import Client
 from caravan.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -109,3 +110,9 @@ def test_alerts_are_set_on_metrics_that_there_are() -> None:
     alerts = set(re.findall(r"`?\b(caravan_[a-z_]+)\b", _doc("docs/operation.md")))
     assert len(alerts) > 3
     assert alerts <= set(re.findall(r"\bcaravan_[a-z_]+\b", _doc("docs/api.md")))
+
+
+def test_every_call_of_the_client_is_in_the_page_of_the_sdk() -> None:
+    page = _doc("docs/python.md")
+    calls = [name for name in vars(Client) if not name.startswith("_") and name != "change"]
+    assert {name for name in calls if not re.search(rf"`{name}[(`]", page)} == set()
