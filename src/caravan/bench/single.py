@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ steps:
   - id: rest
     exit: {{}}
 """
+_FULL_SPEED = "at full speed"
 _WARM = 2.0  # seconds
 _Q = sql.load("caravan.bench", "bench.sql")
 
@@ -76,8 +78,11 @@ class Singles:
 
     @property
     def rate_ratio(self) -> float:
-        """Our highest rate divided by the yardstick's."""
-        ours, theirs = (next(s.rate for s in self.sides if s.side == side) for side in ("caravan", "yardstick"))
+        """Our median rate at full speed divided by the yardstick's."""
+        ours, theirs = (
+            median(each.rate for each in self.sides if each.side == side and each.phase == _FULL_SPEED)
+            for side in ("caravan", "yardstick")
+        )
         return ours / theirs
 
     def show(self, console: Console) -> None:
@@ -93,7 +98,7 @@ class Singles:
                 each.phase,
                 f"{each.rate:,.0f}",
                 *times,
-                ", ".join(f"{role} {seconds * 1000:.2f}" for role, seconds in each.cpu.items()),
+                ", ".join(f"{role} {seconds * 1000:.2f}" for role, seconds in each.cpu.items() if seconds >= 5e-6),
             )
         console.print(table)
         console.print(f"{self.rate_ratio:.2f} of the yardstick's rate; all of them entered, the ledger balances")
@@ -138,7 +143,7 @@ class _Bench:
         """At full speed, then at the steady rate."""
         sides = []
         steady = f"at {self._rate:,.0f} a second"
-        for phase, load, more in (("at full speed", full, ()), (steady, paced, (self._rate,))):
+        for phase, load, more in ((_FULL_SPEED, full, ()), (steady, paced, (self._rate,))):
             with meter() as metered:
                 found = self._calls(target, load, *more, self._seconds)
             sides.append(Side.of(side, phase, found, metered.run(Timed(found.seconds)).cpu))
