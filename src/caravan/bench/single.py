@@ -90,7 +90,8 @@ class Singles:
         show_circumstances(console, "single", self.calls, YARDSTICK)
         table = Table(box=SIMPLE)
         for name in ("", "calls", "a second", "p50 ms", "p99 ms", "slowest", "CPU ms a call"):
-            table.add_column(name, justify="left" if name in ("", "calls") else "right", no_wrap=True)
+            figure = name != "CPU ms a call"  # which may take two lines, so that no figure is cut
+            table.add_column(name, justify="left" if name in ("", "calls") else "right", no_wrap=figure)
         for each in self.sides:
             times = (f"{value * 1000:,.1f}" for value in (each.p50, each.p99, each.slowest))
             table.add_row(
