@@ -30,6 +30,18 @@ class Uploads(StrEnum):
     DIRECT = "direct"
 
 
+class LogFormat(StrEnum):
+    """How lines of the log look."""
+
+    TEXT = "text"
+    JSON = "json"
+    AUTO = "auto"
+
+    def is_json(self, on_terminal: bool) -> bool:
+        """Whether lines are JSON, where the log goes to a terminal or not."""
+        return self is LogFormat.JSON or (self is LogFormat.AUTO and not on_terminal)
+
+
 class Settings(BaseSettings):
     """What a Caravan process is told from outside. Each field is read from `CARAVAN_` + its name in capitals."""
 
@@ -140,6 +152,10 @@ class Settings(BaseSettings):
         30, ge=0, description="Days for which contacts, rejects and journal of an ended batch are kept."
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
+    log_format: LogFormat = Field(
+        LogFormat.TEXT,
+        description="text: a line for people; json: an object on each line; auto: text on a terminal, json elsewhere.",
+    )
 
     @property
     def secret_keys(self) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from structlog.contextvars import bind_contextvars
 
 from caravan.engine.engine import Engine
 from caravan.errors import Unauthorized
@@ -78,6 +79,7 @@ async def authenticate(request: Request, customerid: str, token: str | None) -> 
             if not await holds_token(connection, customer, token):
                 raise Unauthorized
         recent.add(customer, token, now)
+    bind_contextvars(customer=customer)  # not unbound: each call has a task, and so a context, of its own
     return customer
 
 

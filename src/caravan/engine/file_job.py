@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from structlog.contextvars import bind_contextvars
+
 from caravan.engine.engine import Engine
 from caravan.engine.retention import delete_file_soon
 from caravan.errors import CaravanError, FileFailed, FileFailure
@@ -49,6 +51,7 @@ async def work_on_file(engine: Engine, batch_id: str, state: BatchState, stoppin
     """Do `work` if the batch is in this state. A file that can't be used fails the batch."""
     async with engine.pool.connection() as connection:
         batch = await batches.get(connection, batch_id)
+    bind_contextvars(customer=batch.customer_id)  # for the log of its job
     if batch.state != state:
         return
     with _scratch(engine) as folder:

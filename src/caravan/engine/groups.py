@@ -7,6 +7,7 @@ more calls arrive, the less each costs; a call that arrives alone waits for noth
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Call = TypeVar("Call")
@@ -37,7 +38,8 @@ class Groups(Generic[Call, Answer]):
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, answer))
         if self._running is None:
-            self._running = asyncio.create_task(self._run())
+            # In no call's context: lines of its log belong to all of its calls.
+            self._running = asyncio.create_task(self._run(), context=Context())
         return await answer
 
     async def _run(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from procrastinate import JobContext
 from procrastinate.worker import Worker
+from structlog.contextvars import bind_contextvars
 
 from caravan.every import every
 from caravan.queue.deaths import note_death
@@ -28,6 +29,7 @@ _SILENCE = 15.0  # seconds without a heartbeat after which a worker is suspected
 _CONFIRM = 5.0  # seconds after which one that is suspected and still silent is dead; the living give two heartbeats
 _GAP = 2 * LOOK_EVERY  # seconds without the database after which nothing follows from what was seen before
 _OLD = 24 * 3600.0  # seconds after which no process works on a file of this machine any more
+_NAMED = frozenset({"batch", "cohort"})  # arguments of a job that each line of its log has
 _log = logging.getLogger(__name__)
 
 
@@ -146,6 +148,8 @@ class RunningJobs:
         """Worker middleware: the job runs until its end is noted, or could not be."""
         job, task = context.job.id, asyncio.current_task()
         assert job is not None and task is not None and worker.worker_id is not None
+        # Not unbound: the task is this job's alone, and how it ended is logged after this.
+        bind_contextvars(**{name: context.job.task_kwargs[name] for name in _NAMED & context.job.task_kwargs.keys()})
         self._presence.note(worker.worker_id)
         self._running[job], self._workers[job] = task, worker.worker_id
         task.add_done_callback(lambda _: self._drop(job, task))

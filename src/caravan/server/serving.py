@@ -44,6 +44,7 @@ def run_serve(settings: Settings, fd: int | None) -> None:
                 create_app(engine),
                 host=settings.host,
                 port=settings.port,
+                log_config=None,  # its lines look like all others
                 log_level="warning",
                 access_log=False,  # it would hold the signatures of upload URLs
                 timeout_graceful_shutdown=5,

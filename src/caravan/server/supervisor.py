@@ -1,5 +1,6 @@
 """Child processes that are kept running: one that ends is started again, and takes no other down."""
 
+import logging
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ from typing import Self
 from caravan.errors import Unavailable
 from caravan.server.forked import Process
 
+OPERATOR = "caravan.operator"  # the logger of what an operator is told
 _STOP_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
 _LONGEST_RESTART_SECONDS = 15.0
@@ -21,7 +23,11 @@ _STEADY_SECONDS = 30.0  # what has run for so long is started again at once
 
 
 def say(sentence: str) -> None:
-    """Tell the operator one thing, on stderr."""
+    """Tell the operator one thing, on stderr: in the format of the log, once that has begun."""
+    operator = logging.getLogger(OPERATOR)
+    if operator.handlers:
+        operator.info("%s", sentence)
+        return
     with suppress(OSError):  # the log may lie on a disk that is full
         print(sentence, file=sys.stderr, flush=True)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from caravan.engine.groups import Groups
 
@@ -76,3 +77,17 @@ async def test_a_caller_that_goes_away_takes_no_answer_from_others() -> None:
     assert await staying == 8
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_what_is_logged_of_a_group_belongs_to_none_of_its_calls() -> None:
+    """Else lines about all of them would have the first one's id."""
+    seen: list[dict[str, object]] = []
+
+    async def work(calls: Sequence[int]) -> Sequence[int | Exception]:
+        seen.append(get_contextvars())
+        return calls
+
+    groups: Groups[int, int] = Groups(work, lambda error: False)
+    with bound_contextvars(request="first"):
+        assert await groups.ask(1) == 1
+    assert seen == [{}]
