@@ -15,6 +15,7 @@ CaravanError
 ├── TooSlow                 what was being sent to us stood still
 ├── FileFailed              a whole file of contacts can't be read; fails its batch
 ├── RenderFailed            a placeholder can't be filled for one contact
+│   └── NoRecipient         its message has no usable recipient
 ├── AddressRefused          an address that must not be connected to
 └── Unavailable             something that Caravan stands on does not answer
 """
@@ -129,6 +130,10 @@ class FileFailed(CaravanError):
 
 class RenderFailed(CaravanError):
     """A placeholder can't be filled."""
+
+
+class NoRecipient(RenderFailed):
+    """There is no usable recipient for one contact's message."""
 
 
 class AddressRefused(CaravanError):

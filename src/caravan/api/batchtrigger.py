@@ -26,6 +26,9 @@ class Options(BaseModel):
     freeze_waits: bool = Field(
         False, alias="freezeWaits", description="While the batch is paused, time stands still for those who wait."
     )
+    hold: bool = Field(
+        False, description="Read the file whole, then let no contact move until POST batches/{id}/resume."
+    )
 
 
 class Trigger(BaseModel):
@@ -40,7 +43,7 @@ class Trigger(BaseModel):
         description="Where to fetch the file; without it the answer is an uploadUrl.",
     )
     type: str = Field("JOURNEY_COMMENCE", pattern="^JOURNEY_COMMENCE$")
-    options: Options = Field(default_factory=lambda: Options(freezeWaits=False))
+    options: Options = Field(default_factory=lambda: Options(freezeWaits=False, hold=False))
 
 
 _BODY = {
@@ -58,14 +61,14 @@ async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JS
 
     async def start(connection: Connection) -> Answer:
         call = _read(body)
-        freeze = call.options.freeze_waits
+        hold, freeze = call.options.hold, call.options.freeze_waits
         if call.download_url is not None:
             check_url(call.download_url, allow_private=True)  # whether it may be dialled shows when it is
             batch = await open_download(
-                engine, connection, customer, call.entity_id, call.download_url, freeze_waits=freeze
+                engine, connection, customer, call.entity_id, call.download_url, hold=hold, freeze_waits=freeze
             )
             return Answer(200, {"batchId": batch.id})
-        batch = await open_upload(engine, connection, customer, call.entity_id, freeze_waits=freeze)
+        batch = await open_upload(engine, connection, customer, call.entity_id, hold=hold, freeze_waits=freeze)
         assert batch.expires_at is not None
         url = await upload_url(request, signer, batch)
         return Answer(200, {"uploadUrl": url, "batchId": batch.id, "expiresAt": batch.expires_at.isoformat()})

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from functools import cached_property, lru_cache
 from typing import ClassVar
 
@@ -16,7 +18,7 @@ from caravan.channels.watched import WatchedChannel
 from caravan.delivery.channel import Channel
 from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.envelope import Envelope
-from caravan.delivery.message_step import MessageStep
+from caravan.delivery.message_step import MessageStep, ShownMessage
 from caravan.journeys.fields import AddressTemplate, HtmlTemplate, LineTemplate, TemplateText
 from caravan.journeys.placeholders import ContactView, Template, compile_template
 from caravan.settings import RELAY_AWAY, ChannelSettings, Settings
@@ -43,6 +45,13 @@ class Email(MessageStep):
     def write(self, contact: ContactView, key: str, cohort: Cohort, at: datetime) -> Envelope[Mail]:
         mail = self._letter.write(contact, key, at)
         return Envelope(mail.recipient, key, mail)
+
+    def show(self, envelope: Envelope[Mail]) -> ShownMessage:
+        message = message_from_bytes(envelope.message.content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        return ShownMessage(
+            envelope.recipient, str(message["subject"] or ""), _body(message, "plain"), _body(message, "html")
+        )
 
     @cached_property
     def _letter(self) -> "_Letter":
@@ -85,6 +94,12 @@ class _Letter:
 @lru_cache(maxsize=256)
 def _letterhead(sender: str, reply_to: str | None) -> Letterhead:
     return Letterhead.of(sender, reply_to)
+
+
+def _body(message: EmailMessage, kind: str) -> str | None:
+    """A body as it was rendered: on the wire each line ends with CRLF, the last one too."""
+    part = message.get_body((kind,))
+    return None if part is None else str(part.get_content()).replace("\r\n", "\n").removesuffix("\n")
 
 
 def _filled(template: Template | None, contact: ContactView) -> str | None:

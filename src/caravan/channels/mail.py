@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from caravan.channels.content import BodyWriter
 from caravan.channels.mailbox import Mailbox, clean_text, encoded_words, parse_mailbox
-from caravan.errors import RenderFailed
+from caravan.errors import NoRecipient, RenderFailed
 
 _LONGEST_SUBJECT: Final = 980  # characters; with its name it fits a line even when it is one word
 _WIDTH: Final = 76
@@ -60,14 +60,21 @@ def compose(
 
     `key` is the delivery key (delivery/key.py): it makes Message-ID and the boundary, so the same
     contact gets the same octets at each attempt of one `date` (timezone-aware). Raises `RenderFailed`,
-    which is final for the contact: `to` is not one mail address, or the subject is longer than 980
+    which is final for the contact: `to` is not one mail address (`NoRecipient`), or the subject is longer than 980
     characters.
     """
-    recipient = parse_mailbox(to, "to")
+    recipient = _recipient(to)
     message_id = f"<{key}@{letterhead.sender.domain}>"
     header = f"To: {recipient.header()}\r\n{_subject(subject)}\r\nDate: {_date(date)}\r\nMessage-ID: {message_id}\r\n"
     content = letterhead.head + header.encode("utf-8") + writer.body(text, html, f"=_{key}")
     return Mail(letterhead.sender.address, recipient.address, message_id, content)
+
+
+def _recipient(to: str) -> Mailbox:
+    try:
+        return parse_mailbox(to, "to")
+    except RenderFailed as error:
+        raise NoRecipient(error.message) from None
 
 
 @lru_cache(maxsize=16)

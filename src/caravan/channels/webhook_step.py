@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from caravan.addresses import check_url
 from caravan.channels.headers import header_problem
 from caravan.channels.webhook import Call, WebhookChannel
 from caravan.delivery.channel_type import ChannelType
 from caravan.delivery.envelope import Envelope
-from caravan.delivery.message_step import MessageStep
-from caravan.errors import RenderFailed
+from caravan.delivery.message_step import MessageStep, ShownMessage
+from caravan.errors import InvalidInput, NoRecipient, RenderFailed
 from caravan.journeys.fields import LineTemplate, check_template
 from caravan.journeys.placeholders import ContactView, Template, compile_template
 from caravan.settings import ChannelSettings, Settings
@@ -73,6 +74,15 @@ class Webhook(MessageStep):
     def write(self, contact: ContactView, key: str, cohort: Cohort, at: datetime) -> Envelope[Call]:
         call = self._form.write(self.method, contact, key, cohort)
         return Envelope(call.url, key, call)
+
+    def check_recipient(self, envelope: Envelope[Call]) -> None:
+        try:
+            check_url(envelope.message.url, allow_private=True)  # whether it may be dialled shows when it is
+        except InvalidInput as error:
+            raise NoRecipient(error.message) from None
+
+    def show(self, envelope: Envelope[Call]) -> ShownMessage:
+        return ShownMessage(envelope.recipient, text=envelope.message.body.decode())
 
     @property
     def one_place(self) -> bool:

@@ -39,7 +39,7 @@ def add_to(app: typer.Typer) -> None:
     batch = typer.Typer(
         help="Batches, over HTTP: set CARAVAN_URL, CARAVAN_CUSTOMER and CARAVAN_TOKEN.", no_args_is_help=True
     )
-    for command in (start, show, rejects, journal, pause, resume, retry, give_up, cancel, forget):
+    for command in (start, show, preflight, rejects, journal, pause, resume, retry, give_up, cancel, forget):
         batch.command(command.__name__.replace("_", "-"))(command)
     batch.command("list")(list_batches)
     app.add_typer(batch, name="batch")
@@ -64,7 +64,10 @@ def start(
     key: Annotated[
         str | None, typer.Option(help="An Idempotency-Key: repeated with it and the same file, nothing starts twice.")
     ] = None,
-    watch: Annotated[bool, typer.Option(help="Follow the batch, see --until.")] = False,
+    hold: Annotated[
+        bool, typer.Option(help="Read the file whole, then let no contact move until `caravan batch resume`.")
+    ] = False,
+    watch: Annotated[bool, typer.Option(help="Follow the batch, see --until; with --hold until it is held.")] = False,
     until: Annotated[
         Until, typer.Option(help="With --watch: until it has ended, or until all is sent that can be sent now.")
     ] = Until.COMPLETED,
@@ -80,16 +83,19 @@ def start(
     if file is not None and file != _STDIN and not file.is_file():
         raise InvalidInput(f"{file} is no file.")
     with _client() as client:
-        started = _start(client, journey, file, url, key)
+        started = _start(client, journey, file, url, key, hold=hold)
         if not watch:
             _print({"batchId": started.batch}, as_json, started.batch)
             return
-        found = watching.follow(client.events(started.batch), until, quiet=as_json)
+        awaited = "held" if hold else until.value
+        found = watching.follow(client.events(started.batch), awaited, quiet=as_json)
         _print(found.raw, as_json, watching.report(found))
-        raise typer.Exit(0 if watching.well(found, until) else 1)
+        raise typer.Exit(0 if watching.well(found, awaited) else 1)
 
 
-def _start(client: "Client", journey: int, file: Path | None, url: str | None, key: str | None) -> "Started":
+def _start(
+    client: "Client", journey: int, file: Path | None, url: str | None, key: str | None, *, hold: bool
+) -> "Started":
     """Start it; what fails although it may have arrived says how it is repeated safely."""
     from caravan.client import CallFailed, new_key
 
@@ -99,9 +105,9 @@ def _start(client: "Client", journey: int, file: Path | None, url: str | None, k
     key = key if key is not None else new_key()
     try:
         if file is None:
-            return client.start_url(journey, str(url), key=key)
+            return client.start_url(journey, str(url), key=key, hold=hold)
         with _on_disk(file) as local, watching.upload_progress(file) as progress:
-            return client.start_file(journey, local, progress, key=key, opened=opened)
+            return client.start_file(journey, local, progress, key=key, hold=hold, opened=opened)
     except CallFailed as failed:
         if not failed.passes:
             raise
@@ -149,6 +155,20 @@ def show(batch: BatchId, as_json: Json = False) -> None:
     _print(found.raw, as_json, watching.report(found))
     if found.state == "failed" or (found.ended and found.reached_nobody):
         raise typer.Exit(1)
+
+
+def preflight(
+    batch: BatchId,
+    contact: Annotated[str | None, typer.Option(help="Show this contact's messages.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a batch that was started with --hold would do if it were resumed now.
+
+    Example: caravan batch preflight b_5f0c…
+    """
+    with _client() as client:
+        found = client.preflight(batch, contact=contact)
+    _print(found.raw, as_json, watching.foretold(found))
 
 
 def rejects(batch: BatchId, as_json: Json = False) -> None:

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-    from caravan.client import Batch
+    from caravan.client import Batch, Preflight
 
 Progress = Callable[[int, int], None]
 
@@ -43,9 +43,24 @@ def report(batch: "Batch") -> str:
     return "\n".join(lines)
 
 
+def foretold(found: "Preflight") -> str:
+    """A preflight in words."""
+    lines = [f"accepted {found.accepted:,}"]
+    lines += [f"rejected as {code}: {count:,}" for code, count in sorted(found.rejected.items())]
+    lines += [f"{each.step} -> {each.to or 'the end'}: {each.contacts:,}" for each in found.branches]
+    for each in found.messages:
+        of = "" if each.looked is None else f" (of {each.looked:,} that were looked at)"
+        lines.append(f"{each.step}: {each.no_recipient:,} without a usable recipient{of}")
+        lines += [f"  {name} is empty for {count:,}" for name, count in sorted(each.missing.items())]
+        for sample in each.samples:
+            lines.append(f"  {sample.contact} to {sample.to}: {sample.subject or ''}".rstrip(": "))
+            lines += [f"    {text}" for text in (sample.text or sample.html or "").splitlines()]
+    return "\n".join(lines)
+
+
 def well(batch: "Batch", until: str) -> bool:
     """Whether it went as its caller wanted: the exit code says so."""
-    reached = batch.state == "completed" or (until == "sent" and batch.idle)
+    reached = batch.state == "completed" or (_done(batch, until) and not batch.ended)
     return reached and not batch.reached_nobody
 
 
@@ -67,7 +82,7 @@ def follow(batches: Iterable["Batch"], until: str, *, quiet: bool = False) -> "B
 
 
 def _done(batch: "Batch", until: str) -> bool:
-    return batch.ended or (until == "sent" and batch.idle)
+    return batch.ended or (until == "sent" and batch.idle) or (until == "held" and batch.held)
 
 
 def _plain(batches: Iterable["Batch"], until: str, *, quiet: bool) -> "Batch":

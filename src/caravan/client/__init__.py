@@ -8,13 +8,17 @@ with Client("http://127.0.0.1:8080", 1001, "crv_…") as caravan:
 
 from caravan.client.answers import (
     Batch,
+    Branch,
     Commenced,
     JournalEntry,
     Journey,
     Ledger,
+    Preflight,
     Reject,
+    Sample,
     Started,
     StepCounts,
+    StepMessages,
     Uploaded,
     Waiting,
 )
@@ -23,15 +27,19 @@ from caravan.client.transport import CallFailed, new_key
 
 __all__ = [
     "Batch",
+    "Branch",
     "CallFailed",
     "Client",
     "Commenced",
     "JournalEntry",
     "Journey",
     "Ledger",
+    "Preflight",
     "Reject",
+    "Sample",
     "Started",
     "StepCounts",
+    "StepMessages",
     "Uploaded",
     "Waiting",
     "new_key",

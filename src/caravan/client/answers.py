@@ -123,10 +123,72 @@ class Batch:
         return self.state in _ENDED
 
     @property
+    def held(self) -> bool:
+        """Whether it has been read whole and is held for review, until it is resumed or cancelled."""
+        return self.waiting is not None and self.waiting.kind == "held"
+
+    @property
     def reached_nobody(self) -> bool:
         """Whether messages failed and not one went out: then `completed` is no success."""
         outcomes = self.ledger.outcomes()
         return outcomes.get("failed", 0) > 0 and outcomes.get("sent", 0) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """How many contacts go from a split or an A/B step to the step `to`; None is the end of the journey."""
+
+    step: str
+    to: str | None
+    contacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One message as its reader would see it; None for what its channel does not have."""
+
+    contact: str
+    to: str
+    subject: str | None
+    text: str | None
+    html: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepMessages:
+    """What would come of the messages of a step: contacts without a usable recipient, and for how many contacts which
+    placeholder comes out empty. Counted over `looked` contacts; None: over all."""
+
+    step: str
+    no_recipient: int
+    missing: Mapping[str, int]
+    samples: tuple[Sample, ...]
+    looked: int | None
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        names = ("contact", "to", "subject", "text", "html")
+        samples = tuple(Sample(*(each.get(name) for name in names)) for each in raw["samples"])
+        return cls(raw["step"], raw["noRecipient"], raw["missing"], samples, raw.get("looked"))
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What was read of a batch that is held, and what it would do if it were resumed now."""
+
+    accepted: int
+    rejected: Mapping[str, int]
+    branches: tuple[Branch, ...]
+    messages: tuple[StepMessages, ...]
+    raw: Raw = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        branches = tuple(Branch(each["step"], each["to"], each["contacts"]) for each in raw["branches"])
+        messages = tuple(map(StepMessages.of, raw["messages"]))
+        return cls(raw["accepted"], raw["rejected"], branches, messages, raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from caravan.client.answers import Batch, Commenced, JournalEntry, Journey, Reject, Started, Uploaded
+from caravan.client.answers import Batch, Commenced, JournalEntry, Journey, Preflight, Reject, Started, Uploaded
 from caravan.client.retries import RetryPolicy, Sleep
 from caravan.client.transport import CallFailed, Transport, answering, check, content, insist, new_key, origin
 
 _PIECE = 1 << 20
 _SILENCE = 60.0  # seconds; while a batch is followed, Caravan says something every ten
 Progress = Callable[[int, int], None]  # bytes sent, bytes in all
-Until = Literal["completed", "sent"]
+Until = Literal["completed", "sent", "held"]
 
 
 class Client:
@@ -48,20 +48,29 @@ class Client:
 
     # Starting
 
-    def open_upload(self, journey: int, *, key: str | None = None, freeze_waits: bool = False) -> Started:
-        """Start a batch whose file will be uploaded."""
-        answer = self._trigger({"entityId": journey}, key, freeze_waits)
+    def open_upload(
+        self, journey: int, *, key: str | None = None, freeze_waits: bool = False, hold: bool = False
+    ) -> Started:
+        """Start a batch whose file will be uploaded. With `hold` it is read whole, and no contact moves until it is
+        resumed."""
+        answer = self._trigger({"entityId": journey}, key, freeze_waits, hold)
         return Started(str(answer.get("batchId", "")), str(answer["uploadUrl"]))
 
     def start_url(
-        self, journey: int, download_url: str, *, key: str | None = None, freeze_waits: bool = False
+        self,
+        journey: int,
+        download_url: str,
+        *,
+        key: str | None = None,
+        freeze_waits: bool = False,
+        hold: bool = False,
     ) -> Started:
         """Start a batch whose file the server fetches. With a `key` nothing starts twice within 24 hours, also when
         this is called again, on a server that knows such keys; without one, a call that may have arrived is not
         repeated."""
         body = {"entityId": journey, "downloadUrl": download_url}
         sent = key if key is not None else new_key()
-        answer = insist(lambda: self._trigger(body, sent, freeze_waits), self._retries(), again=key is not None)
+        answer = insist(lambda: self._trigger(body, sent, freeze_waits, hold), self._retries(), again=key is not None)
         return Started(str(answer.get("batchId", "")))
 
     def upload(self, upload_url: str, file: Path, progress: Progress | None = None) -> Uploaded:
@@ -85,6 +94,7 @@ class Client:
         *,
         key: str | None = None,
         freeze_waits: bool = False,
+        hold: bool = False,
         opened: Callable[[Started], None] | None = None,
     ) -> Started:
         """Start a batch with a file of this machine; `opened` is told the batch before the file is sent.
@@ -92,7 +102,9 @@ class Client:
         Nothing starts twice, also when this is called again with the same file and `key` (made if there is none) while
         the `uploadUrl` is valid, which is 12 hours."""
         key = key if key is not None else new_key()
-        started = insist(lambda: self.open_upload(journey, key=key, freeze_waits=freeze_waits), self._retries())
+        started = insist(
+            lambda: self.open_upload(journey, key=key, freeze_waits=freeze_waits, hold=hold), self._retries()
+        )
         if opened:
             opened(started)
         insist(lambda: self.upload(str(started.upload_url), file, progress), self._retries())
@@ -150,6 +162,12 @@ class Client:
         """`pause`, `resume`, `cancel`, `retry`, `give-up` or `forget` a batch."""
         return Batch.of(self._transport.call("POST", f"batches/{batch}/{change}", key, json={}))
 
+    def preflight(self, batch: str, *, contact: str | None = None) -> Preflight:
+        """What a batch that was started with `hold` would do if it were resumed now; with `contact` the samples are
+        that contact's messages."""
+        query = {} if contact is None else {"contact": contact}
+        return Preflight.of(self._transport.call("GET", f"batches/{batch}/preflight", params=query))
+
     def rejects(self, batch: str) -> Iterator[Reject]:
         """The refused rows, in order."""
         return (Reject.of(json.loads(line)) for line in self._transport.lines(f"batches/{batch}/rejects"))
@@ -184,9 +202,10 @@ class Client:
 
     def wait(self, batch: str, until: Until = "completed") -> Batch:
         """Wait until the batch has ended or, with `sent`, until everything has been sent that can be sent before a wait
-        of the journey is over. The batch as it is then."""
+        of the journey is over, or, with `held`, until it has been read and is held for review. The batch as it is
+        then."""
         for found in self.events(batch):
-            if found.ended or (until == "sent" and found.idle):
+            if found.ended or (until == "sent" and found.idle) or (until == "held" and found.held):
                 return found
         raise CallFailed(f"{self._transport.server} ended the events of batch {batch} before the batch ended.")
 
@@ -235,8 +254,9 @@ class Client:
         found = self._transport.call("POST", f"journeys/{journey}/{change}", key, json={})
         return [str(each) for each in found["batches"]]
 
-    def _trigger(self, body: dict[str, Any], key: str | None, freeze_waits: bool) -> dict[str, Any]:
-        options = {"options": {"freezeWaits": True}} if freeze_waits else {}
+    def _trigger(self, body: dict[str, Any], key: str | None, freeze_waits: bool, hold: bool) -> dict[str, Any]:
+        wanted = {name: True for name, value in (("freezeWaits", freeze_waits), ("hold", hold)) if value}
+        options = {"options": wanted} if wanted else {}
         found: dict[str, Any] = self._transport.call("POST", "batchtrigger/v2", key, json={**body, **options})
         return found
 

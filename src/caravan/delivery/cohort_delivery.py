@@ -50,6 +50,7 @@ class CohortDelivery(Generic[Message]):
         return Windows(self.tools.pool, self.cohort.id, self.claim)
 
 
-def view(person: dict[str, Any], now: datetime) -> ContactView:
-    """A row of CONTACTS as templates see it at the moment `now`. Raises `RenderFailed`."""
-    return ContactView.read(person["id"], person["properties"], now)
+def view(person: dict[str, Any], now: datetime, empty: set[str] | None = None) -> ContactView:
+    """A row of CONTACTS as templates see it at the moment `now`; placeholders that come out empty are added to `empty`.
+    Raises `RenderFailed`."""
+    return ContactView.read(person["id"], person["properties"], now, empty)

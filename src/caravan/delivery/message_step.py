@@ -1,6 +1,7 @@
 """What all steps that send a message have in common: email, webhook, and each further channel."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -9,11 +10,22 @@ from caravan.delivery.deliver import deliver
 from caravan.delivery.envelope import Envelope
 from caravan.delivery.signing import key_writer
 from caravan.delivery.tools import DeliveryTools
+from caravan.errors import NoRecipient
 from caravan.journeys.fields import OnUnknown
 from caravan.journeys.placeholders import ContactView
 from caravan.steps.move import Move, Tools
 from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """A message as its reader would see it; None for what its channel does not have."""
+
+    to: str
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
 
 
 class MessageStep(CohortStep):
@@ -27,6 +39,16 @@ class MessageStep(CohortStep):
     def write(self, contact: ContactView, key: str, cohort: Cohort, at: datetime) -> Envelope[Any]:
         """One contact's message, written at `at`. Called in a thread. Raises `RenderFailed`, which is final for the
         contact."""
+
+    def check_recipient(self, envelope: Envelope[Any]) -> None:
+        """Raise `NoRecipient` where its channel could not use the recipient of a message that `write` wrote."""
+        if not envelope.recipient.strip():
+            raise NoRecipient("The message has no recipient.")
+
+    def show(self, envelope: Envelope[Any]) -> ShownMessage:
+        """A message that `write` wrote as its reader would see it; for a channel that has no more to show, the
+        recipient."""
+        return ShownMessage(envelope.recipient)
 
     @property
     def one_place(self) -> bool:

@@ -31,20 +31,33 @@ async def pause(engine: Engine, connection: Connection, customer: int, batch_id:
 
 
 async def resume(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
-    """Let the batch go on where it was. Raises `Conflict` if it has ended."""
+    """Let the batch go on where it was, or begin if it was held for review. Raises `Conflict` if it has ended, or is to
+    be held and not read yet: there is nothing yet that anyone could have reviewed."""
     async with connection.transaction():
         batch = await _locked(connection, customer, batch_id)
         if batch.ended:
             raise Conflict(f"Batch {batch.id} is {batch.state}; it can't be resumed.")
         if batch.paused_at is None:
-            return batch
+            return _unpaused(batch)
         await batches.set_paused(connection, batch.id, None)
+        if batch.held:
+            await batches.release_hold(connection, batch.id)
         now = engine.clock.now()
-        await cohorts.leave_out_pause(connection, batch.id, batch.paused_at, now, frozen=batch.freeze_waits)
+        frozen = batch.freeze_waits or batch.held  # the time of a wait at the entry begins when the batch does
+        await cohorts.leave_out_pause(connection, batch.id, batch.paused_at, now, frozen=frozen)
         await turns.forget(connection, batch.id)
         if batch.state == BatchState.RUNNING:
             await _requeue(engine, connection, batch, await cohorts.unclosed(connection, batch.id))
         return await batches.get(connection, batch.id)
+
+
+def _unpaused(batch: Batch) -> Batch:
+    """The batch, which goes on already. Raises `Conflict` if it is about to be held."""
+    if batch.hold:
+        raise Conflict(
+            f"Batch {batch.id} is {batch.state} and will be held for review; it can be resumed once it is read whole."
+        )
+    return batch
 
 
 async def _requeue(engine: Engine, connection: Connection, batch: Batch, found: list[Requeued]) -> None:
@@ -125,8 +138,15 @@ async def pause_journey(engine: Engine, connection: Connection, customer: int, j
 
 
 async def resume_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:
-    """Let all batches of a journey go on. The ids of those that it changed."""
-    return await _each_batch(engine, connection, customer, journey, resume, None)
+    """Let all batches of a journey go on, but for those that are held for review: each of them is resumed by itself.
+    The ids of those that it changed."""
+    return await _each_batch(engine, connection, customer, journey, _resume_unless_held, None)
+
+
+async def _resume_unless_held(engine: Engine, connection: Connection, customer: int, batch_id: str) -> Batch:
+    if (await batches.of_customer(connection, customer, batch_id)).held:
+        raise Conflict(f"Batch {batch_id} is held for review; resume it by itself.")
+    return await resume(engine, connection, customer, batch_id)
 
 
 async def cancel_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:

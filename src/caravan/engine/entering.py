@@ -32,7 +32,7 @@ async def enter(engine: Engine, batch: Batch, read: Receipt, failure: FileFailed
         if failure is not None:
             await batches.end(connection, batch.id, BatchState.FAILED, now, code=failure.code, error=failure.message)
             return True
-        await batches.set_running(connection, batch.id, now)
+        current = await batches.set_running(connection, batch.id, now)
         assert batch.version is not None
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
         first = journey.entry.id

@@ -47,9 +47,18 @@ class Upload:
 
 
 async def open_upload(
-    engine: Engine, connection: Connection, customer: int, journey: int, *, freeze_waits: bool = False
+    engine: Engine,
+    connection: Connection,
+    customer: int,
+    journey: int,
+    *,
+    freeze_waits: bool = False,
+    hold: bool = False,
 ) -> Batch:
-    """A batch that waits for its file. Raises `NotFound` for a journey that is not published."""
+    """A batch that waits for its file; with `hold` no contact moves until it is resumed.
+
+    Raises `NotFound` for a journey that is not published.
+    """
     now = engine.clock.now()
     return await batches.add(
         connection,
@@ -59,13 +68,24 @@ async def open_upload(
         now=now,
         expires=now + UPLOAD_TIME,
         freeze_waits=freeze_waits,
+        hold=hold,
     )
 
 
 async def open_download(
-    engine: Engine, connection: Connection, customer: int, journey: int, url: str, *, freeze_waits: bool = False
+    engine: Engine,
+    connection: Connection,
+    customer: int,
+    journey: int,
+    url: str,
+    *,
+    freeze_waits: bool = False,
+    hold: bool = False,
 ) -> Batch:
-    """A batch whose file is fetched at once. Raises `NotFound` for a journey that is not published."""
+    """A batch whose file is fetched at once; with `hold` no contact moves until it is resumed.
+
+    Raises `NotFound` for a journey that is not published.
+    """
     batch = await batches.add(
         connection,
         customer,
@@ -74,6 +94,7 @@ async def open_download(
         now=engine.clock.now(),
         url=url,
         freeze_waits=freeze_waits,
+        hold=hold,
     )
     await engine.jobs.fetch(connection, batch.id)
     return batch

@@ -36,6 +36,11 @@ class Segment:
     tree: Node
     sql: str  # of segment_sql.py
 
+    @property
+    def asks_the_clock(self) -> bool:
+        """Whether it says `now()` or `current_date`, so that the same contact may not match at another time."""
+        return segment_sql.NOW in self.sql or segment_sql.TODAY in self.sql
+
 
 def first_true(segments: Sequence[Segment], now: datetime) -> str:
     """A DuckDB query that tells of each contact the first segment that is true, as `arm` (BIGINT), counted from 0.

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     RETRY = "retry"  # an attempt failed; the next one has its time
     RECALL = "recall"  # a cancel that is still carried out
     QUEUED = "queued"  # in line for a worker
+    HELD = "held"  # read whole, and held for review
     PAUSED = "paused"
     UPLOAD = "upload"
     DOWNLOAD = "download"
@@ -80,6 +81,9 @@ def _all(batch: Batch, found: DictRow, now: datetime) -> Iterator[Waiting]:
             yield Waiting(Kind.RECALL, sentence, contacts=found["arrivals"])
     elif batch.ended:
         return
+    elif batch.held and batch.paused_at is not None:
+        sentence = f"the batch is held for review since {_time(batch.paused_at)}, until it is resumed or cancelled"
+        yield Waiting(Kind.HELD, sentence, since=batch.paused_at, remedy=Remedy.RESUME)
     elif batch.paused_at is not None:
         sentence = f"the batch is paused since {_time(batch.paused_at)}, until it is resumed"
         yield Waiting(Kind.PAUSED, sentence, since=batch.paused_at, remedy=Remedy.RESUME)

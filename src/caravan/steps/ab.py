@@ -1,8 +1,8 @@
 """A/B: contacts are dealt out by weight; the same contact always takes the same arm."""
 
-import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
@@ -11,15 +11,13 @@ from itertools import accumulate
 from math import ceil
 from typing import Annotated, Any, ClassVar
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, PlainSerializer
 
 from caravan.journeys.model import DefinitionPart
-from caravan.steps.move import Move, Tools
-from caravan.steps.sort import Arms, sort
-from caravan.steps.step import CohortStep
-from caravan.store.cohorts import Cohort
+from caravan.steps.sort import Arms, SortStep
 
 _POINTS = 2**64  # a contact stands at one of so many points; each arm owns a stretch of them
 
@@ -59,7 +57,7 @@ class Arm(DefinitionPart):
     to: str
 
 
-class AB(CohortStep):
+class AB(SortStep):
     """`ab: [{weight: 50, to: a}, {weight: 50, to: b}]`."""
 
     kind: ClassVar[str] = "ab"
@@ -84,9 +82,10 @@ class AB(CohortStep):
         if self.next is not None:
             yield "next", "every contact takes one of the arms, so next is never used"
 
-    async def take(self, cohort: Cohort, tools: Tools) -> Move:
-        """Deal the contacts out."""
-        return await asyncio.to_thread(sort, cohort, tools, [arm.to for arm in self.arms], self._choose)
+    @property
+    def ways(self) -> list[str | None]:
+        return [arm.to for arm in self.arms]
 
-    def _choose(self, contacts: pa.Table) -> Arms:
+    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
+        """Deal the contacts out."""
         return np.array([self.arm(contact) for contact in contacts["id"].to_pylist()], dtype=np.int64)

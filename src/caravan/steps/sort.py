@@ -1,13 +1,18 @@
 """Steps that send the contacts of a cohort different ways at once: split and A/B."""
 
+import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from caravan.steps.cohort_files import write_part
 from caravan.steps.move import Move, Passage, Tools
+from caravan.steps.step import CohortStep
 from caravan.store.cohorts import Cohort, Part, read_contacts
 from caravan.store.files import Draft
 from caravan.store.journal import Record
@@ -15,6 +20,32 @@ from caravan.store.ledger import Outcome
 
 Arms = npt.NDArray[np.int64]
 END = "the end"  # the journal's word for contacts that no branch takes
+
+
+class SortStep(CohortStep):
+    """A step that sends each contact of a cohort one of several ways."""
+
+    @property
+    @abstractmethod
+    def ways(self) -> list[str | None]:
+        """The steps to which contacts can go, in the order in which they are written; None ends the journey. One step
+        may stand there more than once."""
+
+    @property
+    def asks_the_clock(self) -> bool:
+        """Whether the same contacts may go other ways at another time."""
+        return False
+
+    @abstractmethod
+    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
+        """The index of one of the ways for each contact (of `CONTACTS`), as of `now`. Blocks."""
+
+    async def take(self, cohort: Cohort, tools: Tools) -> Move:
+        """Send each contact its way."""
+        now = tools.clock.now()
+        return await asyncio.to_thread(
+            sort, cohort, tools, self.ways, lambda contacts: self.choose(contacts, tools.duck, now)
+        )
 
 
 def sort(cohort: Cohort, tools: Tools, targets: Sequence[str | None], choose: Callable[[pa.Table], Arms]) -> Move:

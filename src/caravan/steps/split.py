@@ -1,20 +1,18 @@
 """Split: the first condition that is true of a contact says where it goes."""
 
-import asyncio
 from collections.abc import Iterator
-from functools import cached_property, partial
+from datetime import datetime
+from functools import cached_property
 from typing import ClassVar, Self, cast
 
+import duckdb
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from caravan.journeys.fields import Condition
 from caravan.journeys.model import DefinitionPart
 from caravan.journeys.segments import Segment, compile_segment, first_true
-from caravan.steps.move import Move, Tools
-from caravan.steps.sort import Arms, sort
-from caravan.steps.step import CohortStep
-from caravan.store.cohorts import Cohort
+from caravan.steps.sort import Arms, SortStep
 
 
 class Branch(DefinitionPart):
@@ -33,7 +31,7 @@ class Branch(DefinitionPart):
         return self
 
 
-class Split(CohortStep):
+class Split(SortStep):
     """`split: [{if: …, to: …}, …, {else: …}]`."""
 
     kind: ClassVar[str] = "split"
@@ -69,14 +67,18 @@ class Split(CohortStep):
         if self.next is not None and any(each.otherwise is not None for each in self.branches):
             yield "next", "else takes all other contacts, so next is never used"
 
-    async def take(self, cohort: Cohort, tools: Tools) -> Move:
-        """Send each contact where the first condition that is true of it says."""
-        targets = [*(to for _, to in self.conditions), self.otherwise]
-        return await asyncio.to_thread(sort, cohort, tools, targets, partial(self._choose, tools))
+    @property
+    def ways(self) -> list[str | None]:
+        return [*(to for _, to in self.conditions), self.otherwise]
 
-    def _choose(self, tools: Tools, contacts: pa.Table) -> Arms:
-        query = first_true(self._segments, tools.clock.now())
-        with tools.duck.cursor() as cursor:
+    @property
+    def asks_the_clock(self) -> bool:
+        return any(each.asks_the_clock for each in self._segments)
+
+    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
+        """Each contact goes where the first condition that is true of it says."""
+        query = first_true(self._segments, now)
+        with duck.cursor() as cursor:
             cursor.register("contacts", contacts.select(["id", "properties"]))
             return cast(Arms, cursor.execute(query).fetchnumpy()["arm"])
 

@@ -77,6 +77,7 @@ class Batch:
     entered: int
     rejects: str | None
     freeze_waits: bool
+    hold: bool  # once it is read, it is paused until it is resumed
     forgotten_at: datetime | None
 
     @property
@@ -88,6 +89,11 @@ class Batch:
     def ended(self) -> bool:
         """Whether nothing will happen to this batch any more, but for a cancel still being carried out."""
         return self.state in ENDED
+
+    @property
+    def held(self) -> bool:
+        """Whether it has been read whole and is held for review: no contact has moved."""
+        return self.hold and self.state == BatchState.RUNNING
 
     @property
     def has_file(self) -> bool:
@@ -123,6 +129,7 @@ async def add(
     expires: datetime | None = None,
     url: str | None = None,
     freeze_waits: bool = False,
+    hold: bool = False,
 ) -> Batch:
     """A new batch that waits for its file (upload) or is about to fetch it (download).
 
@@ -141,6 +148,7 @@ async def add(
         source=source,
         url=url,
         freeze_waits=freeze_waits,
+        hold=hold,
     )
     if made is None:
         raise journeys.not_published(customer, journey)
@@ -227,9 +235,9 @@ async def set_read(connection: Connection, batch: str, read: Receipt) -> None:
         await connection.execute(_Q.add_rejected, {"id": batch, "code": code, "contacts": contacts})
 
 
-async def set_running(connection: Connection, batch: str, now: datetime) -> None:
-    """Its contacts enter the journey."""
-    await connection.execute(_Q.set_running, {"id": batch, "now": now})
+async def set_running(connection: Connection, batch: str, now: datetime) -> Batch:
+    """Its contacts enter the journey; if it is to be held, it is paused from here on."""
+    return _found(await row(connection, _Q.set_running, id=batch, now=now), batch)
 
 
 async def note_failure(connection: Connection, batch: str, reason: str, *, transient: bool) -> int | None:
@@ -247,6 +255,11 @@ async def by_state(connection: Connection) -> dict[str, int]:
 async def set_paused(connection: Connection, batch: str, at: datetime | None) -> None:
     """Pause the batch as of a moment; None resumes it."""
     await connection.execute(_Q.set_paused, {"id": batch, "now": at})
+
+
+async def release_hold(connection: Connection, batch: str) -> None:
+    """The batch is held for review no longer."""
+    await connection.execute(_Q.release_hold, {"id": batch})
 
 
 async def set_sha256(connection: Connection, batch: str, sha256: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caravan.client import CallFailed, Client, JournalEntry
+from caravan.client import Branch, CallFailed, Client, JournalEntry, Sample
 from caravan.client.transport import lines
 from caravan.errors import InvalidInput
 
@@ -282,3 +282,28 @@ def test_a_token_that_is_none_is_never_printed(token: str) -> None:
         assert "hidden" not in str(refused)
     else:
         assert not token.strip()
+
+
+def test_a_hold_is_asked_for_and_its_preflight_comes_as_values(file: Path) -> None:
+    sample = {"contact": "c", "to": "c@example.com", "subject": "s", "text": "t", "html": None}
+    messages = {"step": "m", "noRecipient": 2, "missing": {"name": 1}, "samples": [sample]}
+    branches = [{"step": "s", "to": None, "contacts": 3}]
+    told = {"accepted": 3, "rejected": {}, "branches": branches, "messages": [messages]}
+    with _serving(OPENED, TAKEN, TAKEN, (200, json.dumps(told))) as (server, client, _):
+        client.start_file(1, file, hold=True)
+        client.start_url(1, "https://example.com/f", hold=True, freeze_waits=True)
+        found = client.preflight("b_1", contact="a b")
+    assert json.loads(server.asked[0][3])["options"] == {"hold": True}
+    assert json.loads(server.asked[2][3])["options"] == {"hold": True, "freezeWaits": True}
+    assert server.asked[3][1] == "/7/batches/b_1/preflight?contact=a+b"
+    assert (found.accepted, found.branches, found.raw) == (3, (Branch("s", None, 3),), told)
+    (each,) = found.messages
+    assert (each.no_recipient, each.missing, each.looked) == (2, {"name": 1}, None)
+    assert each.samples == (Sample("c", "c@example.com", "s", "t", None),)
+
+
+def test_waiting_for_a_hold_ends_when_the_batch_is_held() -> None:
+    held = {**BATCH, "state": "paused", "waiting": {"kind": "held"}}
+    pushed = _event(None) + f"event: batch\ndata: {json.dumps(held)}\n\n"
+    with _serving((200, pushed, "cut")) as (_, client, _slept):
+        assert client.wait("b_1", "held").held

@@ -1,6 +1,5 @@
 """The split and exit steps' fields."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -74,5 +73,4 @@ def test_a_split_by_the_contacts_id_reads_it_beside_the_properties() -> None:
         }
     )
     with duckdb.connect() as duck:
-        tools = SimpleNamespace(duck=duck, clock=Clock())
-        assert step._choose(tools, contacts).tolist() == [1, 0, 2, 2]  # type: ignore[arg-type]
+        assert step.choose(contacts, duck, Clock().now()).tolist() == [1, 0, 2, 2]

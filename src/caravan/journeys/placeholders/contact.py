@@ -14,20 +14,24 @@ from caravan.journeys.placeholders.limits import MAX_DIGITS
 class ContactView:
     """What a template sees of a contact: its id, its properties (JSON values), and the moment for `'now' | date`.
 
-    Without `now` that is the moment of the first question.
+    Without `now` that is the moment of the first question. Where `empty` is a set, the placeholders that came out empty
+    in a text of this contact are added to it, each as it is written and without `contact.`.
     """
 
     id: str
     properties: Mapping[str, Any]
     now: datetime | None = None
+    empty: set[str] | None = None
 
     @classmethod
-    def read(cls, id: str, properties: str, now: datetime | None = None) -> "ContactView":
+    def read(
+        cls, id: str, properties: str, now: datetime | None = None, empty: set[str] | None = None
+    ) -> "ContactView":
         """A contact whose properties are JSON text. A number with too many digits for an int stays their text."""
         try:
-            return cls(id, json.loads(properties), now)
+            return cls(id, json.loads(properties), now, empty)
         except ValueError:
-            return cls(id, json.loads(properties, parse_int=_integer), now)
+            return cls(id, json.loads(properties, parse_int=_integer), now, empty)
 
     def moment(self) -> datetime:
         """The moment of the rendering, timezone-aware."""

@@ -12,6 +12,7 @@ from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.token import Token
 from liquid.undefined import UNDEFINED, Undefined
@@ -46,7 +47,7 @@ class Context(RenderContext):
     Between two looks at the clock there is at most one pass over the template's own text.
     """
 
-    __slots__ = ("_contact", "_ends_at", "_left", "_length", "_names", "_sizes", "_spent")
+    __slots__ = ("_contact", "_ends_at", "_left", "_length", "_names", "_sizes", "_spent", "empty")
 
     def __init__(self, template: BoundTemplate, contact: ContactView) -> None:
         # Instead of the parent's, which takes longer than a short template: no partials, no inheritance here.
@@ -60,6 +61,7 @@ class Context(RenderContext):
         self._copy_depth, self.loop_iteration_carry, self.local_namespace_size_carry = 0, 1, 0
         self._contact = contact
         self._names = Names(contact)
+        self.empty = contact.empty
         # Without Liquid's own `now` and `today`: they read the machine's clock.
         self.scope = ReadOnlyChainMap(self.locals, self._names, self.counters)
         self._ends_at: float | None = None
@@ -164,6 +166,11 @@ class Buffer(StringIO):
         return super().write(text)
 
 
+def placeholder(expression: Expression) -> str:
+    """What an output prints, as it is written, but for its filters and for `contact.` before a property."""
+    return str(expression).removeprefix("contact.")
+
+
 class _OutputNode(OutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         try:
@@ -171,6 +178,8 @@ class _OutputNode(OutputNode):
         except LiquidError as error:
             error.token = error.token or self.token
             raise
+        if context.empty is not None and not text.strip():  # type: ignore[attr-defined]
+            context.empty.add(placeholder(self.expression))  # type: ignore[attr-defined]
         return buffer.write(text)
 
 

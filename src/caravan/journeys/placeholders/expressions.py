@@ -113,6 +113,9 @@ class Filtered(_Bound):
         super().__init__(token)
         self._left, self._calls = left, calls
 
+    def __str__(self) -> str:
+        return str(self._left)
+
     def evaluate(self, context: RenderContext) -> object:
         value = self._left.evaluate(context)
         for call in self._calls:

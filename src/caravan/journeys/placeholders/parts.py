@@ -13,7 +13,7 @@ from liquid.builtin.tags.if_tag import IfNode
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 
-from caravan.journeys.placeholders.engine import Context
+from caravan.journeys.placeholders.engine import Context, placeholder
 from caravan.journeys.placeholders.limits import LONG
 from caravan.journeys.placeholders.values import printed
 
@@ -33,6 +33,8 @@ class Value:
         except LiquidError as error:
             error.token = error.token or self._token
             raise
+        if context.empty is not None and not text.strip():
+            context.empty.add(placeholder(self._expression))
         if len(text) > LONG:  # shorter ones can't come to much in a template of a bounded length
             context.grow(len(text))
         return text

@@ -1,7 +1,7 @@
 -- name: add
 -- Nothing comes back if the journey is not published. Its row is shared, so that who pauses it knows of this batch.
-insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits)
-select %(id)s, j.customer_id, j.id, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s
+insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits, hold)
+select %(id)s, j.customer_id, j.id, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s, %(hold)s
 from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.version > 0
 for share of j
 returning *
@@ -83,7 +83,10 @@ with counted as (
 insert into rejected (batch_id, code, contacts) values (%(id)s, %(code)s, %(contacts)s)
 
 -- name: set_running
-update batches set state = 'running', started_at = %(now)s where id = %(id)s returning *
+-- A pause that began while it was read goes on; where the batch is to be held, one begins now.
+update batches set state = 'running', started_at = %(now)s,
+    paused_at = case when hold then coalesce(paused_at, %(now)s) else paused_at end
+where id = %(id)s returning *
 
 -- name: set_ended
 with turned as (delete from turns where batch_id = %(id)s),
@@ -97,6 +100,9 @@ where id = %(id)s returning *
 
 -- name: set_paused
 update batches set paused_at = %(now)s where id = %(id)s returning *
+
+-- name: release_hold
+update batches set hold = false where id = %(id)s
 
 -- name: set_hindrance
 -- Counts how often the work itself failed in the same way; trouble around it doesn't count.
