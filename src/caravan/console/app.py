@@ -47,6 +47,9 @@ class Console:
             await self._router(scope, receive, send)
         except HTTPException as error:  # raised before any answer began: no page has this path, or not this method
             await failures.page(Request(scope, receive), error)(scope, receive, send)
+        finally:
+            if not isinstance(scope.get("route"), Page):
+                scope.pop("route", None)  # calls are counted by pages, not by what strangers try
 
 
 def _streams(pages: list[Page]) -> list[Route]:
@@ -63,7 +66,7 @@ def _routes(page: Page) -> list[Route]:
 
 def _answered(page: Page, answer: Callable[[Page, Visit], Awaitable[Response]]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        request.scope["route"] = page  # calls are counted by it
+        request.scope["route"] = page
         try:
             visit = await open_visit(request)
             return needed(page, visit) or await answer(page, visit)

@@ -416,3 +416,15 @@ async def test_every_process_serves_every_page(system: System, editor: httpx.Asy
         assert (await other.post(path, data={"act": "pause"})).status_code == 303
         assert "Resume" in buttons(await editor.get(path))
         assert "Resume" in buttons(await other.get(path))
+
+
+async def test_calls_are_counted_by_page_and_not_by_what_strangers_try(
+    system: System, editor: httpx.AsyncClient
+) -> None:
+    batch = await waiting_batch(system)
+    await editor.get(f"/console/{system.customer}/batches/{batch}")
+    for path in ("made-up-1", "static/made-up-2", "1/made-up-3", f"{system.customer}/batches/{batch}/made-up-4"):
+        assert (await editor.get(f"/console/{path}")).status_code == 404
+    page = (await editor.get("/metrics")).text
+    assert 'route="/console/{customer}/batches/{batch}"' in page
+    assert "made-up" not in page
