@@ -11,6 +11,7 @@ from html import unescape
 import httpx
 import pytest
 
+from caravan.access.audit import entries
 from caravan.access.users import Role, add_user
 from caravan.api.app import create_app
 from caravan.console.app import PREFIX, install
@@ -209,6 +210,29 @@ async def test_pause_resume_and_recall(system: System, editor: httpx.AsyncClient
     assert (found["state"], found["ledger"]["steps"][0]["outcomes"]) == ("cancelled", {"cancelled": 3})
     assert set(buttons(await editor.get(path))) == {"Sign out"}
     assert (await editor.get(f"{path}/recall")).headers["location"] == path
+
+
+async def test_every_act_is_in_the_audit_log_and_a_refused_one_is_not(
+    system: System, editor: httpx.AsyncClient
+) -> None:
+    batch = await waiting_batch(system)
+    path = f"/console/{system.customer}/batches/{batch}"
+    for act in ("pause", "resume", "retry"):
+        assert (await editor.post(path, data={"act": act})).status_code == 303
+    await editor.post(f"{path}/recall")
+    assert (await editor.post(path, data={"act": "pause"})).status_code == 409
+    async with system.engine.pool.connection() as connection:
+        found = await entries(connection, system.customer)
+    assert [each.act for each in found] == ["recall", "retry", "resume", "pause"]
+    assert {(each.actor.name, each.subject) for each in found} == {
+        (f"editor-{system.customer}@example.com", f"batch {batch}")
+    }
+
+
+async def test_a_stream_without_session_is_refused(system: System, http: httpx.AsyncClient) -> None:
+    batch = await waiting_batch(system)
+    for path in (f"{system.customer}/batches/live", f"{system.customer}/batches/{batch}/live"):
+        assert (await http.get(f"/console/{path}")).status_code == 401
 
 
 async def test_an_act_that_does_not_fit_or_that_there_is_not_is_refused_with_a_sentence(
