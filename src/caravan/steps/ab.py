@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
@@ -11,6 +12,7 @@ from itertools import accumulate
 from math import ceil
 from typing import Annotated, Any, ClassVar
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, PlainSerializer
@@ -19,6 +21,7 @@ from caravan.journeys.model import DefinitionPart
 from caravan.steps.move import Move, Tools
 from caravan.steps.sort import Arms, sort
 from caravan.steps.step import CohortStep
+from caravan.steps.why import Why
 from caravan.store.cohorts import Cohort
 
 _POINTS = 2**64  # a contact stands at one of so many points; each arm owns a stretch of them
@@ -87,6 +90,11 @@ class AB(CohortStep):
     async def take(self, cohort: Cohort, tools: Tools) -> Move:
         """Deal the contacts out."""
         return await asyncio.to_thread(sort, cohort, tools, [arm.to for arm in self.arms], self._choose)
+
+    def explain(self, duck: duckdb.DuckDBPyConnection, contact: str, properties: str, at: datetime) -> Why:
+        """Its arm, among the weights of all."""
+        taken = self.arm(contact)
+        return Why(taken, self.arms[taken].to, arms=[(arm.weight, arm.to) for arm in self.arms])
 
     def _choose(self, contacts: pa.Table) -> Arms:
         return np.array([self.arm(contact) for contact in contacts["id"].to_pylist()], dtype=np.int64)

@@ -4,8 +4,11 @@ from abc import abstractmethod
 from datetime import datetime
 from typing import ClassVar
 
+import duckdb
+
 from caravan.journeys.model import Step
 from caravan.steps.move import Move, Tools
+from caravan.steps.why import Why
 from caravan.store.cohorts import Cohort
 
 
@@ -17,6 +20,11 @@ class CohortStep(Step):
     def due(self, arrived: datetime) -> datetime:
         """When contacts that arrive now may take the step: at once, but for waits."""
         return arrived
+
+    def explain(self, duck: duckdb.DuckDBPyConnection, contact: str, properties: str, at: datetime) -> Why | None:
+        """Why a contact with these properties (a JSON object) went where it did at that time; None for a step that
+        does not choose. Blocks."""
+        return None
 
     @abstractmethod
     async def take(self, cohort: Cohort, tools: Tools) -> Move | None:
