@@ -56,6 +56,12 @@ where customer_id = %(customer)s
        or (created_at, id) < (select created_at, id from batches where id = %(before)s and customer_id = %(customer)s))
 order by created_at desc, id desc limit %(limit)s
 
+-- name: with_contacts
+-- The newest batches of a customer whose contacts are kept, and how many there are in all.
+select *, count(*) over () as total from batches
+where customer_id = %(customer)s and version is not null and entered > 0 and forgotten_at is null
+order by created_at desc, id desc limit %(limit)s
+
 -- name: lock
 -- Every transaction that changes a batch or its ledger begins here, so none of them can deadlock.
 select * from batches where id = %(id)s for update
