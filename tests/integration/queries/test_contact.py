@@ -77,7 +77,7 @@ async def test_a_contact_is_told_in_all_its_batches_in_order_of_time(system: Sys
         ({"score": "11", "city": "Bonn", "vip": 1}, 0, [True, False, False], {"score": 11.0, "since": None}),
         ({"score": "many", "since": "2001-02-03", "vip": 1}, 1, [False, True, False], {"score": None}),
         ({"score": None, "since": "soon"}, 2, [False, False, True], {"score": None, "since": None, "vip": None}),
-        ({"score": 3, "vip": 1}, None, [False, False, False], {"score": 3.0, "vip": "1"}),
+        ({"score": 3, "vip": 1, "since": "2050-01-01"}, None, [False, False, False], {"score": 3.0, "vip": "1"}),
         ({"score": 10**40, "city": "Bonn", "vip": "\u2028ü"}, 0, [True, False, False], {"vip": "\u2028ü"}),
         ({"score": "1e999", "city": "Köln", "vip": True}, None, [False, False, False], {"vip": "true"}),
         ({"score": 9007199254740993, "city": ["Bonn"], "vip": {}}, None, [False, False, False], {"vip": "{}"}),
