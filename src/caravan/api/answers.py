@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -183,6 +183,77 @@ class JournalLine(Answer):
     outcome: str = Field(description="An outcome; with `contact` also `standing` or `retrying`.")
     at: datetime
     detail: str | None
+
+
+class ValueAnswer(Answer):
+    """A property that a condition looked at."""
+
+    property: str = Field(description="Its name, with points between; `id` is the contact's own id.")
+    value: str | None = Field(description="Its text as it came; null if it is missing or null.")
+    as_: Literal["number", "time", "truth", "text"] = Field(alias="as", description="What it was read as.")
+    read: str | float | bool | None = Field(description="What was compared; null also if it can't be read so.")
+
+
+class ConditionAnswer(Answer):
+    """A condition of a split."""
+
+    if_: str = Field(alias="if")
+    to: str
+    true: bool
+    values: list[ValueAnswer]
+
+
+class ArmAnswer(Answer):
+    """An arm of an A/B step."""
+
+    weight: float
+    to: str
+
+
+class WhyAnswer(Answer):
+    """How a split or an A/B step chose, computed anew by the journey's version at the time of the journal."""
+
+    decided: int | None = Field(description="The condition or arm that decided, from 0; null: no condition was true.")
+    to: str | None = Field(description="Where that leads; null is the journey's end.")
+    agrees: bool = Field(description="Whether the contact went there; a condition on now() can differ by moments.")
+    conditions: list[ConditionAnswer] = Field(description="Of a split, in the order in which they are tried.")
+    arms: list[ArmAnswer] = Field(description="Of an A/B step.")
+
+
+class StayAnswer(Answer):
+    """The contact at one step."""
+
+    step: str
+    at: datetime
+    outcome: str = Field(description="An outcome, or `standing` or `retrying`.")
+    detail: str | None = Field(description="What the other side answered, or where the contact went.")
+    why: WhyAnswer | None = Field(description="Of steps that choose, once the contact has passed them.")
+
+
+class EntryAnswer(Answer):
+    """A contact's way through one batch."""
+
+    batch: str
+    journey: int
+    version: int
+    line: int
+    properties: dict[str, Any] | None = Field(description="Null if no file that is still kept has them.")
+    stays: list[StayAnswer]
+
+
+class LookedAnswer(Answer):
+    """How far was looked."""
+
+    batches: int = Field(description="The newest so many batches were looked through.")
+    of: int = Field(description="All batches whose contacts are kept.")
+
+
+class ContactAnswer(Answer):
+    """What happened to one contact, in order of time."""
+
+    id: str
+    entries: list[EntryAnswer]
+    looked: LookedAnswer
 
 
 def batch_answer(found: BatchReport) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from caravan import __version__
-from caravan.api import batches, batchtrigger, health, journeys, openapi, preflight, problems, uploads
+from caravan.api import batches, batchtrigger, contacts, health, journeys, openapi, preflight, problems, uploads
 from caravan.api.access import RecentTokens
 from caravan.api.framing import Framing
 from caravan.api.lean import Lean
@@ -62,7 +62,7 @@ def _route(app: FastAPI) -> None:
     for resource in (health, openapi, uploads):
         app.include_router(resource.router)
     known = [Depends(known_queries)]
-    for resource in (batchtrigger, batches, preflight, journeys):
+    for resource in (batchtrigger, batches, preflight, contacts, journeys):
         app.include_router(resource.router, prefix="/{customerid}", dependencies=known)
         app.include_router(resource.router, prefix="/rest/{customerid}", dependencies=known, include_in_schema=False)
 

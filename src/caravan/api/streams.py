@@ -62,7 +62,7 @@ async def _checked(pieces: Pieces, check: Check) -> AsyncIterator[str]:
                 close()
 
     def close() -> None:
-        over.set()  # whoever makes a piece just now closes then, and no second thread waits for the store
+        over.set()  # the thread that makes a piece just now closes then, and no second one waits for the store
         if guard.acquire(blocking=False):
             try:
                 pieces.close()
@@ -80,7 +80,7 @@ async def _checked(pieces: Pieces, check: Check) -> AsyncIterator[str]:
             if piece is None:
                 return
             yield piece
-    finally:  # what was fetched from the store must not lie here until somebody collects it
+    finally:  # what was fetched from the store must not lie here until it is garbage-collected
         asyncio.get_running_loop().run_in_executor(None, close)
 
 

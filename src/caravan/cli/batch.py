@@ -45,7 +45,8 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(batch, name="batch")
 
 
-def _client() -> "Client":
+def open_client() -> "Client":
+    """The client that the environment describes. Raises `InvalidSetting`."""
     from caravan.client import Client
 
     url = os.environ.get("CARAVAN_URL", "http://127.0.0.1:8080").strip()
@@ -82,7 +83,7 @@ def start(
         raise typer.BadParameter("name a file or --url, one of them")
     if file is not None and file != _STDIN and not file.is_file():
         raise InvalidInput(f"{file} is no file.")
-    with _client() as client:
+    with open_client() as client:
         started = _start(client, journey, file, url, key, hold=hold)
         if not watch:
             _print({"batchId": started.batch}, as_json, started.batch)
@@ -139,7 +140,7 @@ def list_batches(
 
     Example: caravan batch list --state running --state paused
     """
-    with _client() as client:
+    with open_client() as client:
         listed = client.batches(states=tuple(state or ()), journey=journey, page=min(limit, 200))
         found = [each for each, _ in zip(listed, range(limit), strict=False)]
     _print([each.raw for each in found], as_json, "\n".join(map(watching.line, found)) or "no batches yet")
@@ -150,7 +151,7 @@ def show(batch: BatchId, as_json: Json = False) -> None:
 
     Example: caravan batch show b_5f0c…
     """
-    with _client() as client:
+    with open_client() as client:
         found = client.batch(batch)
     _print(found.raw, as_json, watching.report(found))
     if found.state == "failed" or (found.ended and found.reached_nobody):
@@ -166,7 +167,7 @@ def preflight(
 
     Example: caravan batch preflight b_5f0c…
     """
-    with _client() as client:
+    with open_client() as client:
         found = client.preflight(batch, contact=contact)
     _print(found.raw, as_json, watching.foretold(found))
 
@@ -176,7 +177,7 @@ def rejects(batch: BatchId, as_json: Json = False) -> None:
 
     Example: caravan batch rejects b_5f0c… --json > rejects.ndjson
     """
-    with _client() as client:
+    with open_client() as client:
         _print_all(client.rejects(batch), as_json, lambda each: f"line {each.line}: {each.code}: {each.message}")
 
 
@@ -196,7 +197,7 @@ def journal(
         at = each.at.isoformat()
         return f"{at} {each.contact} {each.step} {each.outcome} {each.detail or ''}".rstrip()
 
-    with _client() as client:
+    with open_client() as client:
         _print_all(client.journal(batch, step=step, outcome=outcome, contact=contact), as_json, line)
 
 
@@ -249,7 +250,7 @@ def cancel(batch: BatchId, as_json: Json = False) -> None:
 
 
 def _change(batch: str, change: str, as_json: bool) -> None:
-    with _client() as client:
+    with open_client() as client:
         found = client.change(batch, change)
     _print(found.raw, as_json, watching.report(found))
 

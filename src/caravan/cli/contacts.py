@@ -1,21 +1,26 @@
-"""`contacts check`: what the server would say of a file, without a server."""
+"""`contacts check`: what the server would say of a file, without a server. `contacts show`: one contact, over HTTP."""
 
 import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caravan.cli.batch import Json, open_client
 from caravan.errors import FileFailed, InvalidInput
 from caravan.settings import read_settings
+
+if TYPE_CHECKING:
+    from caravan.client import Contact, Stay
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     contacts = typer.Typer(help="Files of contacts.", no_args_is_help=True)
     contacts.command("check")(check)
+    contacts.command("show")(show)
     app.add_typer(contacts, name="contacts")
 
 
@@ -48,3 +53,37 @@ def _tell_failure(error: FileFailed, as_json: bool) -> None:
         typer.echo(json.dumps({"error": f"{error.code}: {error.message}", "errorCode": error.code}))
     else:
         print(f"caravan: {error.code}: {error.message}", file=sys.stderr)
+
+
+def show(
+    contact: Annotated[str, typer.Argument(help="The contact's id.")],
+    limit: Annotated[int, typer.Option(help="Look through the newest so many batches.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Tell what happened to one contact in every batch, and why.
+
+    Example: caravan contacts show 10042
+    """
+    with open_client() as client:
+        found = client.contact(contact, limit=limit)
+    typer.echo(json.dumps(found.raw, ensure_ascii=False) if as_json else "\n".join(_told(found)))
+
+
+def _told(found: "Contact") -> list[str]:
+    lines = [f"{found.id}: looked through the newest {found.looked:,} of {found.of_batches:,} batches"]
+    for entry in found.entries:
+        lines.append(f"{entry.batch}  journey {entry.journey} version {entry.version}, line {entry.line:,}")
+        for stay in entry.stays:
+            lines.append(f"  {stay.at.isoformat()} {stay.step} {stay.outcome} {stay.detail or ''}".rstrip())
+            lines += _reasons(stay)
+    return lines
+
+
+def _reasons(stay: "Stay") -> list[str]:
+    if stay.why is None:
+        return []
+    lines = []
+    for each in stay.why["conditions"]:
+        values = "; ".join(f"{v['property']} {v['value']!r} as {v['as']}: {v['read']!r}" for v in each["values"])
+        lines.append(f"    {'true ' if each['true'] else 'false'} {each['if']} -> {each['to']} ({values})")
+    return lines + [f"    weight {each['weight']:g} -> {each['to']}" for each in stay.why["arms"]]

@@ -228,6 +228,58 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Stay:
+    """A contact at one step. `why` is how a split or an A/B step chose, as the API tells it."""
+
+    step: str
+    at: datetime
+    outcome: str
+    detail: str | None
+    why: Raw | None
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        at = datetime.fromisoformat(raw["at"])
+        return cls(raw["step"], at, raw["outcome"], raw.get("detail"), raw.get("why"))
+
+
+@dataclass(frozen=True, slots=True)
+class ContactEntry:
+    """A contact's way through one batch."""
+
+    batch: str
+    journey: int
+    version: int
+    line: int
+    properties: Raw | None
+    stays: list[Stay]
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        head = (raw["batch"], raw["journey"], raw["version"], raw["line"], raw["properties"])
+        return cls(*head, list(map(Stay.of, raw["stays"])))
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What happened to one contact in the newest `looked` batches, of `of_batches` whose contacts are kept."""
+
+    id: str
+    entries: list[ContactEntry]
+    looked: int
+    of_batches: int
+    raw: Raw = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        entries = list(map(ContactEntry.of, raw["entries"]))
+        return cls(raw["id"], entries, raw["looked"]["batches"], raw["looked"]["of"], raw)
+
+
+@dataclass(frozen=True, slots=True)
 class Journey:
     """A journey and its newest version."""
 

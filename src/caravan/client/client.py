@@ -5,11 +5,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
-from caravan.client.answers import Batch, Commenced, JournalEntry, Journey, Preflight, Reject, Started, Uploaded
+from caravan.client.answers import (
+    Batch,
+    Commenced,
+    Contact,
+    JournalEntry,
+    Journey,
+    Preflight,
+    Reject,
+    Started,
+    Uploaded,
+)
 from caravan.client.retries import RetryPolicy, Sleep
 from caravan.client.transport import CallFailed, Transport, answering, check, content, insist, new_key, origin
 
@@ -182,6 +192,11 @@ class Client:
             JournalEntry.of(json.loads(line))
             for line in self._transport.lines(f"batches/{batch}/journal", params=query)
         )
+
+    def contact(self, contact: str, *, limit: int = 200) -> Contact:
+        """What happened to one contact in the newest `limit` batches, in order of time, and why."""
+        path = f"contacts/{quote(contact, safe='')}"
+        return Contact.of(self._transport.call("GET", path, params={"limit": limit}))
 
     def events(self, batch: str) -> Iterator[Batch]:
         """The batch each time it changes, until it has ended. A connection that breaks off is made again."""

@@ -70,7 +70,7 @@ def insist(call: Callable[[], Got], retries: RetryPolicy, *, again: bool = True)
 
 
 def new_key() -> str:
-    """An Idempotency-Key that nobody has used."""
+    """An Idempotency-Key that no call has used."""
     return secrets.token_hex(16)
 
 

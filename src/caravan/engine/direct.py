@@ -27,7 +27,7 @@ async def upload_url(engine: Engine, batch: str) -> str:
     """The store's own URL to PUT the batch's file to, good for 12 hours. Raises `Unavailable` without credentials."""
     inbox = engine.files.inbox
     assert inbox is not None  # bootstrap.py sees to it
-    # Not in a thread that all share: who asks has a transaction open, and those may be waiting for a slow store.
+    # Not in a shared thread: the caller has a transaction open, and shared threads may be waiting for a slow store.
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(inbox.signing, inbox.url, batch, int(UPLOAD_TIME.total_seconds()))
 
@@ -56,7 +56,7 @@ async def look(engine: Engine) -> None:
 
 
 async def _note(engine: Engine, hindrance: str | None) -> None:
-    """Say on all batches that await a direct upload why nobody can look for it, or that somebody can again."""
+    """Say on all batches that await a direct upload why no process can look for it, or that one can again."""
     async with engine.pool.connection() as connection:
         await direct_uploads.note_hindrance(connection, hindrance)
 

@@ -38,7 +38,7 @@ class Journeys:
         if known is None:
             found = await journeys.get_version(connection, customer, journey, version)
             # In a thread: a large one takes seconds, in which nothing else would be answered. Of its own: those that
-            # all share may be waiting for a slow store, and who asks has a batch locked.
+            # all share may be waiting for a slow store, and the caller has a batch locked.
             loop = asyncio.get_running_loop()
             known = await loop.run_in_executor(self._thread, load_journey, found.definition, self.types)
         self._known[key] = known  # the last one is the one that was asked for last
@@ -57,7 +57,7 @@ class Engine:
     clock: Clock
     jobs: Jobs
     journeys: Journeys
-    scratch: Path  # of this process, for files half-written; whoever writes there makes it
+    scratch: Path  # of this process, for files half-written; made by the first function that writes there
     uploads: Path  # the same for files that clients are sending
     channels: Sequence[ChannelType[Any]] = CHANNELS
     gates: Sequence[GateType] = GATES

@@ -39,7 +39,7 @@ class FileJob:
     interrupted: asyncio.Event
 
     def go_on(self, done: int = 0, total: int = 0) -> None:
-        """Raise `Interrupted` if it is time to stop; for threads, which nobody can stop from outside."""
+        """Raise `Interrupted` if it is time to stop; for threads, which can't be stopped from outside."""
         if self.interrupted.is_set():
             raise Interrupted
 
@@ -66,7 +66,7 @@ async def work_on_file(engine: Engine, batch_id: str, state: BatchState, stoppin
 
 
 async def _begin_again_later(engine: Engine, batch_id: str) -> None:
-    """The worker stops in the middle of a file: whoever comes next begins again, if it is still wanted."""
+    """The worker stops in the middle of a file: the next one that takes the job begins again, if it is still wanted."""
     async with engine.pool.connection() as connection:
         state = (await batches.get(connection, batch_id)).state
         if state == BatchState.READING:

@@ -128,7 +128,7 @@ async def receive(engine: Engine, batch_id: str, received: Received) -> Batch:
                 upload = Upload(name, received.bytes, received.sha256, received.encoding)
                 await start_reading(engine, connection, batch, upload)
                 batch = await batches.get(connection, batch.id)
-                committing = True  # whether that arrives nobody may be told, so from here on the file stays
+                committing = True  # the commit may succeed unseen, so from here on the file stays
                 return batch
     except Exception:
         if not committing:

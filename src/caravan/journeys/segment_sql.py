@@ -50,19 +50,34 @@ def first_true(conditions: Sequence[str], now: datetime) -> str:
     contact's JSON is read once, for all properties together: reading it for each would be most of the time.
     The column `id` is read only if a condition asks for it.
     """
+    filled, source = _over_contacts(conditions, now)
+    cases = " ".join(f"WHEN {each} THEN {index}" for index, each in enumerate(filled))
+    return f"SELECT CASE {cases} ELSE {len(filled)} END::BIGINT AS arm FROM {source}"
+
+
+def each_value(expressions: Sequence[str], now: datetime) -> str:
+    """A query over the same table with a column for each of the expressions, in their order."""
+    filled, source = _over_contacts(expressions, now)
+    return f"SELECT {', '.join(filled)} FROM {source}"
+
+
+def value_sql(node: Node) -> str:
+    """What a part of a tree is for a contact, with the same to be filled in as in `to_sql`."""
+    return _write(node)
+
+
+def _over_contacts(expressions: Sequence[str], now: datetime) -> tuple[list[str], str]:
+    """The expressions filled in, and the table that they are to be asked of."""
     places: dict[str, int] = {}
 
     def place(found: re.Match[str]) -> str:
         return f"p[{places.setdefault(found[1], len(places) + 1)}]"
 
-    filled = [_PROPERTY.sub(place, _at(now, each)) for each in conditions]
+    filled = [_PROPERTY.sub(place, _at(now, each)) for each in expressions]
     own = ", id" if any(ID in each for each in filled) else ""
-    cases = " ".join(f"WHEN {each.replace(ID, 'id')} THEN {index}" for index, each in enumerate(filled))
     pointers = f"[{', '.join(map(quote, places))}]::VARCHAR[]"
-    return (
-        f"SELECT CASE {cases} ELSE {len(filled)} END::BIGINT AS arm"
-        f" FROM (SELECT json_extract_string(properties, {pointers}) AS p{own} FROM contacts)"
-    )
+    source = f"(SELECT json_extract_string(properties, {pointers}) AS p{own} FROM contacts)"
+    return [each.replace(ID, "id") for each in filled], source
 
 
 def _at(now: datetime, sql: str) -> str:

@@ -18,7 +18,7 @@ from caravan.journeys import segment_sql
 from caravan.journeys import segment_tree as tree
 from caravan.journeys.segment_reader import read_node
 from caravan.journeys.segment_sql import to_sql
-from caravan.journeys.segment_tree import Node
+from caravan.journeys.segment_tree import Kind, Node
 from caravan.journeys.segment_warnings import refuse_typographic_quotes, warnings_about
 
 MAX_LENGTH = 4_000  # characters
@@ -50,6 +50,37 @@ def first_true(segments: Sequence[Segment], now: datetime) -> str:
     is what `now()` and `current_date` mean.
     """
     return segment_sql.first_true([each.sql for each in segments], now)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A property that a segment looks at. `kind` is the type that it is read as, and ANY stands for its own text."""
+
+    path: tuple[str, ...]  # () is the contact's id
+    kind: Kind
+    raw: Node  # its text as it came; null if the property is missing or null
+    value: Node  # the same as `kind`; null also if it can't be read so
+
+
+def readings(segment: Segment) -> list[Reading]:
+    """All that the segment looks at, each property once for each type that it is read as."""
+    found: dict[tuple[tuple[str, ...], Kind], Reading] = {}
+    for node in tree.walk(segment.tree):
+        for each in (node, *node.args) if node.op == "read" else (node,):
+            if each.op in ("property", "id"):
+                kind = node.kind
+                path = each.value if each.op == "property" else ()
+                found.setdefault((path, kind), Reading(path, kind, each, node))
+    read = {path for path, kind in found if kind is not Kind.ANY}
+    kept = [each for (path, kind), each in found.items() if kind is not Kind.ANY or path not in read]
+    return sorted(kept, key=lambda each: (each.path, each.kind))
+
+
+def each_value(segments: Sequence[Segment], looked_at: Sequence[Reading], now: datetime) -> str:
+    """A DuckDB query over the table `contacts` of `first_true`. Its columns, in this order: of each segment whether it
+    is true, and of each reading its raw text and its value."""
+    values = [segment_sql.value_sql(node) for each in looked_at for node in (each.raw, each.value)]
+    return segment_sql.each_value([*(each.sql for each in segments), *values], now)
 
 
 def compile_segment(text: str) -> Segment:

@@ -106,7 +106,7 @@ def _let_in(folder: Path, server: PostgresServer, user: str) -> None:
     """Let the system user that PostgreSQL runs as, where we are root, get at its folder and its programs.
 
     It owns the data folder itself, so that this stays closed to all others. The folders above it and above the programs
-    get the right to pass through and no more; PostgresServer's own initialisation would let everybody list them, up to
+    get the right to pass through and no more; PostgresServer's own initialisation would let every user list them, up to
     /root and /.
     """
     account = pwd.getpwnam(user)

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from caravan.journeys.model import DefinitionPart
 from caravan.steps.sort import Arms, SortStep
+from caravan.steps.why import Why
 
 _POINTS = 2**64  # a contact stands at one of so many points; each arm owns a stretch of them
 
@@ -89,3 +90,8 @@ class AB(SortStep):
     def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
         """Deal the contacts out."""
         return np.array([self.arm(contact) for contact in contacts["id"].to_pylist()], dtype=np.int64)
+
+    def explain(self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime) -> Why:
+        """Its arm, among the weights of all."""
+        taken = self.arm(contact)
+        return Why(taken, self.arms[taken].to, arms=[(arm.weight, arm.to) for arm in self.arms])

@@ -13,6 +13,7 @@ import pyarrow as pa
 from caravan.steps.cohort_files import write_part
 from caravan.steps.move import Move, Passage, Tools
 from caravan.steps.step import CohortStep
+from caravan.steps.why import Why
 from caravan.store.cohorts import Cohort, Part, read_contacts
 from caravan.store.files import Draft
 from caravan.store.journal import Record
@@ -39,6 +40,11 @@ class SortStep(CohortStep):
     @abstractmethod
     def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
         """The index of one of the ways for each contact (of `CONTACTS`), as of `now`. Blocks."""
+
+    @abstractmethod
+    def explain(self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime) -> Why:
+        """Why a contact with this id and these properties (a JSON object) goes where `choose` sends it, as of `now`.
+        Blocks."""
 
     async def take(self, cohort: Cohort, tools: Tools) -> Move:
         """Send each contact its way."""

@@ -1,9 +1,9 @@
 """Split: the first condition that is true of a contact says where it goes."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import duckdb
 import pyarrow as pa
@@ -11,8 +11,12 @@ from pydantic import Field, model_validator
 
 from caravan.journeys.fields import Condition
 from caravan.journeys.model import DefinitionPart
-from caravan.journeys.segments import Segment, compile_segment, first_true
+from caravan.journeys.segment_tree import Kind
+from caravan.journeys.segments import Reading, Segment, compile_segment, each_value, first_true, readings
 from caravan.steps.sort import Arms, SortStep
+from caravan.steps.why import Looked, Tried, Why
+
+_KINDS = {Kind.NUMBER: "number", Kind.TIME: "time", Kind.TRUTH: "truth"}  # all others are texts
 
 
 class Branch(DefinitionPart):
@@ -82,6 +86,27 @@ class Split(SortStep):
             cursor.register("contacts", contacts.select(["id", "properties"]))
             return cast(Arms, cursor.execute(query).fetchnumpy()["arm"])
 
+    def explain(self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime) -> Why:
+        """Each condition with what it was and the values that it looked at, by the segments that choose the ways."""
+        looked_at = [readings(segment) for segment in self._segments]
+        query = each_value(self._segments, [each for some in looked_at for each in some], now)
+        with duck.cursor() as cursor:
+            cursor.register("contacts", pa.table({"id": [contact], "properties": [properties]}))
+            found = list(cursor.execute(query).fetchall()[0])
+        truths, values = found[: len(self._segments)], iter(found[len(self._segments) :])
+        tried = [
+            Tried(condition, to, truth, [_looked(each, next(values), next(values)) for each in some])
+            for (condition, to), truth, some in zip(self.conditions, truths, looked_at, strict=True)
+        ]
+        decided = truths.index(True) if True in truths else None
+        return Why(decided, self.otherwise if decided is None else tried[decided].to, tried)
+
     @cached_property
     def _segments(self) -> list[Segment]:
         return [compile_segment(condition) for condition, _ in self.conditions]
+
+
+def _looked(reading: Reading, text: str | None, value: Any) -> Looked:
+    if isinstance(value, datetime):  # times are in UTC
+        value = value.replace(tzinfo=UTC).isoformat()
+    return Looked(reading.path, text, _KINDS.get(reading.kind, "text"), value)

@@ -203,6 +203,12 @@ async def page(connection: Connection, customer: int, wanted: Page, now: datetim
     return [found[each] for each in ids]
 
 
+async def with_contacts(connection: Connection, customer: int, limit: int) -> tuple[list[Batch], int]:
+    """The newest batches of a customer whose contacts are kept, and how many there are in all."""
+    found = await rows(connection, _Q.with_contacts, customer=customer, limit=limit)
+    return [read_batch(each) for each in found], found[0]["total"] if found else 0
+
+
 async def set_state(
     connection: Connection, batch: str, state: BatchState, before: tuple[BatchState, ...]
 ) -> Batch | None:

@@ -1,7 +1,7 @@
 """One prefix of an S3 bucket, or of any store that speaks S3, through s3fs.
 
 Each request is tried a few times with a growing delay; what fails then is `Unavailable`, which is waited out by
-whoever asked. `FileNotFoundError` means that one object is not there, and nothing else. All calls block, and may
+the caller. `FileNotFoundError` means that one object is not there, and nothing else. All calls block, and may
 come from several threads at once; the work is done on fsspec's own thread.
 """
 

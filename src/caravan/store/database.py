@@ -75,7 +75,7 @@ def _is_address(url: str) -> bool:
 
 
 def _away(url: str, error: OperationalError) -> str:
-    """One sentence without the password: who does not answer, and why in the last words of the error."""
+    """One sentence without the password: which server does not answer, and why in the last words of the error."""
     address = conninfo_to_dict(url)
     where = ":".join(str(address[key]) for key in ("host", "port") if address.get(key))
     why = " ".join(str(error).splitlines()[0].split()).rpartition("failed: ")[2].removeprefix("FATAL: ").rstrip(".")

@@ -23,7 +23,7 @@ class Arrival:
 
 class Inbox:
     """One place for each batch, which its URL is bound to. Whoever has the URL may write there again and again,
-    so nothing is read from here: `take` copies what came to where nobody else can write."""
+    so nothing is read from here: `take` copies what came to where no client can write."""
 
     def __init__(self, bucket: Bucket, public: Bucket) -> None:
         self._bucket = bucket
@@ -35,7 +35,7 @@ class Inbox:
         return self._public.put_url(_place(batch), seconds)
 
     def arrivals(self) -> list[Arrival]:
-        """All files that clients have put and that nobody has taken out yet."""
+        """All files that clients have put and that no job has taken out yet."""
         return [Arrival(each.name.split("/")[1], each) for each in self._bucket.list(_FOLDER)]
 
     def arrival(self, batch: str) -> Arrival | None:

@@ -16,4 +16,4 @@ class Section:
 
 
 def patient() -> None:
-    """The tick of who has time: nothing stops the getting of a file."""
+    """The tick where nothing may stop the getting of a file."""

@@ -77,7 +77,7 @@ async def get(connection: Connection, batch: str, number: int) -> Span | None:
 
 
 async def settle(connection: Connection, batch: str, span: Span, state: SpanState, receipt: Receipt) -> bool:
-    """The span was worked on: it goes to `state` with this receipt. False if somebody else has done that."""
+    """The span was worked on: it goes to `state` with this receipt. False if another worker has done that."""
     values = {"batch": batch, "number": span.number, "before": span.state, "state": state}
     return await row(connection, _Q.set_read, **values, receipt=Jsonb(asdict(receipt))) is not None
 
@@ -88,7 +88,7 @@ async def set_compared(connection: Connection, batch: str, span: Span, losers: s
 
 
 async def any_under_way(connection: Connection, batch: str) -> bool:
-    """Whether somebody has yet to work on one of a batch's spans."""
+    """Whether one of a batch's spans has yet to be worked on."""
     found = await row(connection, _Q.any_under_way, batch=batch)
     return found is not None and bool(found["there"])
 

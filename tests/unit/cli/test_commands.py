@@ -10,7 +10,7 @@ from caravan import __version__
 from caravan.cli.commands import app
 from tests.acceptance.conftest import environment
 
-_WITHOUT_A_FOLDER = {"demo", "journeys check", "contacts check"}
+_WITHOUT_A_FOLDER = {"demo", "journeys check", "contacts check", "contacts show"}
 
 
 def _commands() -> dict[str, list[str]]:

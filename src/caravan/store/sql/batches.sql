@@ -1,5 +1,5 @@
 -- name: add
--- Nothing comes back if the journey is not published. Its row is shared, so that who pauses it knows of this batch.
+-- Nothing comes back if the journey is not published. Its row is shared, so that a pause of it finds this batch.
 insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits, hold)
 select %(id)s, j.customer_id, j.id, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s, %(hold)s
 from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.version > 0
@@ -54,6 +54,12 @@ where customer_id = %(customer)s
        or case when paused_at is not null and finished_at is null then 'paused' else state end = any(%(states)s))
   and (%(before)s::text is null
        or (created_at, id) < (select created_at, id from batches where id = %(before)s and customer_id = %(customer)s))
+order by created_at desc, id desc limit %(limit)s
+
+-- name: with_contacts
+-- The newest batches of a customer whose contacts are kept, and how many there are in all.
+select *, count(*) over () as total from batches
+where customer_id = %(customer)s and version is not null and entered > 0 and forgotten_at is null
 order by created_at desc, id desc limit %(limit)s
 
 -- name: lock
@@ -135,7 +141,7 @@ select id, state from batches where state = 'reading' or (state = 'receiving' an
 
 -- name: overdue_uploads
 -- Not the direct ones, which expire only after a look into the store (engine/direct.py). In the order of their ids, in
--- which whoever locks several does so.
+-- which every statement that locks several does so.
 select id from batches
 where state in ('awaiting_upload', 'receiving') and expires_at <= %(now)s and source = 'upload'
   and not exists (select from puts where batch_id = batches.id)  -- it began in time
@@ -146,7 +152,7 @@ select id, expires_at from batches where state in ('awaiting_upload', 'receiving
 order by id
 
 -- name: hinder_direct
--- Those whose file was found already are told by who collects it.
+-- Those whose file was found already are told by the job that collects it.
 update batches set hindrance = %(hindrance)s
 where state = 'awaiting_upload' and source = 'direct' and hindrance is distinct from %(hindrance)s
 
@@ -198,7 +204,7 @@ where b.forgotten_at is null
 order by random() limit 100
 
 -- name: set_forgotten
--- To be swept once more: who did not know of its end yet may still write.
+-- To be swept once more: a worker that did not know of its end yet may still write.
 update batches set forgotten_at = %(now)s, file = null, rejects = null, swept_at = null where id = %(id)s
 
 -- name: unswept
@@ -213,7 +219,7 @@ order by random() limit 100
 update batches set swept_at = %(now)s where id = %(id)s
 
 -- name: named_files
--- All files of an ended batch that somebody may still ask for.
+-- All files of an ended batch that may still be asked for.
 select file from journal where batch_id = %(id)s
 union select rejects from batches where id = %(id)s and rejects is not null
 union select file from batches where id = %(id)s and file is not null

@@ -37,7 +37,7 @@ update cohorts set stuck_at = null, failures = 0, deaths = 0
 where batch_id = %(batch)s and closed_at is null returning id, step, due_at, turn
 
 -- name: has_windows
--- Whether anybody has begun to send to this cohort.
+-- Whether a sender has begun to send to this cohort.
 select exists (select from windows where cohort_id = %(cohort)s) as there
 
 -- name: standing
