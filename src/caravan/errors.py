@@ -6,6 +6,8 @@ CaravanError
 │   ├── InvalidSetting
 │   └── WrongUsage          a command was called in a way that it doesn't know
 ├── Unauthorized
+│   └── SignInRefused       an unknown user or a wrong password, it is not said which
+├── TooManyAttempts         to sign in; the next one has to wait
 ├── Forbidden
 ├── NotFound
 ├── Conflict
@@ -20,6 +22,7 @@ CaravanError
 └── Unavailable             something that Caravan stands on does not answer
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -79,6 +82,20 @@ class InvalidDefinition(InvalidInput):
 
 class Unauthorized(CaravanError):
     """A valid token of this customer is needed: send X-Carma-Authentication-Token or Authorization: Bearer."""
+
+
+class SignInRefused(Unauthorized):
+    """No user has this e-mail address and this password."""
+
+
+class TooManyAttempts(CaravanError):
+    """There were too many attempts to sign in."""
+
+    def __init__(self, after: float) -> None:
+        self.after = after  # seconds from now
+        seconds = math.ceil(after)
+        wait = "a second" if seconds <= 1 else f"{seconds} seconds"
+        super().__init__(f"There were too many attempts to sign in; try again in {wait}.")
 
 
 class Forbidden(CaravanError):

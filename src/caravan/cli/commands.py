@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from caravan import __version__
-from caravan.cli import batch, bench, contacts, customers, journeys, running, sandbox
+from caravan.cli import batch, bench, contacts, customers, journeys, running, sandbox, users
 
 app = typer.Typer(
     name="caravan",
@@ -30,5 +30,5 @@ def options(
     """A file of contacts enters a journey, all at the same time, and no contact is lost or counted twice."""
 
 
-for room in (running, customers, journeys, contacts, batch, sandbox, bench):
+for room in (running, customers, users, journeys, contacts, batch, sandbox, bench):
     room.add_to(app)

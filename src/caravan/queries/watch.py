@@ -1,20 +1,19 @@
-"""Batches that are watched: one poller for each of them and process feeds all who watch it, and stops with the last."""
+"""Batches that are watched, one by one and as pages of a list: see `feeds.py` for what it costs."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from caravan.engine.engine import Engine
-from caravan.errors import CaravanError
-from caravan.queries.batch import BatchReport, batch_report
-from caravan.store.database import single
+from caravan.queries.batch import BatchReport, batch_report, batch_reports
+from caravan.queries.feeds import Feeds, Look
+from caravan.store.batches import Page
+from caravan.store.database import single, snapshot
 
 LOOK_EVERY = 0.5  # seconds
+LIST_EVERY = 2.0  # seconds between two looks at a page of the list, which asks for up to 200 batches
 _SPAN = 10.0  # seconds over which the rate is taken
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,84 +40,44 @@ class Rate:
         return round(max(0, done - before) / (now - since), 1) if now > since else 0.0
 
 
-@dataclass(slots=True)
-class _Watched:
-    """One batch that somebody watches."""
-
-    watchers: int = 0
-    latest: Progress | CaravanError | None = None
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    poller: asyncio.Task[None] | None = None
-
-
 class Watches:
-    """The batches that are watched in this process."""
+    """The batches and the pages of batches that are watched in this process."""
 
-    def __init__(self, engine: Engine, every: float = LOOK_EVERY) -> None:
-        self._engine, self._every = engine, every
-        self._watched: dict[tuple[int, str], _Watched] = {}
+    def __init__(self, engine: Engine, every: float = LOOK_EVERY, list_every: float = LIST_EVERY) -> None:
+        self._engine = engine
+        self._batches = Feeds(self._at_batch, _is_last, every)
+        self._pages = Feeds(self._at_page, lambda found: False, list_every)
 
     @property
     def pollers(self) -> int:
-        """How many batches are polled just now."""
-        return len(self._watched)
+        """How many batches and pages are polled just now."""
+        return self._batches.pollers + self._pages.pollers
 
-    async def follow(self, customer: int, batch: str) -> AsyncIterator[Progress]:
+    def follow(self, customer: int, batch: str) -> AsyncIterator[Progress]:
         """The batch now and after each look, until it has ended. Raises `NotFound`, also for another customer's."""
-        async with self._joined(customer, batch) as watched:
-            told: Progress | None = None
-            while told is None or told.report.batch.finished_at is None:
-                told = await self._next(watched, told)
-                yield told
+        return self._batches.follow((customer, batch))
 
-    async def _next(self, watched: _Watched, told: Progress | None) -> Progress:
-        async with watched.changed:
-            await watched.changed.wait_for(lambda: watched.latest is not None and watched.latest is not told)
-        if isinstance(watched.latest, CaravanError):
-            raise watched.latest
-        assert watched.latest is not None
-        return watched.latest
+    def follow_page(self, customer: int, wanted: Page) -> AsyncIterator[list[BatchReport]]:
+        """The page of a customer's batches now and after each look, without an end."""
+        return self._pages.follow((customer, wanted))
 
-    @asynccontextmanager
-    async def _joined(self, customer: int, batch: str) -> AsyncIterator[_Watched]:
-        key = (customer, batch)
-        watched = self._watched.get(key)
-        if watched is None:
-            watched = self._watched[key] = _Watched()
-            watched.poller = asyncio.create_task(self._poll(customer, batch, watched))
-        watched.watchers += 1
-        try:
-            yield watched
-        finally:
-            watched.watchers -= 1
-            if watched.watchers == 0 and self._watched.get(key) is watched:
-                del self._watched[key]
-                assert watched.poller is not None
-                watched.poller.cancel()
-
-    async def _poll(self, customer: int, batch: str, watched: _Watched) -> None:
+    def _at_batch(self, key: tuple[int, str]) -> Look[Progress]:
         rate = Rate()
-        while True:
-            latest = await self._look(customer, batch, rate)
-            if latest is not None:
-                async with watched.changed:
-                    watched.latest = latest
-                    watched.changed.notify_all()
-                if isinstance(latest, CaravanError) or latest.report.batch.finished_at is not None:
-                    break
-            await asyncio.sleep(self._every)
-        with suppress(KeyError):  # a watcher that comes from now on looks for itself
-            if self._watched[customer, batch] is watched:
-                del self._watched[customer, batch]
 
-    async def _look(self, customer: int, batch: str, rate: Rate) -> Progress | CaravanError | None:
-        """The batch as it is now; None while PostgreSQL is away, so that the watchers wait for it too."""
-        try:
+        async def look() -> Progress:
             async with single(self._engine.pool) as connection:
-                report = await batch_report(self._engine, connection, customer, batch)
-        except CaravanError as error:
-            return error
-        except Exception as error:
-            _log.warning("Can't look at batch %s just now: %s", batch, " ".join(str(error).split()))
-            return None
-        return Progress(report, rate.update(report.done, asyncio.get_running_loop().time()))
+                report = await batch_report(self._engine, connection, *key)
+            return Progress(report, rate.update(report.done, asyncio.get_running_loop().time()))
+
+        return look
+
+    def _at_page(self, key: tuple[int, Page]) -> Look[list[BatchReport]]:
+        async def look() -> list[BatchReport]:
+            async with snapshot(self._engine.pool) as connection:
+                return await batch_reports(self._engine, connection, *key)
+
+        return look
+
+
+def _is_last(told: Progress) -> bool:
+    return told.report.batch.finished_at is not None

@@ -32,6 +32,7 @@ def run_serve(settings: Settings, fd: int | None) -> None:
     import uvicorn
 
     from caravan.api.app import create_app
+    from caravan.console.app import install
 
     obey()
 
@@ -40,8 +41,10 @@ def run_serve(settings: Settings, fd: int | None) -> None:
         async with open_engine(settings) as (engine, _):
             async with engine.pool.connection() as connection:
                 await check_schema(connection)
+            app = create_app(engine)
+            install(app)
             config = uvicorn.Config(
-                create_app(engine),
+                app,
                 host=settings.host,
                 port=settings.port,
                 log_config=None,  # its lines look like all others

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from caravan.access.users import first_user
 from caravan.clock import Clock
 from caravan.errors import Conflict, Unavailable
 from caravan.server.children import Starts, child_environment, serve_child, worker_children
@@ -115,10 +116,21 @@ async def _prepare(settings: Settings, where: str) -> str:
 async def _greet(connection: Connection, where: str) -> str:
     customer = await first_customer(connection)
     if customer is not None:
-        return f"customer: {customer.id}\nA new token: caravan tokens create --customer {customer.id}{where}"
-    number = await add_customer(connection, "first", Clock().now())
-    token = await create_token(connection, number, "first", Clock().now())
-    return f"customer: {number}\ntoken: {token}"
+        told = f"customer: {customer.id}\nA new token: caravan tokens create --customer {customer.id}{where}"
+    else:
+        number = await add_customer(connection, "first", Clock().now())
+        token = await create_token(connection, number, "first", Clock().now())
+        told = f"customer: {number}\ntoken: {token}"
+    return "\n".join([told, *await _greet_first_user(connection)])
+
+
+async def _greet_first_user(connection: Connection) -> list[str]:
+    """How to sign in to the console, where nobody can yet."""
+    made = await first_user(connection)
+    if made is None:
+        return []
+    email, password = made
+    return [f"console: sign in at /console/ as {email}", f"one-time password: {password}"]
 
 
 def _children(leash: Leash, settings: Settings, door: socket.socket) -> Starts:

@@ -1,0 +1,90 @@
+"""A customer's batches, newest first: a live list with filters."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from caravan.api.spelling import among
+from caravan.console.page import Fragments, Page
+from caravan.console.rendering import macro
+from caravan.console.visit import HOME, Visit
+from caravan.errors import InvalidInput
+from caravan.queries.batch import BatchReport, batch_reports
+from caravan.store import batches, journeys
+from caravan.store.batches import BatchState
+from caravan.store.database import snapshot
+
+_ON_A_PAGE = 25
+_LARGEST = 2**63  # no number of a journey is
+
+
+async def show(visit: Visit) -> Response:
+    """The list, or what to do where it is empty."""
+    wanted = _wanted(visit)
+    async with snapshot(visit.engine.pool) as connection:
+        found = await batch_reports(visit.engine, connection, visit.customer, wanted)
+        known = await journeys.list_journeys(connection, visit.customer)
+    path = f"{HOME}/{visit.customer}/batches"
+    last = found[-1].batch.id if len(found) == _ON_A_PAGE else None
+    return visit.page(
+        "batches.html",
+        found=found,
+        journeys=known,
+        states=list(BatchState),
+        wanted=wanted,
+        path=path,
+        live=path + "/live" + _query(wanted),
+        following=path + _query(wanted, before=last) if last else None,
+        first=path + _query(wanted, before=None) if wanted.before else None,
+    )
+
+
+async def live(visit: Visit) -> AsyncIterator[Fragments]:
+    """Each batch's row, and the whole list where batches have come or gone."""
+    return _fragments(visit.watches.follow_page(visit.customer, _wanted(visit)), visit.customer)
+
+
+async def _fragments(followed: AsyncIterator[list[BatchReport]], customer: int) -> AsyncIterator[Fragments]:
+    told: list[str] | None = None
+    async for found in followed:
+        listed = [each.batch.id for each in found]
+        rows = {f"batch-{each.batch.id}": macro("parts.html", "row", each, customer) for each in found}
+        if told is not None and listed != told:
+            yield {"batches": macro("parts.html", "rows", found, customer)}
+        told = listed
+        yield rows
+
+
+def _wanted(visit: Visit) -> batches.Page:
+    """The page that the address asks for. Raises `InvalidInput`, with the good values."""
+    query = visit.request.query_params
+    states = [each for each in query.getlist("state") if each]
+    for each in states:
+        among("state", each, BatchState)
+    return batches.Page(
+        _ON_A_PAGE, query.get("before") or None, tuple(map(BatchState, states)), _journey(query.get("journey"))
+    )
+
+
+def _journey(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text[:20]) < _LARGEST):
+        raise InvalidInput(f"A journey is a number; {text!r} is none.")
+    return int(text)
+
+
+_SAME = object()
+
+
+def _query(wanted: batches.Page, before: str | object | None = _SAME) -> str:
+    """The same filters as a query, with another place to begin at, if one is given."""
+    pairs: list[tuple[str, object]] = [("state", each) for each in wanted.states]
+    pairs += [("journey", wanted.journey)] if wanted.journey else []
+    start = wanted.before if before is _SAME else before
+    pairs += [("before", start)] if start else []
+    return f"?{urlencode(pairs)}" if pairs else ""
+
+
+PAGE = Page("/{customer:int}/batches", show, live=live)
