@@ -2,7 +2,7 @@
 -- Nothing is returned where the user was removed or got another password since that was checked.
 insert into sessions (digest, user_id, created_at, used_at)
 select %(digest)s, id, %(now)s, %(now)s from users where id = %(user)s and password = %(password)s
-for key share returning user_id
+for share returning user_id
 
 -- name: session
 select u.id, u.email, u.is_operator, u.must_change_password, s.used_at
