@@ -5,7 +5,7 @@ import asyncio
 from caravan.engine import control
 from caravan.engine.engine import Engine
 from caravan.errors import Conflict, NotFound
-from caravan.store import customers, removal
+from caravan.store import customers, removal, users
 
 _WORK_SECONDS = 10.0  # that workers get to end what they have in work; one that is dead never does
 _PAUSE = 0.1
@@ -26,6 +26,7 @@ async def remove_customer(engine: Engine, customer: int) -> int:
     await _wait_for_workers(engine, customer)
     await asyncio.to_thread(_delete_files, engine, found)
     async with engine.pool.connection() as connection:
+        await users.delete_roles_of(connection, customer)
         deleted = await customers.delete_customer(connection, customer)
     await asyncio.to_thread(_delete_files, engine, deleted)
     return len(deleted)
