@@ -103,13 +103,6 @@ async def reset_password(connection: Connection, email: str) -> str:
     return password
 
 
-async def end_sessions(connection: Connection, email: str) -> None:
-    """Sign a user out everywhere. Raises `NotFound`."""
-    async with connection.transaction():
-        user, _ = await _lock(connection, email_of(email))
-        await sessions.delete_sessions_of(connection, user)
-
-
 async def first_user(connection: Connection, email: str = FIRST_EMAIL) -> tuple[str, str] | None:
     """Make the installation's operator where there is no user yet: its address and first password, which has to be
     changed. None where there is a user."""

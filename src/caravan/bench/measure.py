@@ -177,10 +177,10 @@ class Meter:
         resident = 0
         for process in self._family:
             with suppress(psutil.Error):
+                if process not in self._roles:  # first, since a process may end between two of these calls
+                    self._roles[process] = _role(process)
                 times = process.cpu_times()
                 self._cpu[process] = times.user + times.system
-                if process not in self._roles:
-                    self._roles[process] = _role(process)
                 resident += _resident(process)
         self._peak = max(self._peak, resident)
 

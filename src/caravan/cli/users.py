@@ -51,7 +51,7 @@ def add(
     async def work(connection: "Connection") -> str | None:
         async with connection.transaction():
             password = await users.add_user(connection, email, customer, users.Role(role))
-            await audit.record(connection, _actor(customer), "add user", email, {"role": role})
+            await audit.record(connection, _actor(customer), "add_user", email, {"role": role})
         return password
 
     password = with_connection(read_settings(data=data), work)
@@ -95,7 +95,7 @@ def remove(email: Email, customer: Number, data: Data = None) -> None:
     async def work(connection: "Connection") -> None:
         async with connection.transaction():
             await users.remove_user(connection, email, customer)
-            await audit.record(connection, _actor(customer), "remove user", email)
+            await audit.record(connection, _actor(customer), "remove_user", email)
 
     with_connection(read_settings(data=data), work)
     typer.echo(f"{email}: removed from customer {customer}")
@@ -111,7 +111,7 @@ def reset_password(email: Email, data: Data = None) -> None:
     async def work(connection: "Connection") -> str:
         async with connection.transaction():
             password = await users.reset_password(connection, email)
-            await audit.record(connection, _actor(None), "reset password", email)
+            await audit.record(connection, _actor(None), "reset_password", email)
         return password
 
     typer.echo(with_connection(read_settings(data=data), work))

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
+from caravan.bench import measure
 from caravan.bench.measure import Meter, Pairs, Run, Shared, Spread, Timed, family, in_child, in_turn
 
 
@@ -94,3 +96,13 @@ def test_a_meter_tells_only_what_was_used_meanwhile() -> None:
 def test_what_goes_wrong_in_a_child_comes_out() -> None:
     with pytest.raises(TypeError):
         in_child(busy, "no number", 1)
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(process: psutil.Process) -> str:
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(measure, "_role", ended)
+    with Meter(os.getpid()) as meter:
+        pass
+    assert meter.run(Timed(0.0)).cpu == {}

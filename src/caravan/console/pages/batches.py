@@ -1,6 +1,7 @@
 """A customer's batches, newest first: a live list with filters."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -35,8 +36,8 @@ async def show(visit: Visit) -> Response:
         wanted=wanted,
         path=path,
         live=path + "/live" + _query(wanted),
-        following=path + _query(wanted, before=last) if last else None,
-        first=path + _query(wanted, before=None) if wanted.before else None,
+        following=path + _query(replace(wanted, before=last)) if last else None,
+        first=path + _query(replace(wanted, before=None)) if wanted.before else None,
     )
 
 
@@ -75,15 +76,11 @@ def _journey(text: str | None) -> int | None:
     return int(text)
 
 
-_SAME = object()
-
-
-def _query(wanted: batches.Page, before: str | object | None = _SAME) -> str:
-    """The same filters as a query, with another place to begin at, if one is given."""
+def _query(wanted: batches.Page) -> str:
+    """The filters, and the place to begin at, as a query."""
     pairs: list[tuple[str, object]] = [("state", each) for each in wanted.states]
     pairs += [("journey", wanted.journey)] if wanted.journey else []
-    start = wanted.before if before is _SAME else before
-    pairs += [("before", start)] if start else []
+    pairs += [("before", wanted.before)] if wanted.before else []
     return f"?{urlencode(pairs)}" if pairs else ""
 
 
