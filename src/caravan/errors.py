@@ -8,6 +8,7 @@ CaravanError
 ├── Unauthorized
 │   └── SignInRefused       an unknown user or a wrong password, it is not said which
 ├── TooManyAttempts         to sign in; the next one has to wait
+├── TooOften                something that is bounded in time, like test messages
 ├── Forbidden
 ├── NotFound
 ├── Conflict
@@ -18,6 +19,7 @@ CaravanError
 ├── FileFailed              a whole file of contacts can't be read; fails its batch
 ├── RenderFailed            a placeholder can't be filled for one contact
 │   └── NoRecipient         its message has no usable recipient
+│       └── UnsupportedRecipient  it has one that its channel does not reach
 ├── AddressRefused          an address that must not be connected to
 └── Unavailable             something that Caravan stands on does not answer
 """
@@ -98,6 +100,10 @@ class TooManyAttempts(CaravanError):
         super().__init__(f"There were too many attempts to sign in; try again in {wait}.")
 
 
+class TooOften(CaravanError):
+    """This was done too often; try again later."""
+
+
 class Forbidden(CaravanError):
     """This is not allowed."""
 
@@ -151,6 +157,10 @@ class RenderFailed(CaravanError):
 
 class NoRecipient(RenderFailed):
     """There is no usable recipient for one contact's message."""
+
+
+class UnsupportedRecipient(NoRecipient):
+    """One contact's recipient can't be reached on this channel."""
 
 
 class AddressRefused(CaravanError):

@@ -25,6 +25,8 @@ _SHAPES: Final = [
     (re.compile(r"(crv_[0-9a-f]+_)[\w-]+"), rf"\1{MASK}"),
     # What is signed: the path of an upload URL (api/signing.py).
     (re.compile(r"(/uploads/)\.?[\w-]+\.[\w-]{20,}"), rf"\1{MASK}"),
+    # Where a contact is accepted or rejected (delivery/answers.py).
+    (re.compile(r"(/a/[0-9a-vA-V]{30,48}/(?:accept|reject)/)[0-9a-fA-F]+"), rf"\1{MASK}"),
     (re.compile(r"(?<![\w.-])\.?[\w-]{10,}\.[\w-]{43}(?![\w-])"), MASK),
     # Credentials of HTTP (RFC 9110 §11.4) and SMTP (RFC 4954 §4).
     (re.compile(r"\b(bearer|basic|auth plain|auth login)\s+[\w+/.~=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
@@ -40,7 +42,7 @@ _SHAPES: Final = [
 ]
 _VARIABLES: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "CARAVAN_TOKEN", "PGPASSWORD")
 #: No shape is found in a text without one of these; most lines have none, so they cost one search.
-_HINT: Final = re.compile(rf"://|crv_|/uploads/|[\w-]{{43}}|bearer|basic|auth |{_NAMES}|sig", re.IGNORECASE)
+_HINT: Final = re.compile(rf"://|crv_|/uploads/|/a/|[\w-]{{43}}|bearer|basic|auth |{_NAMES}|sig", re.IGNORECASE)
 
 
 class Masker:

@@ -50,6 +50,9 @@ class Metrics:
         self.moves = self._counter("moves", "Moves of cohorts that were committed, by step type.", "step")
         self.calls = self._counter("calls", "Calls of the API.", "method", "route", "status")
         self.sends = self._counter("sends", "Attempts to send one message, by channel and result.", "channel", "result")
+        self.returns = self._counter(
+            "returns", "Bounces, complaints and replies that came back, by kind and source.", "kind", "source"
+        )
         ended = self._counter("batches_ended", "Batches that ended, by state; counted by the database.", "state")
         put_back = self._counter("jobs_put_back", "Jobs put back, by reason; counted by the database.", "reason")
         self._counter("job_deaths", "Jobs whose worker died while it ran them; counted by the database.")

@@ -1,6 +1,7 @@
 """The one table of settings: it feeds the environment (`CARAVAN_…`), the command line's help and docs/settings.md."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -16,10 +17,17 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 #: What an operator is told where mail goes into the sandbox.
 SANDBOX_NOTICE = "No CARAVAN_SMTP_URL is set: mails are kept in the sandbox and go nowhere; see `caravan sandbox list`."
 RELAY_AWAY = "relay.away"  # in the data folder, while the mail relay can't be reached
+SMS_AWAY = "sms.away"  # the same for the SMS gateway
 _PREFIX = "CARAVAN_"
 #: What `caravan batch` reads, which is a client.
 CLIENT_VARIABLES = ["CARAVAN_URL", "CARAVAN_CUSTOMER", "CARAVAN_TOKEN"]
-_INTERNAL = ("CARAVAN_LEASH",)  # from a command to its children
+OWN_URL = "CARAVAN_OWN_URL"  # where `up` listens itself, for links in messages while no PUBLIC_URL is set
+_INTERNAL = ("CARAVAN_LEASH", OWN_URL)  # from a command to its children
+#: Begins the names of variables with secrets of webhooks: then come the customer's number, `_` and the secret's name.
+WEBHOOK_SECRET = "CARAVAN_WEBHOOK_SECRET_"
+_EMAIL = re.compile(r"[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+")
+_DOMAIN = re.compile(r"(?=.{1,180}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
+_LONGEST_EMAIL = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.IGNORECASE)
 
 
@@ -74,11 +82,19 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="The port that the API listens on; 0 takes a free one.")
     public_url: str | None = Field(
-        None, description="How clients reach the API, for upload URLs. Default: what the request itself used."
+        None,
+        description="Where clients and recipients reach Caravan, like https://caravan.example.com: upload URLs, and "
+        "the links in messages by which recipients unsubscribe. Default: for uploads what the request itself used; "
+        "for links where `up` listens.",
     )
     cors_origins: str | None = Field(
         None,
         description="Origins of web pages that may call the API, like https://app.example.com, by comma.",
+    )
+    operator_email: str = Field(
+        "owner@localhost",
+        description="The e-mail address that the operator of the installation signs in to the console with: the first "
+        "user, which `up` makes where there is none.",
     )
     secret_key: str | None = Field(
         None,
@@ -96,10 +112,71 @@ class Settings(BaseSettings):
         20, ge=1, description="Connections to the mail relay that all worker processes of one command keep."
     )
     smtp_timeout: float = Field(60, gt=0, description="Seconds to wait for the relay's answer to one command.")
+    providers: Path | None = Field(
+        None, description="A file with limits of mailbox providers, which goes before that of Caravan (YAML)."
+    )
+    replies: Path | None = Field(
+        None,
+        description="A file with rules for what replies of mail relays mean, which go before those of Caravan (YAML).",
+    )
+    nameserver: str | None = Field(
+        None,
+        description="The nameserver, ADDRESS:PORT, that is asked for mail exchangers of recipients. Default: as the "
+        "machine does.",
+    )
+    dkim_keys: Path | None = Field(
+        None,
+        description="A folder of private keys that sign mails (DKIM): a file DOMAIN/SELECTOR.pem for each.",
+    )
+    bounce_domain: str | None = Field(
+        None,
+        description="The domain of the addresses that bounces come to, like bounces.example.com. Default: they go "
+        "to the address in From.",
+    )
+    bounce_url: str | None = Field(
+        None,
+        description="Where `caravan bounces` takes mail that comes back: lmtp://host:port or smtp://host:port. With it "
+        "`up` runs the receiver too.",
+    )
+    bounce_connections: int = Field(100, ge=1, description="Connections that the receiver of bounces has at once.")
+    bounce_bytes: int = Field(10 * MIB, ge=1024, description="The largest mail that the receiver of bounces takes.")
+    bounce_days: int = Field(
+        30, ge=1, description="Days for which a message that came back is kept as it came; what it said stays longer."
+    )
+    ses_topics: str | None = Field(
+        None, description="ARNs of the Amazon SNS topics whose events of Amazon SES are taken, by comma."
+    )
+    postmark_password: str | None = Field(
+        None, description="The password in the URL of Postmark's webhook; without it none is taken."
+    )
+    sendgrid_key: str | None = Field(
+        None, description="The verification key of SendGrid's signed event webhook; without it none is taken."
+    )
+    mailgun_secret: str | None = Field(
+        None, description="Mailgun's HTTP webhook signing key; without it no webhook of Mailgun is taken."
+    )
+    max_attachments: int = Field(10, ge=0, description="Attachments that one mail may have.")
+    max_attachment_bytes: int = Field(
+        5 * MIB, gt=0, description="The largest size of all attachments of one mail together, as they are fetched."
+    )
     webhook_connections: int = Field(
         50, ge=1, description="Webhook calls that all worker processes of one command have under way at once."
     )
     webhook_timeout: float = Field(30, gt=0, description="Seconds that one webhook call may take.")
+    webhook_secrets: Path | None = Field(
+        None, description="A folder of secrets that webhooks are signed with: a file CUSTOMER/NAME for each."
+    )
+    sms_url: str | None = Field(
+        None,
+        description="The SMS gateway: twilio://ACCOUNT_SID:AUTH_TOKEN@api.twilio.com?service=MG… or ?from=NUMBER, or "
+        "file:PATH of a file that describes another one. Without one, text messages are kept in the sandbox.",
+    )
+    sms_connections: int = Field(
+        20,
+        ge=1,
+        description="Calls of the SMS gateway that all worker processes of one command have under way at once.",
+    )
+    sms_timeout: float = Field(30, gt=0, description="Seconds that one call of the SMS gateway may take.")
     retry_delay: float = Field(
         60,
         gt=0,
@@ -151,6 +228,12 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, ge=0, description="Days for which contacts, rejects and journal of an ended batch are kept."
     )
+    hit_days: int = Field(
+        30, ge=1, description="Days for which each hit on a tracked link or image is kept, with its User-Agent."
+    )
+    event_days: int = Field(
+        90, ge=1, le=400, description="Days for which events of contacts are kept, and duplicates of them are known."
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
     log_format: LogFormat = Field(
         LogFormat.TEXT,
@@ -167,6 +250,25 @@ class Settings(BaseSettings):
     def _is_memory(cls, value: str) -> str:
         memory_bytes(value)
         return value
+
+    @field_validator("operator_email")
+    @classmethod
+    def _is_email(cls, value: str) -> str:
+        if not is_email(value.strip()):
+            raise ValueError(f"should be an e-mail address like anna@example.com, not {value!r}")
+        return value.strip()
+
+    @field_validator("bounce_domain")
+    @classmethod
+    def _is_domain(cls, value: str | None) -> str | None:
+        if value is not None and _DOMAIN.fullmatch(value.strip().lower()) is None:
+            raise ValueError(f"should be a domain in ASCII like bounces.example.com, not {value!r}")
+        return None if value is None else value.strip().lower()
+
+    @property
+    def links_url(self) -> str | None:
+        """Where links in messages lead; None where nobody said."""
+        return self.public_url or os.environ.get(OWN_URL)
 
     @property
     def folder(self) -> Path:
@@ -192,10 +294,18 @@ def unknown_variables(environment: Iterable[str]) -> Iterator[str]:
     """A sentence for each name that begins like a setting and is none. Values are never told: they may be secrets."""
     known = [_PREFIX + name.upper() for name in Settings.model_fields] + CLIENT_VARIABLES
     for name in sorted(environment):
+        if name.startswith(WEBHOOK_SECRET):
+            continue
         if name.startswith(_PREFIX) and name not in known and name not in _INTERNAL:
             near = difflib.get_close_matches(name, known, 1, 0.75)
             hint = f" Is {near[0]} meant?" if near else ""
             yield f"{name} is no setting, and is ignored.{hint}"
+
+
+def is_email(text: str) -> bool:
+    """Whether it looks like an e-mail address. Who it reaches is not asked: an installation may have names of its own,
+    like owner@localhost."""
+    return _EMAIL.fullmatch(text) is not None and len(text) <= _LONGEST_EMAIL
 
 
 def memory_bytes(value: str) -> int:

@@ -37,6 +37,12 @@ def as_asked(url: str) -> URL:
     )
 
 
+def as_location(url: str) -> str:
+    """`url` as it can stand in the header Location (RFC 9110 §10.2.2), with its fragment: only what no URL may have is
+    encoded, all else stays octet for octet."""
+    return _encoded(url)
+
+
 def follow(base: URL, location: str) -> URL:
     """The URL that a reference means in an answer of `base`, like a redirect's Location (RFC 3986 §5.2).
 

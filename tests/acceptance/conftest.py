@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from caravan.channels.sandbox import Sandbox
 from caravan.client import Client
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Up:
     told: dict[str, str]
     folder: Path
     said: list[str] = field(default_factory=list)
+    password: str | None = None  # of the first user, once it has chosen one
 
     @property
     def url(self) -> str:
@@ -109,7 +113,7 @@ def _listen(running: Up) -> None:
     raise AssertionError(f"caravan up ended: {running.said}")
 
 
-def until(look: Callable[[], Any], seconds: float = 60, pause: float = 0.1) -> Any:
+def until(look: Callable[[], Any], seconds: float = 180, pause: float = 0.1) -> Any:
     """What `look` returns, once that is true."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -126,7 +130,7 @@ class BackgroundSandbox:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(60)
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())
@@ -156,3 +160,20 @@ def mails() -> Iterator[BackgroundSandbox]:
     sandbox = BackgroundSandbox()
     yield sandbox
     sandbox.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A real browser for the tests of a module, each with windows of its own; where there is none, they are skipped. It
+    ends with the module: while Playwright runs, no other test of this process can run an event loop."""
+    from tests.acceptance.browsing import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def console(browser: "Browser", shared_folder: Path) -> Iterator[Up]:
+    """A running system for the tests of a module, which leave batches and versions of journeys behind."""
+    with up(shared_folder) as running:
+        yield running

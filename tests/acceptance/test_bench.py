@@ -38,15 +38,19 @@ def test_intake_reads_two_hundred_thousand_rows_and_its_ledger_balances() -> Non
     assert finding["ledger"]["rejected"]["duplicate"] == 199
 
 
-def test_intake_reads_every_variant() -> None:
-    findings = found("intake", "--rows", "3000", "--variant", "all")
-    names = [each["variant"] for each in findings]
-    assert names == ["standard", "clean", "bad-1", "bad-10", "bad-50", "duplicates", "gzip", "wide"]
+def test_intake_reads_every_variant_and_prints_a_table_for_people() -> None:
+    done = bench("intake", "--rows", "3000", "--variant", "all")
+    assert done.returncode == 0, done.stderr
+    assert "× the yardstick's time" in done.stdout
+    for variant in ("standard", "clean", "bad-1", "bad-10", "bad-50", "duplicates", "gzip", "wide"):
+        assert variant in done.stdout
 
 
-def test_entry_brings_everyone_past_a_split_into_a_wait() -> None:
-    (finding,) = found("entry", "--rows", "3000")
+def test_entry_brings_everyone_past_a_split_into_a_wait_by_one_worker_and_by_two() -> None:
+    (finding,) = found("entry", "--rows", "3000", "--workers", "2")
     assert sum(step["standing"] for step in finding["ledger"]["steps"]) == finding["ledger"]["entered"]
+    assert [step["outcomes"] for step in finding["ledger"]["steps"]] == [{"passed": 2983}, {}, {}]
+    _check_several(finding)
 
 
 def test_all_contacts_of_wait_move_on() -> None:
@@ -54,24 +58,21 @@ def test_all_contacts_of_wait_move_on() -> None:
     assert finding["ledger"]["steps"][0]["outcomes"] == {"passed": finding["ledger"]["entered"]}
 
 
-def test_all_mails_of_email_are_sent() -> None:
-    findings = found("email", "--rows", "300")
-    assert [each["variant"] for each in findings] == ["2kb", "30kb"]
-    assert all(each["ledger"]["steps"][0]["outcomes"] == {"sent": 300} for each in findings)
+@pytest.mark.parametrize(("variant", "rows", "workers"), [("2kb", 4_000, 2), ("30kb", 300, 1)])
+def test_all_mails_of_email_are_sent(variant: str, rows: int, workers: int) -> None:
+    (finding,) = found("email", "--rows", str(rows), "--variant", variant, "--workers", str(workers))
+    assert finding["variant"] == variant
+    assert finding["ledger"]["steps"][0]["outcomes"] == {"sent": rows}
+    if workers > 1:
+        _check_several(finding)
 
 
-@pytest.mark.parametrize(
-    ("bench", "rows", "outcomes"), [("email", "4000", [{"sent": 4000}]), ("entry", "3000", [{"passed": 2983}, {}, {}])]
-)
-def test_two_workers_do_what_one_does(bench: str, rows: str, outcomes: list[dict[str, int]]) -> None:
-    variant = ["--variant", "2kb"] if bench == "email" else []
-    (finding,) = found(bench, "--rows", rows, "--workers", "2", *variant)
+def _check_several(finding: dict[str, Any]) -> None:
     several = finding["several"]
     assert several["workers"] == 2
     assert len(several["runs"]) == len(finding["caravan"]["runs"]) == 1
     assert several["speedup"]["median"] == finding["caravan"]["runs"][0] / several["runs"][0]
     assert {"CPU of the busiest worker", "CPU of the least busy"} <= several["facts"].keys()
-    assert [step["outcomes"] for step in finding["ledger"]["steps"]] == outcomes
 
 
 def test_all_calls_of_webhook_are_made() -> None:
@@ -88,20 +89,14 @@ def test_api_calls_beside_a_batch_that_is_read_and_beside_nothing() -> None:
     assert found["ledger"]["lines"] == 100_000
 
 
-def test_a_table_is_printed_for_people() -> None:
-    done = bench("intake", "--rows", "2000")
-    assert done.returncode == 0, done.stderr
-    assert "× the yardstick's time" in done.stdout
-
-
 @pytest.mark.parametrize("command", ["entry", "email"])
 def test_a_number_of_workers_that_is_none_is_wrong_usage(command: str) -> None:
     assert bench(command, "--workers", "0").returncode == 2
 
 
-@pytest.mark.parametrize("command", ["intake", "entry", "api", "wait", "email", "webhook"])
+@pytest.mark.parametrize("command", ["intake", "entry", "api", "wait", "email", "webhook", "console"])
 def test_a_number_of_rows_that_is_none_is_wrong_usage(command: str) -> None:
-    assert bench(command, "--rows", "0").returncode == 2
+    assert run(command, "--rows", "0").returncode == 2
 
 
 def test_single_starts_beside_a_bare_route() -> None:
@@ -122,3 +117,16 @@ def test_what_comes_beside_a_large_batch_and_beside_nothing() -> None:
     assert all(each["p50"] <= each["p99"] <= each["slowest"] for each in found["findings"])
     assert 0 <= found["share_of_second"] <= 1
     assert [ledger["entered"] for ledger in found["ledgers"]] == [8000, 4000, 4000]
+
+
+def test_pages_of_the_console_beside_a_batch_that_is_sent_and_beside_nothing() -> None:
+    options = ["--rows", "30000", "--pages", "20", "--seconds", "2", "--visits", "3"]
+    done = run("console", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert all(0 < each["p50"] <= each["p95"] <= each["slowest"] for each in found["findings"])
+    assert all(each["first"] > each["later"] > 0 for each in found["weights"])
+    events = {(each["phase"], each["pages"]): each["events"] for each in found["open_pages"]}
+    assert events["a batch is sent", 20] > events["a batch is sent", 0] == 0
+    ledger = found["ledger"]
+    assert ledger["lines"] == 30_000 == ledger["entered"] + sum(ledger["rejected"].values())

@@ -48,11 +48,11 @@ def _waits(client: Client, batch: str) -> str:
         reason = _look(client, batch).get("waitingFor") or ""
         return reason if FULL in reason else None
 
-    return str(until(look, 20))
+    return str(until(look))
 
 
 def _ends_well(client: Client, batch: str, audience: Audience, sinks: Sinks) -> None:
-    found = until(lambda: (b := _look(client, batch)).get("finishedAt") and b, 40)
+    found = until(lambda: (b := _look(client, batch)).get("finishedAt") and b)
     told = check_batch(found, (line.raw for line in client.journal(batch)), audience, sinks)
     check_sinks(sinks, told)
     assert (told.unknown, told.repeats) == (0, 0)
@@ -120,7 +120,7 @@ def test_a_postgres_that_ends_because_the_disk_is_full_is_there_again_once_there
         until(lambda: sinks.mails.got.total() > 200, pause=0.01)
         small.fill(leave=2_000)  # enough to say what happened
         _use_up_the_write_ahead_log(small)
-        until(lambda: "its disk is full" in log.read_text(), 20)
+        until(lambda: "its disk is full" in log.read_text())
         assert log.read_text().count("its disk is full") == 1
         assert log.stat().st_size < 20_000
         assert running.process.poll() is None

@@ -30,6 +30,10 @@ CHECKS = [
 ]
 
 
+#: What stands in a path where the customer's number does, in addresses of other things, which are no API.
+ELSEWHERE = {"a", "c", "console", "docs", "healthz", "metrics", "o", "readyz", "rest", "returns", "u", "uploads"}
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """A running system with a journey and a batch, and what it says of itself."""
@@ -56,7 +60,7 @@ def test_the_description_and_the_api_agree(described: Described) -> None:
     tried = 0
     for found in described.schema.get_all_operations():
         operation = found.ok()
-        if not operation.path.endswith("/events"):  # they go on as long as the batch does
+        if not operation.path.endswith("/{batchid}/events"):  # they go on as long as the batch does
             _check(operation, described)
             tried += 1
     assert tried >= 20
@@ -72,6 +76,8 @@ def _check(operation: Any, described: Described) -> None:
     def check(case: Any, known: bool) -> None:
         if known:
             case.path_parameters.update({name: real[name] for name in case.path_parameters if name in real})
+        if case.path_parameters.get("customerid") in ELSEWHERE:
+            case.path_parameters["customerid"] = described.customer
         case.call_and_validate(headers=headers, checks=CHECKS, timeout=30)
 
     check()

@@ -43,5 +43,6 @@ def test_a_worker_says_what_it_serves_and_what_is_left_to_others(folder: Path) -
         said = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-    assert said.startswith("2 worker processes serve deliver, fetch; other workers must serve intake, spans, ")
+    # What a rate holds back is sent by who serves `deliver`.
+    assert said.startswith("2 worker processes serve deliver, fetch, paced; other workers must serve intake, spans, ")
     assert "No CARAVAN_SMTP_URL is set" in said

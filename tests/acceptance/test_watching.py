@@ -42,6 +42,24 @@ def test_a_file_can_come_from_standard_input(running: Up) -> None:
     assert json.loads(done.stdout)["ledger"]["entered"] == 3
 
 
+def test_a_table_is_started_with_its_column_of_ids(running: Up, tmp_path: Path) -> None:
+    file = tmp_path / "customers.csv"
+    file.write_text("number,city\nA1,Oslo\nA2,\nA1,Bergen\n", encoding="utf-8")
+    command = [sys.executable, "-m", "caravan", "batch", "start", str(file), "--journey", "2", "--json"]
+    options = ["--id-column", "number", "--watch", "--until", "sent"]
+    done = subprocess.run([*command, *options], env=_environment(running), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["ledger"]["entered"], found["ledger"]["rejected"]) == (2, {"duplicate": 1})
+    with running.client() as client:
+        assert client.contact("A1").entries[0].properties == {"city": "Oslo"}
+        assert client.contact("A2").entries[0].properties == {}
+    done = subprocess.run(command, env=_environment(running), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "caravan: Row 1 has nothing in 'id', where its id should be.\n")
+    done = _start(running, "--journey", "2", "--id-column", "x")
+    assert (done.returncode, done.stderr) == (1, b"caravan: --id-column names a column of a .csv or .parquet file.\n")
+
+
 def test_a_batch_that_reached_nobody_is_no_success(running: Up) -> None:
     done = _start(running, "--journey", "3", "--watch")
     assert done.returncode == 1

@@ -1,5 +1,6 @@
 """Several worker processes on one machine: all work, one that dies takes no other down, all end with their parent."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,12 @@ def _workers(parent: int) -> dict[str, psutil.Process]:
         if "--number" in words:
             found[words[words.index("--number") + 1]] = each
     return found
+
+
+def _heeds(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, so that it works by now."""
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def test_one_of_three_workers_is_killed_and_the_batch_goes_on_with_the_two_that_live(
@@ -64,7 +71,7 @@ def test_a_worker_of_one_queue_that_one_process_serves_is_a_single_process(folde
     with up(folder, WORKERS="1"):
         command = [sys.executable, "-m", "caravan", "worker", "--workers", "8", "--queues", "upkeep"]
         with subprocess.Popen(command, env=environment(folder)) as process:
-            time.sleep(2)
+            until(lambda: _heeds(process.pid, signal.SIGTERM))
             assert _workers(process.pid) == {}
             process.terminate()
             assert process.wait(60) == 0

@@ -1,6 +1,7 @@
 """A whole engine in one process: real PostgreSQL, real files, a real worker, channels that tests script."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -65,15 +66,15 @@ class System:
         check_ledger(found["ledger"])
         return dict(found)
 
-    async def until(self, batch: str, reached: Callable[[dict], bool], seconds: float = 20) -> dict:  # type: ignore[type-arg]
+    async def until(self, batch: str, reached: Callable[[dict], bool], seconds: float = 120) -> dict:  # type: ignore[type-arg]
         """The batch once it is as wished; its ledger is checked at each look."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not reached(found := await self.batch(batch)):
-            assert asyncio.get_running_loop().time() < deadline, found
+            assert asyncio.get_running_loop().time() < deadline, json.dumps(found)
             await asyncio.sleep(0.02)
         return found
 
-    async def ended(self, batch: str, seconds: float = 20) -> dict:  # type: ignore[type-arg]
+    async def ended(self, batch: str, seconds: float = 120) -> dict:  # type: ignore[type-arg]
         return await self.until(batch, lambda found: found["finishedAt"] is not None, seconds)
 
     async def lines(self, rest: str) -> list[dict]:  # type: ignore[type-arg]

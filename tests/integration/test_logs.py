@@ -49,7 +49,7 @@ async def test_a_line_of_a_job_has_its_batch_its_cohort_and_its_customer(
     first, second = await system.start(contacts(10)), await system.start(contacts(10))
     async with working(system):
         for batch in (first, second):
-            await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10, 10)
+            await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
     (retried,) = _lines(log, "is tried again")
     assert retried["batch"] in (first, second)
     assert f"cohort={retried['cohort']}" in retried["message"]

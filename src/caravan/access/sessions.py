@@ -48,7 +48,7 @@ async def sign_in(engine: Engine, email: str, password: str, address: str) -> st
     attempt = Attempt.of(_name(email), address)
     await attempts.begin(engine.pool, attempt, engine.clock.now())
     known = await _check(engine, email, password)
-    token = await _open(engine, known, _name(email), "sign_in", {"address": address})
+    token = await _open(engine, known, _name(email), "sign_in", address)
     await attempts.succeed(engine.pool, attempt)
     return token
 
@@ -60,7 +60,7 @@ async def visitor_of(engine: Engine, token: str | None, *, in_use: bool = True) 
     """
     if token is None:
         return None
-    now, digest = engine.clock.now(), _digest(token)
+    now, digest = engine.clock.now(), digest_of(token)
     async with engine.pool.connection() as connection:
         found = await store.session(connection, digest, now - IDLE, now - AGE)
         if found is None:
@@ -78,18 +78,21 @@ async def visitor_of(engine: Engine, token: str | None, *, in_use: bool = True) 
     )
 
 
-async def sign_out(engine: Engine, token: str | None) -> None:
-    """End a session; nothing happens if it has ended."""
+async def sign_out(engine: Engine, token: str | None, address: str | None = None) -> None:
+    """End a session, by a call from `address`; nothing happens if it has ended."""
     visitor = await visitor_of(engine, token)
     if visitor is None or token is None:
         return
     async with engine.pool.connection() as connection:
-        await store.delete_session(connection, _digest(token))
-        await audit.record(connection, _actor(visitor.email), "sign_out", visitor.email, at=engine.clock.now())
+        await store.delete_session(connection, digest_of(token))
+        await audit.record(
+            connection, _actor(visitor.email, address), "sign_out", f"user {visitor.email}", at=engine.clock.now()
+        )
 
 
-async def change_password(engine: Engine, token: str, old: str, new: str) -> str:
-    """Set a password of the user's own. All its sessions end, and the token of a new one is returned.
+async def change_password(engine: Engine, token: str, old: str, new: str, address: str | None = None) -> str:
+    """Set a password of the user's own. All its sessions end, and the token of a new one is returned. `address` is the
+    client's.
 
     Raises `Unauthorized` if the session has ended, `SignInRefused` if `old` is wrong, `TooManyAttempts`, and
     `InvalidInput` if `new` can't be taken.
@@ -109,7 +112,7 @@ async def change_password(engine: Engine, token: str, old: str, new: str) -> str
             raise SignInRefused
         await store.delete_sessions_of(connection, known.id)
     changed = Credentials(known.id, hashed, False)
-    fresh = await _open(engine, changed, visitor.email, "change_password", None)
+    fresh = await _open(engine, changed, visitor.email, "change_password", address)
     await attempts.succeed(engine.pool, attempt)
     return fresh
 
@@ -126,14 +129,14 @@ async def _check(engine: Engine, email: str, password: str) -> Credentials:
     return known
 
 
-async def _open(engine: Engine, known: Credentials, email: str, act: str, detail: dict[str, object] | None) -> str:
+async def _open(engine: Engine, known: Credentials, email: str, act: str, address: str | None) -> str:
     """Open a session, under `act` in the audit log. Raises `SignInRefused` if the user is gone meanwhile."""
     token, now = secrets.token_urlsafe(_TOKEN_BYTES), engine.clock.now()
     async with engine.pool.connection() as connection:
         await store.delete_ended(connection, now - IDLE, now - AGE)
-        if not await store.add_session(connection, _digest(token), known.id, known.password, now):
+        if not await store.add_session(connection, digest_of(token), known.id, known.password, now):
             raise SignInRefused
-        await audit.record(connection, _actor(email), act, email, detail, at=now)
+        await audit.record(connection, _actor(email, address), act, f"user {email}", at=now)
     return token
 
 
@@ -145,9 +148,10 @@ def _name(email: str) -> str:
         return email
 
 
-def _actor(email: str) -> Actor:
-    return Actor(ActorKind.USER, email, None)
+def _actor(email: str, address: str | None) -> Actor:
+    return Actor(ActorKind.USER, email, None, address)
 
 
-def _digest(token: str) -> bytes:
+def digest_of(token: str) -> bytes:
+    """What a session is known by in the database."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,6 +1,5 @@
 """Users of the console: people who sign in, each with a role for one customer or several."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +7,12 @@ from enum import StrEnum
 
 from caravan.access.passwords import first_password, hash_password
 from caravan.errors import Conflict, InvalidInput, NotFound
+from caravan.settings import is_email
 from caravan.store import customers, database, sessions
 from caravan.store import users as store
 from caravan.store.database import Connection
 
-FIRST_EMAIL = "owner@localhost"
-# Who it reaches is not asked: an installation may have names of its own, like owner@localhost.
-_EMAIL = re.compile(r"[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+")
-_LONGEST = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
+_SHOWN = 254  # characters of a wrong address
 
 
 class Role(StrEnum):
@@ -48,8 +45,8 @@ class User:
 def email_of(text: str) -> str:
     """An e-mail address as it is stored: in lower case, without blanks around it. Raises `InvalidInput`."""
     email = unicodedata.normalize("NFC", text.strip().lower())
-    if not _EMAIL.fullmatch(email) or len(email) > _LONGEST or not _is_text(email):
-        raise InvalidInput(f"{text[:_LONGEST]!r} is no e-mail address; it looks like anna@example.com.")
+    if not is_email(email) or not _is_text(email):
+        raise InvalidInput(f"{text[:_SHOWN]!r} is no e-mail address; it looks like anna@example.com.")
     return email
 
 
@@ -103,7 +100,7 @@ async def reset_password(connection: Connection, email: str) -> str:
     return password
 
 
-async def first_user(connection: Connection, email: str = FIRST_EMAIL) -> tuple[str, str] | None:
+async def first_user(connection: Connection, email: str) -> tuple[str, str] | None:
     """Make the installation's operator where there is no user yet: its address and first password, which has to be
     changed. None where there is a user."""
     if await store.has_users(connection):

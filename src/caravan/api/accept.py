@@ -1,4 +1,5 @@
-"""Which form of a journey a client asks for (RFC 9110 §12.5.1): JSON, or the text as it was written."""
+"""Which form of an answer a client asks for (RFC 9110 §12.5.1): a journey as JSON or as the text that was written, a
+list as NDJSON or as CSV."""
 
 from typing import Final
 
@@ -21,6 +22,13 @@ def wanted(accept: str) -> str | None:
         return _WRITTEN[asked] if written > json else None
     any_kind = max(weights.get("application/*", 0.0), weights.get("*/*", 0.0))
     return _WRITTEN[asked] if 0 < written >= any_kind else None
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether `accept` names CSV and nothing that it likes better."""
+    weights = dict(map(_weight, accept.lower().split(",")))
+    csv = weights.get("text/csv", 0.0)
+    return csv > 0 and csv >= max(weights.values())
 
 
 def _weight(entry: str) -> tuple[str, float]:

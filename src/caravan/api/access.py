@@ -8,13 +8,15 @@ from fastapi import Depends, Path, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from structlog.contextvars import bind_contextvars
 
+from caravan.access.audit import Actor, ActorKind
 from caravan.engine.engine import Engine
 from caravan.errors import Unauthorized
-from caravan.store.customers import holds_token
-from caravan.store.database import single
+from caravan.store.customers import Token, get_token, use_token
+from caravan.store.database import Connection, single
 
 _LARGEST = 2**63 - 1
 _TRUSTED = timedelta(seconds=5)
+_NOTED = timedelta(minutes=1)  # how exactly it is known when a token was last used
 _KEPT = 10_000  # tokens in memory
 _HEADER = APIKeyHeader(
     name="X-Carma-Authentication-Token",
@@ -31,18 +33,18 @@ class RecentTokens:
     """
 
     def __init__(self) -> None:
-        self._until: dict[tuple[int, bytes], datetime] = {}
+        self._known: dict[tuple[int, bytes], tuple[datetime, Token]] = {}
 
-    def holds(self, customer: int, token: str, now: datetime) -> bool:
-        """Whether this token of the customer's was right within the last five seconds."""
-        until = self._until.get(_key(customer, token))
-        return until is not None and now < until
+    def get(self, customer: int, token: str, now: datetime) -> Token | None:
+        """This token of the customer's, if it was right within the last five seconds."""
+        until, known = self._known.get(_key(customer, token), (now, None))
+        return known if now < until else None
 
-    def add(self, customer: int, token: str, now: datetime) -> None:
+    def add(self, customer: int, token: str, known: Token, now: datetime) -> None:
         """This token of the customer's is right now."""
-        if len(self._until) >= _KEPT:
-            self._until.clear()
-        self._until[_key(customer, token)] = now + _TRUSTED
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[_key(customer, token)] = now + _TRUSTED, known
 
 
 def _key(customer: int, token: str) -> tuple[int, bytes]:
@@ -74,13 +76,35 @@ async def authenticate(request: Request, customerid: str, token: str | None) -> 
         raise Unauthorized
     customer, now = int(customerid), engine.clock.now()
     recent: RecentTokens = request.app.state.recent_tokens
-    if not recent.holds(customer, token, now):
+    known = recent.get(customer, token, now)
+    if known is None:
         async with single(engine.pool) as connection:
-            if not await holds_token(connection, customer, token):
-                raise Unauthorized
-        recent.add(customer, token, now)
+            known = await _look_up(connection, customer, token, now)
+        recent.add(customer, token, known, now)
     bind_contextvars(customer=customer)  # not unbound: each call has a task, and so a context, of its own
+    request.state.token = known
     return customer
+
+
+async def _look_up(connection: Connection, customer: int, token: str, now: datetime) -> Token:
+    """The token as it is stored, where it is noted, once a minute, that it is in use. Raises `Unauthorized`."""
+    found = await get_token(connection, customer, token)
+    if found is None:
+        raise Unauthorized
+    if found.used_at is None or now - found.used_at >= _NOTED:
+        await use_token(connection, found.id, now, now - _NOTED)
+    return found
+
+
+def actor_of(request: Request) -> Actor:
+    """The token that makes this call, for the audit log."""
+    token: Token = request.state.token
+    return Actor(ActorKind.TOKEN, token.id, token.customer, address_of(request), token.name)
+
+
+def address_of(request: Request) -> str:
+    """Where the call comes from."""
+    return request.client.host if request.client else ""
 
 
 AnEngine = Annotated[Engine, Depends(engine_of)]

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from caravan.intake.rejects import RejectCode
 from caravan.queries.batch import BatchReport
 from caravan.queries.waiting import Kind, Remedy
-from caravan.store.batches import BatchState, Starter
+from caravan.store.batches import BatchState, Choice, Starter
 
 
 class Answer(BaseModel):
@@ -50,6 +50,14 @@ class WaitingAnswer(Answer):
     remedy: Remedy | None = Field(description="What helps: POST batches/{id}/retry or /resume, or the PUT of the file.")
 
 
+class RestartAnswer(Answer):
+    """Whose contacts a batch started again with: those of another batch that left a step with an outcome."""
+
+    batch: str
+    outcome: str
+    step: str | None = Field(description="Null: at any step.")
+
+
 class BatchAnswer(Answer):
     """A batch and its ledger, at one moment."""
 
@@ -62,12 +70,14 @@ class BatchAnswer(Answer):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    sends_until: datetime | None = Field(description="Nothing of it is sent from then on.")
     error: str | None = Field(description="Why the batch failed: its code and one sentence.")
     error_code: str | None
     waiting_for: str | None = Field(description="What it waits for, in words; every step at which contacts stand.")
     waiting: WaitingAnswer | None = Field(description="The most pressing of what it waits for.")
     stuck: int = Field(description="Contacts that only a retry by command takes up again.")
     idle: bool = Field(description="Nothing is moved or sent before the time of a wait comes.")
+    restart_of: RestartAnswer | None = Field(description="Of a batch that POST batches/{id}/restart made.")
     ledger: LedgerAnswer
 
 
@@ -168,7 +178,7 @@ class RejectLine(Answer):
     """A refused row."""
 
     line: int
-    offset: int = Field(description="The byte at which the row begins in the expanded file.")
+    offset: int = Field(description="The byte at which the row begins in the expanded file; -1 for `reentry_refused`.")
     code: RejectCode
     message: str
     row: str = Field(description="The first 200 characters of the row.")
@@ -218,6 +228,9 @@ class WhyAnswer(Answer):
     agrees: bool = Field(description="Whether the contact went there; a condition on now() can differ by moments.")
     conditions: list[ConditionAnswer] = Field(description="Of a split, in the order in which they are tried.")
     arms: list[ArmAnswer] = Field(description="Of an A/B step.")
+    share: float | None = Field(
+        description="Of an A/B step: where from 0 to 1 the hash of contact and step stands; each arm owns a stretch."
+    )
 
 
 class StayAnswer(Answer):
@@ -269,14 +282,20 @@ def batch_answer(found: BatchReport) -> dict[str, Any]:
         "createdAt": moment(batch.created_at),
         "startedAt": moment(batch.started_at),
         "finishedAt": moment(batch.finished_at),
+        "sendsUntil": moment(batch.sends_until),
         "error": f"{batch.error_code}: {batch.error}" if batch.error_code else batch.error,
         "errorCode": batch.error_code,
         "waitingFor": found.waiting_for,
         "waiting": _waiting(found),
         "stuck": found.stuck,
         "idle": found.idle,
+        "restartOf": _restart_of(batch.restarts),
         "ledger": asdict(found.ledger),
     }
+
+
+def _restart_of(chosen: Choice | None) -> dict[str, Any] | None:
+    return None if chosen is None else {"batch": chosen.batch, "outcome": chosen.outcome, "step": chosen.step}
 
 
 def _waiting(found: BatchReport) -> dict[str, Any] | None:

@@ -2,23 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import fields
 from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from caravan.api.access import ACustomer, AnEngine
+from caravan import lists
+from caravan.access import audit
+from caravan.api.access import ACustomer, AnEngine, actor_of
 from caravan.api.answers import BatchAnswer, BatchEvent, JournalLine, RejectLine, batch_answer
 from caravan.api.calls import once, read_body
+from caravan.api.lists import AFormat, form_of
 from caravan.api.spelling import among
-from caravan.api.streams import Pieces, events, ndjson, ndjson_of
+from caravan.api.streams import events, listed, lists_of
 from caravan.engine import control, retention
 from caravan.engine.engine import Engine
 from caravan.errors import Gone
-from caravan.intake.rejects import Reject, read_rejects
+from caravan.intake.rejects import Reject, RejectCode, read_rejects
+from caravan.lists import Form, Row
 from caravan.queries.batch import batch_report, batch_reports
 from caravan.queries.journal import RETRYING, STANDING, Filter, Line, open_journal, read_journal
 from caravan.queries.watch import Watches
@@ -31,6 +36,8 @@ from caravan.store.ledger import Outcome
 router = APIRouter(tags=["batches"])
 
 _LINES = 4_096  # rejects that are sent at once
+_REJECT_COLUMNS, LINE_COLUMNS = ([each.name for each in fields(kind)] for kind in (Reject, Line))
+_REJECT, LINE = attrgetter(*_REJECT_COLUMNS), attrgetter(*LINE_COLUMNS)
 _OUTCOMES = (*Outcome, STANDING, RETRYING)
 _SILENCE = 10.0  # seconds after which an event comes even if nothing changed, to keep the connection alive
 Control = Callable[[Engine, Connection, int, str], Awaitable[Batch]]
@@ -64,7 +71,7 @@ async def show_batch(batchid: str, customer: ACustomer, engine: AnEngine) -> JSO
         return JSONResponse(batch_answer(await batch_report(engine, connection, customer, batchid)))
 
 
-async def _kept(engine: Engine, customer: int, batchid: str) -> Batch:
+async def kept(engine: Engine, customer: int, batchid: str) -> Batch:
     """A batch whose contacts are still kept. Raises `Gone` for another."""
     async with engine.pool.connection() as connection:
         batch = await batches.of_customer(connection, customer, batchid)
@@ -73,52 +80,63 @@ async def _kept(engine: Engine, customer: int, batchid: str) -> Batch:
     return batch
 
 
-@router.get("/batches/{batchid}/rejects", response_class=StreamingResponse, responses=ndjson_of(RejectLine))
-async def list_rejects(batchid: str, customer: ACustomer, engine: AnEngine) -> StreamingResponse:
-    """Every refused row, in order, one JSON object a line."""
-    batch = await _kept(engine, customer, batchid)
+@router.get("/batches/{batchid}/rejects", response_class=StreamingResponse, responses=lists_of(RejectLine))
+async def list_rejects(
+    batchid: str,
+    request: Request,
+    customer: ACustomer,
+    engine: AnEngine,
+    code: Annotated[RejectCode | None, Query(description="Only rows that were refused for this reason.")] = None,
+    format: AFormat = None,
+) -> StreamingResponse:
+    """Every refused row, in order: NDJSON, or CSV."""
+    batch = await kept(engine, customer, batchid)
+    return await rejects_list(engine, batch, form_of(request, format), code)
 
-    def stream() -> Pieces:
+
+async def rejects_list(engine: Engine, batch: Batch, form: Form, code: RejectCode | None) -> StreamingResponse:
+    """The refused rows of a batch, or those for one reason, as a file."""
+
+    def rows() -> Iterator[list[Row]]:
         if batch.rejects is not None:
             with engine.files.local(batch.rejects) as path:
-                found = read_rejects(path)
+                found = read_rejects(path, code=code)
                 while some := list(islice(found, _LINES)):
-                    yield "".join(map(_reject_line, some))
+                    yield list(map(_REJECT, some))
 
-    return await ndjson(stream(), lambda: _kept(engine, customer, batchid))
-
-
-def _reject_line(reject: Reject) -> str:
-    return json.dumps(asdict(reject), ensure_ascii=False) + "\n"
+    pieces = lists.pieces(form, _REJECT_COLUMNS, rows())
+    return await listed(pieces, lambda: kept(engine, batch.customer_id, batch.id), form, f"{batch.id}-rejects")
 
 
-@router.get("/batches/{batchid}/journal", response_class=StreamingResponse, responses=ndjson_of(JournalLine))
+@router.get("/batches/{batchid}/journal", response_class=StreamingResponse, responses=lists_of(JournalLine))
 async def list_journal(
     batchid: str,
+    request: Request,
     customer: ACustomer,
     engine: AnEngine,
     step: str | None = None,
-    outcome: Annotated[str | None, Query(description=f"One of {', '.join(_OUTCOMES)}.")] = None,
+    outcome: Annotated[list[str] | None, Query(description=f"One or more of {', '.join(_OUTCOMES)}.")] = None,
     contact: Annotated[str | None, Query(description="Tells also where this contact stands or is retried.")] = None,
+    format: AFormat = None,
 ) -> StreamingResponse:
-    """What happened to each contact at each step, one JSON object a line."""
-    among("outcome", outcome, _OUTCOMES)
-    batch = await _kept(engine, customer, batchid)
+    """What happened to each contact at each step: NDJSON, or CSV."""
+    for each in outcome or ():
+        among("outcome", each, _OUTCOMES)
+    batch = await kept(engine, customer, batchid)
     if step is not None and batch.version is not None:
         async with engine.pool.connection() as connection:
             journey = await engine.journeys.get(connection, customer, batch.journey_id, batch.version)
         among("step", step, [each.id for each in journey.steps])
-    journal = await open_journal(engine, batch.id, Filter(step, outcome, contact))
-
-    def stream() -> Pieces:
-        for lines in read_journal(engine.files, journal):
-            yield "".join(map(_journal_line, lines))
-
-    return await ndjson(stream(), lambda: _kept(engine, customer, batchid))
+    wanted = Filter(step, tuple(outcome or ()), contact)
+    return await journal_list(engine, batch, form_of(request, format), wanted, "journal")
 
 
-def _journal_line(line: Line) -> str:
-    return json.dumps({**asdict(line), "at": line.at.isoformat()}, ensure_ascii=False) + "\n"
+async def journal_list(engine: Engine, batch: Batch, form: Form, wanted: Filter, name: str) -> StreamingResponse:
+    """The lines of a batch's journal that pass a filter, as a file."""
+    journal = await open_journal(engine, batch.id, wanted)
+    rows = (list(map(LINE, lines)) for lines in read_journal(engine.files, journal))
+    pieces = lists.pieces(form, LINE_COLUMNS, rows)
+    return await listed(pieces, lambda: kept(engine, batch.customer_id, batch.id), form, f"{batch.id}-{name}")
 
 
 @router.post("/batches/{batchid}/pause", response_model=BatchAnswer)
@@ -155,7 +173,11 @@ async def give_up(batchid: str, request: Request, customer: ACustomer, engine: A
 async def forget(batchid: str, request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
     """Delete the contacts, rejects and journal of an ended batch now; the ledger stays."""
     body = await read_body(request)
-    await retention.forget(engine, customer, batchid)  # with nothing locked: the store may be slow
+
+    async def note(connection: Connection) -> None:
+        await audit.record(connection, actor_of(request), "forget", f"batch {batchid}")
+
+    await retention.forget(engine, customer, batchid, note)  # with nothing locked: the store may be slow
     return await _answered(request, engine, customer, body, batchid)
 
 
@@ -174,7 +196,7 @@ async def _answered(
             await change(engine, connection, customer, batch)
         return Answer(200, batch_answer(await batch_report(engine, connection, customer, batch)))
 
-    return await once(request, engine, customer, body, work)
+    return await once(request, engine, customer, body, work, recorded=change is not None)
 
 
 @router.get("/batches/{batchid}/events", response_class=StreamingResponse, responses=events(BatchEvent))

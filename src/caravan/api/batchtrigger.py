@@ -1,5 +1,7 @@
 """The batch starter: the wire protocol's `POST batchtrigger/v2`."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -7,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from caravan.addresses import check_url
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.answers import Triggered
-from caravan.api.calls import once, read_body, read_object
+from caravan.api.calls import faults, once, read_body, read_object
 from caravan.api.spelling import check_members
 from caravan.api.uploads import signer_of, upload_url
 from caravan.engine.start import open_download, open_upload
@@ -29,6 +31,11 @@ class Options(BaseModel):
     hold: bool = Field(
         False, description="Read the file whole, then let no contact move until POST batches/{id}/resume."
     )
+    expires: str | None = Field(
+        None,
+        description="Nothing of the batch is sent from then on: a moment like 2026-12-01T00:00:00Z, or a duration from "
+        "this call on, like 2 days.",
+    )
 
 
 class Trigger(BaseModel):
@@ -43,7 +50,7 @@ class Trigger(BaseModel):
         description="Where to fetch the file; without it the answer is an uploadUrl.",
     )
     type: str = Field("JOURNEY_COMMENCE", pattern="^JOURNEY_COMMENCE$")
-    options: Options = Field(default_factory=lambda: Options(freezeWaits=False, hold=False))
+    options: Options = Field(default_factory=lambda: Options(freezeWaits=False, hold=False, expires=None))
 
 
 _BODY = {
@@ -58,22 +65,25 @@ _BODY = {
 async def trigger(request: Request, customer: ACustomer, engine: AnEngine) -> JSONResponse:
     """Start a batch: get a signed `uploadUrl` (12 hours) for the file, or name a `downloadUrl`."""
     body, signer = await read_body(request), await signer_of(request)
+    detail: dict[str, object] = {}
 
     async def start(connection: Connection) -> Answer:
         call = _read(body)
-        hold, freeze = call.options.hold, call.options.freeze_waits
+        options = call.options
+        how: dict[str, Any] = {"hold": options.hold, "freeze_waits": options.freeze_waits, "expires": options.expires}
+        detail.update(journey=call.entity_id, hold=options.hold)
+        if options.expires is not None:
+            detail.update(expires=options.expires)
         if call.download_url is not None:
             check_url(call.download_url, allow_private=True)  # whether it may be dialled shows when it is
-            batch = await open_download(
-                engine, connection, customer, call.entity_id, call.download_url, hold=hold, freeze_waits=freeze
-            )
+            batch = await open_download(engine, connection, customer, call.entity_id, call.download_url, **how)
             return Answer(200, {"batchId": batch.id})
-        batch = await open_upload(engine, connection, customer, call.entity_id, hold=hold, freeze_waits=freeze)
+        batch = await open_upload(engine, connection, customer, call.entity_id, **how)
         assert batch.expires_at is not None
         url = await upload_url(request, signer, batch)
         return Answer(200, {"uploadUrl": url, "batchId": batch.id, "expiresAt": batch.expires_at.isoformat()})
 
-    return await once(request, engine, customer, body, start)
+    return await once(request, engine, customer, body, start, detail)
 
 
 def _read(body: bytes) -> Trigger:
@@ -84,10 +94,7 @@ def _read(body: bytes) -> Trigger:
     try:
         return Trigger.model_validate(content)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)
-        )
         raise InvalidInput(
-            f'The body can\'t be used: {wrong}. Send an object like {{"entityId": 4711}}, '
+            f'The body can\'t be used: {faults(error)}. Send an object like {{"entityId": 4711}}, '
             'with "downloadUrl": "https://…" if the file is to be fetched.'
         ) from None

@@ -7,7 +7,9 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
+from caravan.api.acts import record_act
 from caravan.engine.commence import Starter
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidInput, TooLarge
@@ -41,25 +43,35 @@ def read_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-async def once(request: Request, engine: Engine, customer: int, body: bytes, work: Work) -> JSONResponse:
-    """Do the work and answer, or answer what the same key and body were answered before."""
+def faults(error: ValidationError) -> str:
+    """What is wrong with the members of a body, in words."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+
+
+async def once(
+    request: Request,
+    engine: Engine,
+    customer: int,
+    body: bytes,
+    work: Work,
+    detail: dict[str, Any] | None = None,
+    *,
+    recorded: bool = True,
+) -> JSONResponse:
+    """Do the work and answer, or answer what the same key and body were answered before.
+
+    It is entered into the audit log, with the `detail` as it is after the work; not if `recorded` is False, which is
+    for work that does so itself.
+    """
     async with engine.pool.connection() as connection, connection.transaction():
-        answer = await _answer(request, engine, connection, customer, body, work)
+        key = key_of(request, customer, body)
+        known = None if key is None else await idempotency.claim(connection, key, engine.clock.now())
+        answer = known or await work(connection)
+        if known is None and recorded:
+            await record_act(request, connection, answer.body, detail)
+        if known is None and key is not None:
+            await idempotency.keep(connection, key, answer)
     return JSONResponse(answer.body, answer.status)
-
-
-async def _answer(
-    request: Request, engine: Engine, connection: Connection, customer: int, body: bytes, work: Work
-) -> Answer:
-    key = key_of(request, customer, body)
-    if key is None:
-        return await work(connection)
-    known = await idempotency.claim(connection, key, engine.clock.now())
-    if known is not None:
-        return known
-    answer = await work(connection)
-    await idempotency.keep(connection, key, answer)
-    return answer
 
 
 async def commence(request: Request, customer: int, journey: int) -> JSONResponse:

@@ -60,6 +60,7 @@ def _why(why: Why, went: str | None) -> dict[str, Any]:
         "agrees": (why.to or END) == went,
         "conditions": list(map(_tried, why.conditions)),
         "arms": [{"weight": float(weight), "to": to} for weight, to in why.arms],
+        "share": why.share,
     }
 
 

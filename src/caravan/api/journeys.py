@@ -6,13 +6,14 @@ from typing import Any
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from caravan.access import audit
 from caravan.api.accept import wanted
-from caravan.api.access import ACustomer, AnEngine
+from caravan.api.access import ACustomer, AnEngine, actor_of
 from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer, Published, VersionAnswer
 from caravan.api.calls import commence, once, read_body
 from caravan.engine import control
 from caravan.engine.engine import Engine
-from caravan.engine.publish import publish
+from caravan.engine.publish import publish_draft, read_draft
 from caravan.errors import InvalidInput
 from caravan.store import journeys
 from caravan.store.database import Connection
@@ -104,7 +105,16 @@ async def list_versions(customer: ACustomer, engine: AnEngine, journeyid: int = 
 
 @router.put("/journeys/{journeyid}", response_model=Published, openapi_extra=_DEFINITION)
 async def publish_journey(
-    request: Request, customer: ACustomer, engine: AnEngine, journeyid: int = JourneyId
+    request: Request,
+    customer: ACustomer,
+    engine: AnEngine,
+    journeyid: int = JourneyId,
+    base: int | None = Query(
+        None,
+        ge=0,
+        lt=2**31,
+        description="The version that this began with, 0 for a new journey; 409 if it is not the newest.",
+    ),
 ) -> dict[str, Any]:
     """Publish a definition (YAML or JSON) as a new version. Batches that run keep theirs.
 
@@ -115,7 +125,11 @@ async def publish_journey(
         source = body.decode()
     except UnicodeDecodeError:
         raise InvalidInput("The definition is not UTF-8.") from None
-    published = await publish(engine, customer, source, journeyid)
+    draft = await read_draft(engine, customer, source, journeyid)
+    async with engine.pool.connection() as connection, connection.transaction():
+        published = await publish_draft(engine, connection, customer, draft, base)
+        detail = {"version": published.version, "name": published.name}
+        await audit.record(connection, actor_of(request), "publish", f"journey {published.journey}", detail)
     return {
         "journey": published.journey,
         "name": published.name,
@@ -150,11 +164,14 @@ async def cancel_journey(
 
 async def _control(request: Request, engine: Engine, customer: int, journey: int, change: Control) -> JSONResponse:
     body = await read_body(request)
+    detail: dict[str, object] = {}
 
     async def work(connection: Connection) -> Answer:
-        return Answer(200, {"journey": journey, "batches": await change(engine, connection, customer, journey)})
+        changed = await change(engine, connection, customer, journey)
+        detail["batches"] = len(changed)
+        return Answer(200, {"journey": journey, "batches": changed})
 
-    return await once(request, engine, customer, body, work)
+    return await once(request, engine, customer, body, work, detail)
 
 
 @router.post("/journeys/{journeyid}/commence", status_code=202, response_model=Commenced, openapi_extra=_CONTACT)

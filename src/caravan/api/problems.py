@@ -25,6 +25,7 @@ _STATUS: dict[type[errors.CaravanError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooOften: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
@@ -90,8 +91,9 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 def _shown(request: Request) -> str:
-    """The path for the log: without the token of an upload URL, which is a credential."""
-    return "/uploads/…" if request.url.path.startswith("/uploads/") else request.url.path
+    """The path for the log: without what is a credential in it, as in the URL of an upload or of an answer."""
+    first = request.url.path.split("/")[1]
+    return f"/{first}/…" if first in ("uploads", "a") else request.url.path
 
 
 async def _unstorable(request: Request, error: Exception) -> JSONResponse:

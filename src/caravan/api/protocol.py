@@ -40,7 +40,7 @@ class Protocol:
                 await send(message)
                 await send({"type": "http.response.body", "body": b""})
 
-        await self._app({**scope, "method": "GET"}, heard, said)
+        await self._app({**scope, "method": "GET", "asked_method": "HEAD"}, heard, said)
 
 
 def _without_trailing_slash(scope: Scope) -> Scope:

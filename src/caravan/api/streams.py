@@ -9,16 +9,22 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from caravan.errors import Unavailable
+from caravan.lists import CSV, NDJSON, Form
 from caravan.queue import transient
 
-_NDJSON = "application/x-ndjson"
 Pieces = Generator[str, None, None]
 Check = Callable[[], Awaitable[object]]
 
 
+def lists_of(line: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """What /openapi.json says of a list as NDJSON or CSV."""
+    one, other = _streamed(NDJSON, "One JSON object a line", line), _streamed(CSV, "CSV with a header", line)
+    return {200: {"description": "A list", "content": {**one[200]["content"], **other[200]["content"]}}}
+
+
 def ndjson_of(line: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """What /openapi.json says of an answer with one JSON object a line."""
-    return _streamed(_NDJSON, "One JSON object a line", line)
+    """What /openapi.json says of a list as NDJSON alone."""
+    return _streamed(NDJSON, "One JSON object a line", line)
 
 
 def events(data: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
@@ -32,16 +38,21 @@ def _streamed(media: str, what: str, model: type[BaseModel]) -> dict[int | str, 
     return {200: {"description": what, "content": {media: {"schema": schema}}}}
 
 
-async def ndjson(pieces: Pieces, check: Check) -> StreamingResponse:
-    """The pieces, each of them some whole lines, made one after the other in a thread.
+async def listed(pieces: Pieces, check: Check, form: Form, name: str) -> StreamingResponse:
+    """A list as a file of this name: the pieces, each of them some whole lines, made one after the other in a thread.
 
     `check` is called after each of them, and raises if it must not be sent any more. The first one is made before the
     answer begins, so what is wrong then has a status of its own. What goes wrong later cuts the connection: without its
     last chunk a client knows the answer for incomplete (RFC 9112 §8).
     """
-    checked = _checked(pieces, check)
-    first = await anext(checked, "")
-    return StreamingResponse(_all(first, checked), media_type=_NDJSON)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"', "Vary": "Accept"}
+    return await begun(_checked(pieces, check), form.media, headers)
+
+
+async def begun(pieces: AsyncIterator[str], media: str, headers: dict[str, str] | None = None) -> StreamingResponse:
+    """The pieces as an answer that begins once there is a first one, so that what is wrong then has its own status."""
+    first = await anext(pieces, "")
+    return StreamingResponse(_all(first, pieces), media_type=media, headers=headers)
 
 
 async def _all(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:

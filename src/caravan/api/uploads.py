@@ -1,36 +1,32 @@
 """The signed upload URL: good for 12 hours, bound to its batch, needs no token."""
 
-import asyncio
-import hashlib
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from itsdangerous import BadData
 
 from caravan.api.access import AnEngine
+from caravan.api.acts import record_upload
 from caravan.api.answers import Uploaded
 from caravan.api.signing import Signer
+from caravan.api.spool import spooled, too_large
 from caravan.engine import direct
 from caravan.engine.engine import Engine
 from caravan.engine.receiving import receiving
 from caravan.engine.start import Received, receive, refuse_upload
-from caravan.errors import Forbidden, Gone, InvalidInput, TooLarge, TooSlow, UnsupportedType
+from caravan.errors import Forbidden, Gone, InvalidInput, TooSlow, UnsupportedType
 from caravan.intake.expand import Encoding
 from caravan.intake.pace import StoodStill, paced
 from caravan.settings import Settings
 from caravan.store import batches
 from caravan.store.batches import Batch, Source
 from caravan.store.customers import shared_secret
-from caravan.store.database import single
+from caravan.store.database import Connection, single
 
 router = APIRouter(tags=["batch starter"])
 
-_FLUSH = 1 << 20  # bytes gathered before they are hashed and written off the event loop
 _STRETCH = 5  # times the silence that is allowed; so long a PUT may come too slowly
 _ENCODINGS = {
     "": None,
@@ -76,14 +72,30 @@ async def upload(token: str, request: Request, engine: AnEngine) -> JSONResponse
     """Take the file of contacts: UTF-8 `text/plain`, one JSON object a line; gzip or zstd if it says so."""
     batch = await _batch_of(engine, await signer_of(request), token)
     encoding = _check_headers(request, engine.settings)
-    async with receiving(engine, batch):
-        with _target(engine, batch) as target:
-            size, digest = await _stream(request, target, engine.settings)
-            await receive(engine, batch, Received(target, size, digest, encoding))
-    return JSONResponse({"batchId": batch, "bytes": size, "sha256": digest})
+
+    async def note(connection: Connection, received: Received) -> None:
+        await record_upload(request, connection, batch, {"bytes": received.bytes, "sha256": received.sha256})
+
+    received = await take(engine, batch.id, whole_body(request, engine.settings), encoding, note)
+    return JSONResponse({"batchId": batch.id, "bytes": received.bytes, "sha256": received.sha256})
 
 
-async def _batch_of(engine: Engine, signer: Signer, token: str) -> str:
+async def take(
+    engine: Engine,
+    batch: str,
+    content: AsyncIterator[bytes],
+    encoding: Encoding | None,
+    note: Callable[[Connection, Received], Awaitable[None]],
+) -> Received:
+    """Take a batch's file as it comes, never holding more than a piece of it, and start the batch, with a `note` in the
+    same transaction. Raises what `receive` does, and `TooLarge`."""
+    async with receiving(engine, batch), spooled(engine, batch, content, "file") as file:
+        received = Received(file.path, file.bytes, file.sha256, encoding)
+        await receive(engine, batch, received, lambda connection: note(connection, received))
+    return received
+
+
+async def _batch_of(engine: Engine, signer: Signer, token: str) -> Batch:
     """The batch that the token was signed for. Raises `Forbidden`, `Gone`, `Conflict`."""
     try:
         batch_id, expires = signer.read(token)
@@ -94,7 +106,7 @@ async def _batch_of(engine: Engine, signer: Signer, token: str) -> str:
     if engine.clock.now() >= datetime.fromtimestamp(expires, UTC):
         raise Gone("This uploadUrl has expired; POST to batchtrigger/v2 for a new one.")
     refuse_upload(engine, batch)
-    return batch.id
+    return batch
 
 
 def _check_headers(request: Request, settings: Settings) -> Encoding | None:
@@ -109,7 +121,7 @@ def _check_headers(request: Request, settings: Settings) -> Encoding | None:
         raise UnsupportedType(f"Content-Encoding {encoding!r} is not known; use gzip, zstd or none.")
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > settings.max_file_bytes:
-        raise TooLarge(_too_large(settings.max_file_bytes))
+        raise too_large("file", settings.max_file_bytes)
     return _ENCODINGS[encoding]
 
 
@@ -127,47 +139,9 @@ def _header(request: Request, name: str) -> str:
     return ", ".join(request.headers.getlist(name)).strip().lower()
 
 
-def _too_large(largest: int) -> str:
-    return f"The file is larger than the {largest:,} bytes that this server takes; send it in several batches."
-
-
-@contextmanager
-def _target(engine: Engine, batch: str) -> Iterator[Path]:
-    """A file to stream into; what is left of it is removed."""
-    folder = engine.uploads
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{batch}-{secrets.token_hex(4)}"
-    try:
-        yield target
-    finally:
-        target.unlink(missing_ok=True)
-
-
-async def _stream(request: Request, target: Path, settings: Settings) -> tuple[int, str]:
-    """Write the body to a file, never holding more than a piece of it; its size and SHA-256."""
-    digest, size, piece = hashlib.sha256(), 0, bytearray()
-    with target.open("wb", buffering=0) as file:
-
-        def flush(content: bytes) -> None:
-            digest.update(content)
-            left = memoryview(content)
-            while left:  # a disk that is nearly full takes a part, and says so by nothing but the count
-                left = left[file.write(left) :]
-
-        async for chunk in _chunks(request, settings.upload_timeout):
-            size += len(chunk)
-            if size > settings.max_file_bytes:
-                raise TooLarge(_too_large(settings.max_file_bytes))
-            piece += chunk
-            if len(piece) >= _FLUSH:
-                await asyncio.to_thread(flush, bytes(piece))
-                piece.clear()
-        await asyncio.to_thread(flush, bytes(piece))
-    return size, digest.hexdigest()
-
-
-async def _chunks(request: Request, silence: float) -> AsyncIterator[bytes]:
+async def whole_body(request: Request, settings: Settings) -> AsyncIterator[bytes]:
     """The body as it comes. Raises `TooSlow` where a client may have vanished, which nothing else would tell."""
+    silence = settings.upload_timeout
     try:
         async for chunk in paced(request.stream(), silence, _STRETCH * silence):
             yield chunk

@@ -43,17 +43,30 @@ class Sink:
         return f"a bare loop over aiosmtplib, {_SESSIONS} connections, the same mail each time, to the same sandbox"
 
 
-def run(rows: int | None, variants: list[str], repeats: int, say: Callable[[str], None], workers: int = 1) -> Report:
-    """All sizes, by an installation of one worker, and with `workers` over 1 also by one of so many.
+def run(
+    rows: int | None,
+    variants: list[str],
+    repeats: int,
+    say: Callable[[str], None],
+    workers: int = 1,
+    *,
+    track: bool = False,
+) -> Report:
+    """All sizes, by an installation of one worker, and with `workers` over 1 also by one of so many. With `track`,
+    mails whose opens and clicks are tracked, by one worker beside another that tracks nothing.
 
     Raises `Unbalanced` when a ledger is not what it must be.
     """
     with workspace() as folder, _sink() as sink:
-        findings = [_compare(folder, sink, name, rows or _ROWS[name], repeats, say, workers) for name in variants]
+        findings = [
+            _compare(folder, sink, name, rows or _ROWS[name], repeats, say, 1 if track else workers, track=track)
+            for name in variants
+        ]
+    yardstick = "the same mails with nothing tracked, by an installation of the same kind" if track else sink.yardstick
     notes = ["caravan's seconds are from the batch's start, with everybody entered, to its end, as the batch says"]
-    if workers > 1:
+    if workers > 1 and not track:
         notes.append(f"{workers} workers send one batch to the same sink, and share the cores with it and PostgreSQL")
-    return Report("email", sum(each.contacts for each in findings), sink.yardstick, findings, notes)
+    return Report("email", sum(each.contacts for each in findings), yardstick, findings, notes)
 
 
 @contextmanager
@@ -64,7 +77,15 @@ def _sink() -> Iterator[Sink]:
 
 
 def _compare(
-    folder: Path, sink: Sink, variant: str, rows: int, repeats: int, say: Callable[[str], None], workers: int
+    folder: Path,
+    sink: Sink,
+    variant: str,
+    rows: int,
+    repeats: int,
+    say: Callable[[str], None],
+    workers: int,
+    *,
+    track: bool,
 ) -> Finding:
     written = letter(_OCTETS[variant])
     say(f"{variant}: {rows:,} mails of {written.octets():,} octets")
@@ -75,15 +96,17 @@ def _compare(
     with ExitStack() as stack:
         warm_up, ours = (partial(deliver, step="mail", made=each, ledgers=ledgers) for each in (warm, made))
 
-        def started(count: int) -> Callable[[], Run]:
+        def started(count: int, *, track: bool) -> Callable[[], Run]:
             """Sends the batch by an installation of so many workers, which is warm."""
-            home, settings = folder / f"{variant}-{count}", {"smtp_url": relay, "workers": str(count)}
-            system = stack.enter_context(up(home, written.journey(), **settings))
+            kind = "tracked" if track else str(count)
+            home, settings = folder / f"{variant}-{kind}", {"smtp_url": relay, "workers": str(count)}
+            system = stack.enter_context(up(home, written.journey(track=track), **settings))
             warm_up(system)
             return partial(ours, system)
 
-        several = Shared(workers, started(workers)) if workers > 1 else None
-        pairs = in_turn(repeats, started(1), partial(_theirs, sink, rows, written), say, several)
+        several = Shared(workers, started(workers, track=track)) if workers > 1 else None
+        theirs = started(1, track=False) if track else partial(_theirs, sink, rows, written)
+        pairs = in_turn(repeats, started(1, track=track), theirs, say, several)
     return Finding(variant, rows, written.octets(), pairs, ledgers[-1])
 
 

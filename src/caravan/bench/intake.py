@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from caravan.bench.duck_reader import into_one_parquet
 from caravan.bench.inputs import SHAPES, Made, Shape, write_file
 from caravan.bench.measure import Pairs, Run, Timed, in_child, in_turn, now
 from caravan.bench.report import Finding, Report
@@ -131,17 +130,3 @@ def _theirs(place: Place, folder: Path, made: Made) -> Run:
 
 def _threads(settings: Settings) -> int:
     return settings.threads or os.cpu_count() or 1
-
-
-def into_one_parquet(source: Path, target: Path, threads: int) -> Timed:
-    """The yardstick."""
-    begin = now()
-    with duckdb.connect(config={"threads": threads}) as connection:
-        connection.execute(
-            "copy (select id, properties from read_json($source, format = 'newline_delimited', ignore_errors = true,"
-            " columns = {id: 'VARCHAR', properties: 'JSON'})) to $target (format parquet)",
-            {"source": str(source), "target": str(target)},
-        )
-    seconds = now() - begin
-    target.unlink()
-    return Timed(seconds)

@@ -22,6 +22,7 @@ _PARAGRAPH = (
     'and <a href="https://shop.example.com/chairs/oak?from=spring">a table to match</a>.</p>\n'
 )
 _PERSONAL = _PARAGRAPH.replace("A garden", "Hand-picked for {{ firstname | default: 'you' }} in {{ city }}: a garden")
+_TRACK = "\n      track: [opens, clicks]"
 _LINE = "A garden chair of oak, oiled by hand, that stands in any rain without a murmur.\n"
 _EVERY = 10  # of the paragraphs is personal
 
@@ -33,12 +34,13 @@ class Letter:
     text: str
     html: str
 
-    def journey(self) -> str:
-        """A journey of this one mail."""
+    def journey(self, *, track: bool = False) -> str:
+        """A journey of this one mail; with its opens and clicks tracked, or not."""
         text, html = (indent(each, " " * 8) for each in (self.text, self.html))
         return (
             f"journey: {JOURNEY}\nname: Bench\nsteps:\n  - id: mail\n    email:\n      from: {_FROM}\n"
             f'      to: "{{{{ emailAddress }}}}"\n      subject: "{_SUBJECT}"'
+            f"{_TRACK if track else ''}"
             f"\n      text: |\n{text}      html: |\n{html}"
         )
 

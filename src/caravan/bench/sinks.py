@@ -95,6 +95,39 @@ class _Watched(Sandbox):
         return f"{self.count:06d}"
 
 
+@contextmanager
+def timed_sink() -> Iterator[tuple[int, Callable[[], dict[str, list[float]]]]]:
+    """The port of a mail sink that keeps nothing, and when each mail came so far, by the recipient's domain: seconds
+    since the epoch, in their order."""
+    with _process(_timed) as (pipe, port):
+
+        def look() -> dict[str, list[float]]:
+            pipe.send("count")
+            times: dict[str, list[float]] = pipe.recv()
+            return times
+
+        yield port, look
+
+
+class _Timed(Sandbox):
+    """Notes when mails come in place of keeping them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: dict[str, list[float]] = {}
+
+    async def keep(self, mail: Received) -> str:
+        self.count += 1
+        self.times.setdefault(mail.recipients[0].rpartition("@")[2], []).append(time.time())
+        return f"{self.count:06d}"
+
+
+async def _timed(pipe: Connection) -> None:
+    async with _Timed() as sandbox:
+        pipe.send(int(sandbox.url.rpartition(":")[2]))
+        await _answer(pipe, lambda: sandbox.times)
+
+
 def _wait_for(port: int) -> None:
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:

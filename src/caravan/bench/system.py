@@ -54,6 +54,8 @@ class System:
     url: str
     customer: int
     token: str
+    email: str  # of the first user
+    password: str  # the one that `up` printed, good once
     environment: Mapping[str, str] = field(default_factory=dict)  # what its processes are told
     others: tuple[int, ...] = ()  # processes that belong to it, besides `pid` and its children
 
@@ -118,7 +120,9 @@ def _listen(process: "subprocess.Popen[str]", folder: Path) -> System:
         name, _, value = line.strip().partition(": ")
         told[name] = value
         if line.startswith("Ctrl-C"):
-            return System(process.pid, folder, told["url"], int(told["customer"]), told["token"])
+            email = told["console"].partition(" as ")[2]
+            told_once = told["one-time password"]
+            return System(process.pid, folder, told["url"], int(told["customer"]), told["token"], email, told_once)
     raise Unavailable("`caravan up` ended before it was up; what it said stands above.")
 
 

@@ -52,7 +52,7 @@ class BodyWriter:
             return "7bit", octets.replace(b"\n", b"\r\n")
         # Quoted-printable takes 3 octets for each odd one, Base64 4 for each 3.
         if odd * 6 > len(octets):
-            return "base64", _base64(octets.replace(b"\n", b"\r\n"))
+            return "base64", base64_lines(octets.replace(b"\n", b"\r\n"))
         return "quoted-printable", b"".join(map(self._line, octets.splitlines(keepends=True)))
 
     def _line(self, line: bytes) -> bytes:
@@ -73,7 +73,8 @@ def _quoted(line: bytes) -> bytes:
     return binascii.b2a_qp(line, istext=True).replace(b"\n", b"\r\n")
 
 
-def _base64(octets: bytes) -> bytes:
+def base64_lines(octets: bytes) -> bytes:
+    """Octets in Base64, in lines of at most 76 characters that end with CRLF (RFC 2045 §6.8)."""
     flat = binascii.b2a_base64(octets, newline=False)
     lines = [flat[start : start + _BASE64_LINE] for start in range(0, len(flat), _BASE64_LINE)]
     return b"\r\n".join(lines) + b"\r\n"

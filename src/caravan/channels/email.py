@@ -4,14 +4,19 @@ import asyncio
 import re
 from asyncio import TimerHandle
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
 from caravan.channels.mail import Mail
+from caravan.channels.mx import Directory
+from caravan.channels.providers import OTHER, Provider
 from caravan.channels.relay import Refused, Relay
+from caravan.channels.replies import Rules
 from caravan.channels.smtp import Attempt, Conversation
-from caravan.delivery.places import Lines
+from caravan.delivery.places import Lines, Places
 from caravan.delivery.result import Result, SendResult
+from caravan.delivery.signal import Heard
 
 # Nothing that would end the address, or the command, that it stands in; more only in quotes (RFC 5321 §4.1.2).
 _SAFE: Final = re.compile(
@@ -26,6 +31,21 @@ def refuse_unsafe(mail: Mail) -> SendResult | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the channel of a relay knows beside how to reach it."""
+
+    relay: str  # what it is called
+    directory: Directory
+    rules: Rules
+    workers: int = 1  # processes that share what is allowed
+
+    async def provider_of(self, address: str) -> Provider:
+        """The provider of a recipient."""
+        name = self.directory.known(address) or (await self.directory.of([address]))[0]
+        return self.directory.providers.get(name)
+
+
 class EmailChannel:
     """Hands mails to the relay of `url`. To be opened (`async with`) and used in one event loop.
 
@@ -34,10 +54,22 @@ class EmailChannel:
     """
 
     def __init__(
-        self, url: str, *, connections: int = 20, timeout: float = 60, idle: float = 10, mails_each: int = 500
+        self,
+        url: str,
+        *,
+        connections: int = 20,
+        timeout: float = 60,
+        idle: float = 10,
+        mails_each: int = 500,
+        told: Told | None = None,
+        name: str = "CARAVAN_SMTP_URL",
     ) -> None:
-        """Raises `InvalidSetting` when `url` is not as SMTP_URL must be."""
-        self._relay = Relay.of(url)
+        """Raises `InvalidSetting`, by that `name`, when `url` is not as SMTP_URL must be. `told` is what it knows of
+        providers and replies; without it all are alike, and our rules hold."""
+        self._relay = Relay.of(url, name)
+        self._told = told
+        self._caps: dict[str, Places] = {}
+        self._heard: dict[str, Heard] = {}
         self._timeout = timeout
         self._idle = idle
         self._mails_each = mails_each
@@ -72,7 +104,32 @@ class EmailChannel:
         """Offer `mail` once. See `Channel.send`."""
         if (unsafe := refuse_unsafe(mail)) is not None:
             return unsafe
-        attempt = Attempt(mail, on_data, asyncio.get_running_loop().create_future())
+        if self._told is None:
+            return await self._offer(mail, on_data, None)
+        provider = await self._told.provider_of(mail.recipient)
+        if provider.connections is None:
+            result = await self._offer(mail, on_data, provider)
+        else:
+            async with self._cap(provider.name, provider.connections):
+                result = await self._offer(mail, on_data, provider)
+        return replace(result, heard=self._heard_by(result, self._told.relay, provider.name))
+
+    def _cap(self, provider: str, connections: int) -> Places:
+        """So many connections, of those of all workers of this command, carry mails of a provider."""
+        if (cap := self._caps.get(provider)) is None:
+            workers = 1 if self._told is None else self._told.workers
+            cap = self._caps[provider] = Places(max(1, connections // workers))
+        return cap
+
+    def _heard_by(self, result: SendResult, relay: str, provider: str) -> Heard:
+        if result.heard is not None:
+            return replace(result.heard, relay=relay, provider=None if provider == OTHER else provider)
+        if (heard := self._heard.get(provider)) is None:
+            heard = self._heard[provider] = Heard(relay, None if provider == OTHER else provider)
+        return heard
+
+    async def _offer(self, mail: Mail, on_data: Callable[[], None] | None, provider: Provider | None) -> SendResult:
+        attempt = Attempt(mail, on_data, asyncio.get_running_loop().create_future(), provider)
         self._start(attempt)
         try:
             return await attempt.outcome
@@ -102,7 +159,8 @@ class EmailChannel:
     async def _carry(self, attempt: Attempt) -> None:
         """Make a connection for `attempt`; it goes on with the mails that wait."""
         try:
-            conversation = await self._relay.connect(self._timeout)
+            rules = None if self._told is None else self._told.rules
+            conversation = await self._relay.connect(self._timeout, rules=rules)
         except Refused as refusal:
             attempt.settle(refusal.delivery)
             self._give_back_place()

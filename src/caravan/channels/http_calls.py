@@ -21,7 +21,7 @@ from yarl import URL
 
 _LONGEST_HEADER: Final = 256 << 10  # octets; Chrome's limit for all headers of an answer, Firefox's is higher
 _MOST_HEADERS: Final = 10_000
-_READ: Final = 4_096  # octets of an answer; more is not waited for
+READ: Final = 4_096  # octets of an answer; more is not waited for, unless the caller asks for it
 _MOST_ORIGINS: Final = 1_000
 _NO_TIMEOUT: Final = ClientTimeout(total=None)  # one of our own is around all
 
@@ -36,7 +36,7 @@ class Answer:
 
     status: int
     headers: CIMultiDictProxy[str]
-    beginning: bytes  # of the body, at most 4,096 octets, as far as they came
+    beginning: bytes  # of the body, at most so many octets as were asked for, as far as they came
 
 
 class HttpCalls:
@@ -58,9 +58,16 @@ class HttpCalls:
         await self._connector.close()
 
     async def ask(
-        self, method: str, url: URL, headers: CIMultiDict[str], body: bytes, begin: Callable[[], None]
+        self,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        body: bytes,
+        begin: Callable[[], None],
+        most: int = READ,
     ) -> Answer:
-        """Call `url` once; redirects are not followed. `begin` is called just before the first octet goes out.
+        """Call `url` once; redirects are not followed. `begin` is called just before the first octet goes out, and
+        `most` octets of the answer are read.
 
         Names and values of `headers` must be clean (channels/headers.py). Raises ClientError and OSError (also
         TimeoutError).
@@ -73,7 +80,7 @@ class HttpCalls:
             async with asyncio.timeout_at(deadline):
                 begin()
                 status, found, payload = await self._exchange(connection, method, octets)
-            beginning = await _beginning(payload, deadline)
+            beginning = await _beginning(payload, deadline, most)
         except BaseException:
             connection.close()
             raise
@@ -124,11 +131,11 @@ class HttpCalls:
         return known
 
 
-async def _beginning(payload: StreamReader, deadline: float) -> bytes:
-    """As much as is shown, as far as it comes; the status alone decides, so what goes wrong here is no matter."""
+async def _beginning(payload: StreamReader, deadline: float, most: int) -> bytes:
+    """As much as is wanted, as far as it comes; the status alone decides, so what goes wrong here is no matter."""
     data = b""
     with suppress(ClientError, OSError):
         async with asyncio.timeout_at(deadline):
-            while len(data) < _READ and (chunk := await payload.read(_READ - len(data))):
+            while len(data) < most and (chunk := await payload.read(most - len(data))):
                 data += chunk
     return data

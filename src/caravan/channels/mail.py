@@ -24,6 +24,17 @@ class Mail:
     recipient: str
     message_id: str  # with its angle brackets
     content: bytes  # header and body, lines of at most 998 octets that end with CRLF
+    enclosed: tuple[bytes, ...] = ()  # what follows behind it, shared with other mails
+
+    @property
+    def whole(self) -> bytes:
+        """All that goes over the wire, or into a file."""
+        return b"".join((self.content, *self.enclosed)) if self.enclosed else self.content
+
+    @property
+    def size(self) -> int:
+        """The octets of the whole."""
+        return len(self.content) + sum(map(len, self.enclosed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +60,27 @@ def compose(
     letterhead: Letterhead,
     writer: BodyWriter,
     *,
-    to: str,
+    to: str | Mailbox,
     subject: str,
     text: str | None,
     html: str | None,
     key: str,
     date: datetime,
+    list_headers: bytes = b"",
+    own_headers: bytes = b"",
 ) -> Mail:
     """The mail that goes out under `letterhead` to one contact. The other strings are rendered, and trusted in nothing.
 
     `key` is the delivery key (delivery/key.py): it makes Message-ID and the boundary, so the same
-    contact gets the same octets at each attempt of one `date` (timezone-aware). Raises `RenderFailed`,
-    which is final for the contact: `to` is not one mail address (`NoRecipient`), or the subject is longer than 980
-    characters.
+    contact gets the same octets at each attempt of one `date` (timezone-aware). `list_headers` and `own_headers`
+    (`own_header`) are whole lines, which go out as they are. Raises `RenderFailed`, which is final for the contact:
+    `to` is not one mail address (`NoRecipient`), or the subject is longer than 980 characters.
     """
-    recipient = _recipient(to)
+    recipient = _recipient(to) if isinstance(to, str) else to
     message_id = f"<{key}@{letterhead.sender.domain}>"
     header = f"To: {recipient.header()}\r\n{_subject(subject)}\r\nDate: {_date(date)}\r\nMessage-ID: {message_id}\r\n"
-    content = letterhead.head + header.encode("utf-8") + writer.body(text, html, f"=_{key}")
+    headers = letterhead.head + header.encode("utf-8") + list_headers + own_headers
+    content = headers + writer.body(text, html, f"=_{key}")
     return Mail(letterhead.sender.address, recipient.address, message_id, content)
 
 
@@ -87,10 +101,23 @@ def _subject(text: str) -> str:
     clean = clean_text(text)
     if len(clean) > _LONGEST_SUBJECT:
         raise RenderFailed(f"The subject is longer than {_LONGEST_SUBJECT} characters.")
+    return _line("Subject: ", clean)
+
+
+def own_header(name: str, text: str) -> bytes:
+    """A header line that the author of a step wants: what would end the line, or begin another, becomes a blank.
+    Raises `RenderFailed` where it is too long for one (RFC 5322 §2.1.1)."""
+    clean = clean_text(text)
+    if len(clean) + len(name) > _LONGEST_SUBJECT:
+        raise RenderFailed(f"The header {name} is longer than {_LONGEST_SUBJECT} characters.")
+    return f"{_line(f'{name}: ', clean)}\r\n".encode() if clean else b""
+
+
+def _line(name: str, clean: str) -> str:
     if not clean.isascii() or "=?" in clean:
-        return f"Subject: {encoded_words(clean)}"
-    line = f"Subject: {clean}"
-    return line if len(line) <= _WIDTH else _folded("Subject: ", clean)
+        return f"{name}{encoded_words(clean)}"
+    line = f"{name}{clean}"
+    return line if len(line) <= _WIDTH else _folded(name, clean)
 
 
 def _folded(name: str, text: str) -> str:

@@ -70,6 +70,15 @@ def parse_mailbox(text: str, field: str) -> Mailbox:
     return Mailbox(name, address if _PLAIN.fullmatch(address) else _thorough(address, field))
 
 
+def own_mailbox(address: str) -> Mailbox:
+    """The address of a user of the installation, whose domain may be one of its own without a dot, like
+    owner@localhost. Raises `RenderFailed`."""
+    if not re.fullmatch(_LABEL, address.rpartition("@")[2]):
+        return parse_mailbox(address, "to")
+    whole = parse_mailbox(f"{address}.test", "to")  # the same rules for all but the dot
+    return Mailbox("", whole.address.removesuffix(".test"))
+
+
 def _name(text: str, field: str) -> str:
     """What stands before `<address>`, made safe. Whatever a contact is called, its mail can be sent."""
     clean = clean_text(text)

@@ -3,16 +3,18 @@
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Self, cast
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
-from caravan.channels.replies import Reply, Stage, classify, one_line
-from caravan.channels.smtp import Conversation, Extensions
+from caravan.channels.replies import Reply, Rules, Stage, one_line, shipped
+from caravan.channels.smtp import Conversation
+from caravan.channels.smtp_commands import Extensions
+from caravan.channels.told import Tell, ToldConversation, ToldSmtp, encryption
 from caravan.delivery.result import Result, SendResult
 from caravan.errors import InvalidSetting
 
@@ -45,10 +47,11 @@ class Relay:
     password: str
 
     @classmethod
-    def of(cls, url: str) -> Self:
+    def of(cls, url: str, name: str = "CARAVAN_SMTP_URL") -> Self:
         """Read smtp://[user:password@]host[:port][?tls=none|starttls|required] or smtps://….
 
-        The port is 25, or 465 for smtps. Raises `InvalidSetting`, without the password.
+        The port is 25, or 465 for smtps. Raises `InvalidSetting` with its `name`, and
+        without the password.
         """
         try:
             parts = urlsplit(url)
@@ -56,10 +59,10 @@ class Relay:
             options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
             asked = Tls(options.pop("tls", Tls.STARTTLS))
         except ValueError:
-            message = "CARAVAN_SMTP_URL can't be read; ?tls= takes none, starttls or required."
+            message = f"{name} can't be read; ?tls= takes none, starttls or required."
             raise InvalidSetting(message) from None
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname or options or parts.path.strip("/"):
-            raise InvalidSetting("CARAVAN_SMTP_URL must be like smtp://user:password@host:587?tls=required.")
+            raise InvalidSetting(f"{name} must be like smtp://user:password@host:587?tls=required.")
         tls = Tls.FROM_START if parts.scheme == "smtps" else asked
         user = unquote(parts.username) if parts.username else None
         return cls(parts.hostname, port, tls, user, unquote(parts.password or ""))
@@ -81,29 +84,44 @@ class Relay:
         """
         return self.tls in (Tls.REQUIRED, Tls.FROM_START) or (self.user is not None and not self.is_local)
 
-    async def connect(self, timeout: float) -> Conversation:  # noqa: ASYNC109 - it bounds each step
-        """A connection that is greeted, encrypted and logged in; `timeout` is seconds for each of these.
+    async def connect(
+        self,
+        timeout: float,  # noqa: ASYNC109 - of each step
+        tell: Tell | None = None,
+        rules: Rules | None = None,
+    ) -> Conversation:
+        """A connection that is greeted, encrypted and logged in; `timeout` is seconds for each of these. `tell` hears
+        each line of it; `rules` say what replies mean.
 
         Raises `Refused` for whatever goes wrong.
         """
-        client = SMTP(
-            hostname=self.host,
-            port=self.port,
-            use_tls=self.tls is Tls.FROM_START,
-            start_tls=False,
-            validate_certs=self.verifies,
-            local_hostname="localhost",  # connect() would ask the DNS for a name; EHLO gives the real one
-            timeout=timeout,
-        )
+        client = self._client(timeout, tell)
         try:
             await self._shake_hands(client)
             transport = cast(asyncio.Transport, client.transport)
-            return Conversation(transport, Extensions.of(frozenset(client.esmtp_extensions)), timeout)
+            extensions = Extensions.of(frozenset(client.esmtp_extensions))
+            secure = self.is_local or transport.get_extra_info("ssl_object") is not None
+            if tell is None:
+                return Conversation(transport, extensions, timeout, rules, secure=secure)
+            tell("*", encryption(transport, verified=self.verifies))
+            return ToldConversation(transport, extensions, timeout, tell)
         except BaseException as error:
             client.close()
             if isinstance(error, SMTPException | OSError):
-                raise Refused(self._trouble(error)) from error
+                raise Refused(self._trouble(error, rules or shipped())) from error
             raise
+
+    def _client(self, timeout: float, tell: Tell | None) -> SMTP:
+        options: dict[str, Any] = {
+            "hostname": self.host,
+            "port": self.port,
+            "use_tls": self.tls is Tls.FROM_START,
+            "start_tls": False,
+            "validate_certs": self.verifies,
+            "local_hostname": "localhost",  # connect() would ask the DNS for a name; EHLO gives the real one
+            "timeout": timeout,
+        }
+        return SMTP(**options) if tell is None else ToldSmtp(tell, **options)
 
     async def _shake_hands(self, client: SMTP) -> None:
         await client.connect()
@@ -118,12 +136,12 @@ class Relay:
                 raise SMTPException("it offers no encryption, so the password was not sent (see ?tls=none)")
             await client.login(self.user, self.password)
 
-    def _trouble(self, error: SMTPException | OSError) -> SendResult:
+    def _trouble(self, error: SMTPException | OSError, rules: Rules) -> SendResult:
         place = f"{self.host}:{self.port}"
         match error.__cause__ or error:
             case SMTPResponseException() as refusal:
-                answer = classify(Stage.CONNECT, Reply(max(refusal.code, 0), one_line(refusal.message)))
-                return SendResult(answer.result, f"{place} answered {answer.detail}", answer.retry_after)
+                answer = rules.classify(Stage.CONNECT, Reply(max(refusal.code, 0), one_line(refusal.message)))
+                return replace(answer, detail=f"{place} answered {answer.detail}")
             case ConnectionRefusedError():
                 why = f"Connection refused by {place}."
             case TimeoutError():

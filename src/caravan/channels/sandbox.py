@@ -8,6 +8,7 @@ aiosmtpd as well.
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -92,18 +93,16 @@ class Sandbox:
         """For SMTP_URL."""
         return f"smtp://127.0.0.1:{self._port}"
 
-    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
+        task = asyncio.create_task(self._converse(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: writer.close())  # also when the task was cancelled before it began
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, EOFError, asyncio.CancelledError):  # the client has gone, or the sandbox goes
             await _Session(self, _Wire(reader, writer)).run()
-        except (ConnectionError, EOFError, asyncio.CancelledError):
-            pass  # the client has gone, or the sandbox goes
-        finally:
-            writer.close()
-            self._tasks.discard(task)
 
     def answer(self, stage: Stage, mail: Received) -> str | Act | None:
         """What the script wants."""

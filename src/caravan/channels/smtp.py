@@ -8,19 +8,18 @@ gone out and whose reply has not come can be in doubt.
 """
 
 import asyncio
-import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from caravan.channels.mail import Mail
-from caravan.channels.replies import Reply, Stage, classify
+from caravan.channels.providers import Provider
+from caravan.channels.replies import Reply, Rules, Stage, shipped
+from caravan.channels.smtp_commands import Extensions, chunk, mail_command, rcpt_command, stuffed
+from caravan.channels.smtp_replies import ReplyReader, accepts
 from caravan.delivery.result import Result, SendResult
 
-_LONGEST_REPLY: Final = 65_536  # octets without a line end, or lines of one reply
-_REPLY_LINE: Final = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
 _CLOSED: Final = "the relay closed the connection"
 
 
@@ -31,6 +30,7 @@ class Attempt:
     mail: Mail
     on_data: Callable[[], None] | None
     outcome: asyncio.Future[SendResult]
+    provider: Provider | None = None  # that it goes to
     carrier: "Conversation | None" = None  # while its content is out and the reply has not come
 
     def settle(self, delivery: SendResult) -> None:
@@ -80,80 +80,27 @@ class _Turn:
     content_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Extensions:
-    """What the relay offers (EHLO keywords), as far as it matters for mails."""
-
-    pipelining: bool = False  # RFC 2920
-    chunking: bool = False  # RFC 3030
-    size: bool = False  # RFC 1870
-    smtputf8: bool = False  # RFC 6531
-
-    @classmethod
-    def of(cls, keywords: frozenset[str]) -> "Extensions":
-        """From keywords in lower case."""
-        return cls("pipelining" in keywords, "chunking" in keywords, "size" in keywords, "smtputf8" in keywords)
-
-
-@dataclass(slots=True)
-class _ReplyReader:
-    """Makes replies of octets as they come."""
-
-    is_endless: bool = False  # more of one reply has come than a reply can have
-    _buffer: bytes = b""
-    _text: list[bytes] = field(default_factory=list)
-
-    def feed(self, data: bytes) -> list[Reply]:
-        """The replies that are whole now."""
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        replies = [reply for line in lines if (reply := self._line(line)) is not None]
-        if len(self._buffer) > _LONGEST_REPLY:
-            self.is_endless = True
-        return replies
-
-    def _line(self, line: bytes) -> Reply | None:
-        if not self._text and line[3:4] != b"-":
-            return _only_line(line)
-        parts = _REPLY_LINE.fullmatch(line.rstrip(b"\r"))
-        if parts is None:
-            return _only_line(line)
-        self._text.append(parts[3] or b"")
-        if len(self._text) > _LONGEST_REPLY:
-            self.is_endless = True
-        if parts[2] == b"-":
-            return None
-        texts, self._text = self._text, []
-        return Reply(int(parts[1]), _joined(texts))
-
-
-@lru_cache(maxsize=256)
-def _only_line(line: bytes) -> Reply:
-    """The reply of one line; most are the same for each mail."""
-    line = line.rstrip(b"\r")
-    parts = _REPLY_LINE.fullmatch(line)
-    if parts is None:
-        return Reply(0, line.decode("utf-8", "replace"))
-    return Reply(int(parts[1]), (parts[3] or b"").decode("utf-8", "replace").strip())
-
-
-def _joined(lines: list[bytes]) -> str:
-    """The text of a reply; of several lines, the enhanced code is said once."""
-    texts = [line.decode("utf-8", "replace").strip() for line in lines]
-    first, *more = texts
-    code = first.partition(" ")[0]
-    return " ".join([first, *(text.removeprefix(code).strip() if "." in code else text for text in more)])
-
-
 class Conversation(asyncio.Protocol):
     """A connection that is ready for mails. Its replies drive it: each is awaited in its place, none by a task."""
 
-    def __init__(self, transport: asyncio.Transport, extensions: Extensions, timeout: float) -> None:
-        """Take over `transport`. `timeout` is the seconds that the relay has for each reply."""
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        extensions: Extensions,
+        timeout: float,
+        rules: Rules | None = None,
+        *,
+        secure: bool = False,
+    ) -> None:
+        """Take over `transport`. `timeout` is the seconds that the relay has for each reply, `rules` say what these
+        mean. `secure`: nobody between here and the relay can read it."""
         self._transport = transport
         self._offers = extensions
         self._timeout = timeout
-        self._reader = _ReplyReader()
+        self._reader = ReplyReader()
         self._expected: deque[tuple[Stage | None, _Turn | None]] = deque()  # no stage: RSET, or a reply to ignore
+        self._unheard = deque[Reply]()
+        self._halted = False  # until the loop comes round
         self._open_transaction = False
         self._lost = False
         self._loop = asyncio.get_running_loop()
@@ -163,6 +110,8 @@ class Conversation(asyncio.Protocol):
         self._most = 0
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.mails = 0
+        self._rules, self._secure = rules or shipped(), secure
+        self._of_provider = Counter[str]()
         transport.set_protocol(self)
 
     def serve(self, pool: Pool, attempt: Attempt | None, most: int) -> None:
@@ -183,9 +132,9 @@ class Conversation(asyncio.Protocol):
             return self.abort("its reply has no end")
         if replies:
             self._deadline = self._loop.time() + self._timeout
-        for reply in replies:
-            if not self._lost:
-                self._hear(reply)
+        self._unheard.extend(replies)
+        if not self._halted:
+            self._hear_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(_CLOSED)
@@ -194,14 +143,26 @@ class Conversation(asyncio.Protocol):
 
     # Replies
 
+    def _hear_on(self) -> None:
+        """Hear what came, but nothing behind the reply to a content before its sender has noted that one: else a kill
+        would leave two mails of this connection in doubt, the one that is answered and the one that goes out next."""
+        self._halted = False
+        while self._unheard and not self._lost:
+            is_content = bool(self._expected) and self._expected[0][0] is Stage.CONTENT
+            self._hear(self._unheard.popleft())
+            if is_content and self._unheard:
+                self._halted = True
+                self._loop.call_soon(self._hear_on)  # the loop wakes the sender first
+                return
+
     def _hear(self, reply: Reply) -> None:
         if not self._expected:
             self.abort("it spoke unasked")  # goodbye, most of the time
             return
         stage, turn = self._expected.popleft()
         if turn is not None and stage is Stage.CONTENT:
-            turn.attempt.settle(classify(stage, reply))
-        elif turn is not None and stage is not None and turn.refusal is None and not _accepts(stage, reply):
+            turn.attempt.settle(self._meaning(turn.attempt, stage, reply))
+        elif turn is not None and stage is not None and turn.refusal is None and not accepts(stage, reply):
             turn.refusal = (stage, reply)
         if reply.code in (0, 421):
             # Goodbye (RFC 5321 §3.8), or nothing that SMTP knows: what comes next can't be trusted.
@@ -221,7 +182,7 @@ class Conversation(asyncio.Protocol):
             self._write(b".\r\n")
             self._expected.append((None, turn))
         elif turn.refusal is not None and (stage in (None, last) or not self._offers.pipelining):
-            turn.attempt.settle(classify(*turn.refusal))
+            turn.attempt.settle(self._meaning(turn.attempt, *turn.refusal))
         elif stage is last:
             self._hand_over(turn)
         elif not self._offers.pipelining:
@@ -244,14 +205,35 @@ class Conversation(asyncio.Protocol):
     def _next_turn(self, attempt: Attempt | None) -> _Turn | None:
         while attempt := attempt or self._pool.next():
             if not attempt.outcome.done():
-                mail = attempt.mail
-                if self._offers.smtputf8 or (mail.sender.isascii() and mail.recipient.isascii()):
-                    self.mails += 1
+                if (unfit := self._unfit(attempt)) is None:
+                    self._count(attempt.provider)
                     return _Turn(attempt, self.mails == 1)
-                why = "The relay doesn't take addresses beyond ASCII (SMTPUTF8)."
-                attempt.settle(SendResult(Result.UNSUPPORTED, why))
+                attempt.settle(unfit)
             attempt = None
         return None
+
+    def _unfit(self, attempt: Attempt) -> SendResult | None:
+        """The outcome of a mail that this connection can't carry."""
+        mail, provider = attempt.mail, attempt.provider
+        if not (self._offers.smtputf8 or (mail.sender.isascii() and mail.recipient.isascii())):
+            return SendResult(Result.UNSUPPORTED, "The relay doesn't take addresses beyond ASCII (SMTPUTF8).")
+        if provider is not None and provider.tls and not self._secure:
+            why = (
+                f"Mails to {provider.name} go over encrypted connections only, and that to the relay is not encrypted."
+            )
+            return SendResult(Result.RETRY, why)
+        return None
+
+    def _count(self, provider: Provider | None) -> None:
+        """One more mail; after enough of them to the same provider it is this connection's last."""
+        self.mails += 1
+        if provider is not None and provider.mails is not None:
+            self._of_provider[provider.name] += 1
+            if self._of_provider[provider.name] >= provider.mails:
+                self._most = min(self._most, self.mails)
+
+    def _meaning(self, attempt: Attempt, stage: Stage, reply: Reply) -> SendResult:
+        return self._rules.classify(stage, reply, None if attempt.provider is None else attempt.provider.name)
 
     # Commands
 
@@ -262,8 +244,8 @@ class Conversation(asyncio.Protocol):
             self._expected.append((None, None))
         self._expected.append((Stage.MAIL, turn))
         self._expected.append((Stage.RCPT, turn))
-        commands = (b"RSET\r\n" if reset else b"") + self._mail_command(turn.attempt.mail)
-        commands += _rcpt_command(turn.attempt.mail)
+        commands = (b"RSET\r\n" if reset else b"") + self._mail_command(turn.attempt)
+        commands += rcpt_command(turn.attempt.mail)
         if self._offers.chunking:
             return commands
         self._expected.append((Stage.DATA, turn))
@@ -277,9 +259,9 @@ class Conversation(asyncio.Protocol):
                 self._write(b"RSET\r\n")
             case Stage.MAIL:
                 self._open_transaction = True
-                self._write(self._mail_command(turn.attempt.mail))
+                self._write(self._mail_command(turn.attempt))
             case Stage.RCPT:
-                self._write(_rcpt_command(turn.attempt.mail))
+                self._write(rcpt_command(turn.attempt.mail))
             case _:
                 self._write(b"DATA\r\n")
 
@@ -298,18 +280,16 @@ class Conversation(asyncio.Protocol):
         turn.content_out = True
         attempt.carrier = self
         self._expected.append((Stage.CONTENT, turn))
-        content = attempt.mail.content
-        octets = _chunk(content) if self._offers.chunking else _stuffed(content)
+        content = attempt.mail.whole
+        octets = chunk(content) if self._offers.chunking else stuffed(content)
         # The end of DATA ends the transaction, whatever the reply; a chunk that is refused need not (RFC 3030 §2).
         self._open_transaction = self._offers.chunking
         if self._offers.pipelining and self.mails < self._most and (following := self._next_turn(None)) is not None:
             octets += self._envelope(following)
         self._write(octets)
 
-    def _mail_command(self, mail: Mail) -> bytes:
-        utf8 = "" if mail.sender.isascii() and mail.recipient.isascii() else " SMTPUTF8 BODY=8BITMIME"
-        size = f" SIZE={len(mail.content)}" if self._offers.size else ""
-        return f"MAIL FROM:<{mail.sender}>{size}{utf8}\r\n".encode()
+    def _mail_command(self, attempt: Attempt) -> bytes:
+        return mail_command(attempt.mail, self._offers, tls=attempt.provider is not None and attempt.provider.tls)
 
     def _write(self, octets: bytes) -> None:
         self._deadline = self._loop.time() + self._timeout
@@ -362,7 +342,7 @@ class Conversation(asyncio.Protocol):
         if turn.content_out:
             attempt.settle(SendResult(Result.UNKNOWN, f"The whole mail was sent, then {why}."))
         elif turn.refusal is not None and (turn.is_first or turn.refusal[1].code != 421):
-            attempt.settle(classify(*turn.refusal))
+            attempt.settle(self._meaning(attempt, *turn.refusal))
         elif turn.is_first:
             attempt.settle(SendResult(Result.RETRY, f"Before the mail was sent, {why}."))
         elif not attempt.outcome.done():
@@ -376,27 +356,3 @@ class Conversation(asyncio.Protocol):
 
 
 _NEXT: Final = {None: Stage.MAIL, Stage.MAIL: Stage.RCPT, Stage.RCPT: Stage.DATA}
-
-
-def _accepts(stage: Stage, reply: Reply) -> bool:
-    if stage is Stage.RCPT:
-        return reply.code in (250, 251)
-    return reply.code == (354 if stage is Stage.DATA else 250)
-
-
-def _rcpt_command(mail: Mail) -> bytes:
-    return f"RCPT TO:<{mail.recipient}>\r\n".encode()
-
-
-def _stuffed(content: bytes) -> bytes:
-    """`content` as DATA takes it: no line is a lone dot but the last (RFC 5321 §4.5.2)."""
-    content = content.replace(b"\r\n.", b"\r\n..")
-    dot = b"." if content.startswith(b".") else b""
-    end = b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"
-    return dot + content + end
-
-
-def _chunk(content: bytes) -> bytes:
-    """`content` as one chunk, which is the last (RFC 3030 §2). Like with DATA, it ends with a line end."""
-    end = b"" if content.endswith(b"\r\n") else b"\r\n"
-    return b"BDAT %d LAST\r\n%b%b" % (len(content) + len(end), content, end)

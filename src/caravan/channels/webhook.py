@@ -1,31 +1,31 @@
 """The webhook channel: one HTTP call a contact, to an address that the customer chose."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import (
-    ClientConnectorCertificateError,
-    ClientConnectorDNSError,
-    ClientError,
-    InvalidURL,
-)
+from aiohttp import ClientError
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 
-from caravan.addresses import check_url, connector, was_refused
+from caravan.addresses import check_url, connector
 from caravan.channels.headers import header_problem, is_header_value, is_token
-from caravan.channels.http_calls import Answer, HttpCalls, NoAnswer
+from caravan.channels.http_attempt import UnderWay, trouble
+from caravan.channels.http_calls import READ, Answer, HttpCalls
 from caravan.channels.replies import one_line
+from caravan.channels.webhook_save import LONGEST_ANSWER, NothingSaved, Saver
+from caravan.channels.webhook_signing import SecretName, SigningSecrets, signature_headers
 from caravan.clock import Clock
 from caravan.delivery.places import Places
 from caravan.delivery.result import Result, SendResult, asked_wait
-from caravan.errors import AddressRefused, InvalidInput
+from caravan.errors import AddressRefused, InvalidInput, InvalidSetting
 
 _TEMPORARY: Final = frozenset({408, 425, 429})
+_BUSY: Final = frozenset({429, 503})  # with Retry-After: whoever calls is to wait (RFC 9110 §15.6.4, RFC 6585 §4)
 _SHOWN: Final = 200  # characters of an answer
 _KEEPALIVE: Final = 2.0  # seconds; common servers close after 5, and a call into a closing connection is unknown
 _DEFAULTS: Final = {"User-Agent": "Caravan", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -40,14 +40,16 @@ class Call:
     headers: dict[str, str]
     body: bytes
     key: str  # goes out as Idempotency-Key: the delivery's, the same at each attempt
+    secret: SecretName | None = None  # signs the call
+    save: Saver | None = None  # what of the answer becomes properties of the contact
 
 
 class WebhookChannel:
     """Makes calls to public addresses, unless `allow_private`. To be opened (`async with`) in a running
     event loop.
 
-    At most `connections` calls are under way at once, and each may take `timeout` seconds. `resolver` finds
-    the addresses of a host name (default: the system's).
+    At most `connections` calls are under way at once, and each may take `timeout` seconds. `secrets` sign calls
+    (default: those of the environment). `resolver` finds the addresses of a host name (default: the system's).
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class WebhookChannel:
         timeout: float = 30,
         allow_private: bool = False,
         clock: Clock | None = None,
+        secrets: SigningSecrets | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._places = Places(connections)
@@ -64,6 +67,7 @@ class WebhookChannel:
         self._timeout = timeout
         self._allow_private = allow_private
         self._clock = clock or Clock()
+        self._secrets = secrets or SigningSecrets(None)
         self._resolver = resolver
 
     async def __aenter__(self) -> Self:
@@ -84,28 +88,29 @@ class WebhookChannel:
     async def send(self, call: Call, on_data: Callable[[], None] | None = None) -> SendResult:
         """Make `call` once. See `Channel.send`."""
         async with self._places:
-            under_way = _UnderWay(on_data)
+            under_way = UnderWay(on_data)
             try:
                 url = check_url(call.url, allow_private=self._allow_private)
-                answer = await self._calls.ask(_method(call), url, _headers(call), call.body, under_way.begin)
+                headers = _headers(call)
+                self._sign(call, headers)
+                most = READ if call.save is None else LONGEST_ANSWER + 1
+                answer = await self._calls.ask(_method(call), url, headers, call.body, under_way.begin, most)
+            except InvalidSetting as error:
+                return SendResult(Result.UNREACHABLE, f"The webhook was not called: {error.message}")
             except (AddressRefused, InvalidInput) as error:
                 return SendResult(Result.FAILED, error.message)
             except (ClientError, OSError) as error:  # TimeoutError is an OSError
-                return _trouble(error, under_way.written, self._timeout)
-        return _outcome(answer, self._clock.now())
+                return trouble(error, under_way, self._timeout, "The webhook")
+        sent = _outcome(answer, self._clock.now())
+        return (
+            sent if call.save is None or sent.result is not Result.SENT else _saved(sent, call.save, answer.beginning)
+        )
 
-
-@dataclass(slots=True)
-class _UnderWay:
-    """Whether a call has begun to go out."""
-
-    on_data: Callable[[], None] | None
-    written: bool = False
-
-    def begin(self) -> None:
-        if self.on_data is not None:
-            self.on_data()
-        self.written = True
+    def _sign(self, call: Call, headers: CIMultiDict[str]) -> None:
+        """Add the signature of this attempt. Raises `InvalidSetting` where there is no secret for it."""
+        if call.secret is not None:
+            secrets, now = self._secrets.of(call.secret), int(self._clock.now().timestamp())
+            headers.update(signature_headers(secrets, call.key, now, call.body))
 
 
 def _method(call: Call) -> str:
@@ -126,6 +131,15 @@ def _headers(call: Call) -> CIMultiDict[str]:
     return headers
 
 
+def _saved(sent: SendResult, saver: Saver, answer: bytes) -> SendResult:
+    """The same, with what is to be kept of the answer. That nothing can be does not make it untrue that it was sent."""
+    try:
+        found = saver.found(answer)
+    except NothingSaved as why:
+        return replace(sent, detail=f"{sent.detail} (nothing was saved: {why})")
+    return replace(sent, saved=json.dumps(found)) if found else sent
+
+
 def _outcome(answer: Answer, now: datetime) -> SendResult:
     status, shown = answer.status, one_line(answer.beginning.decode("utf-8", "replace"), _SHOWN)
     note = "(redirects are not followed) " if 300 <= status < 400 else ""
@@ -133,8 +147,9 @@ def _outcome(answer: Answer, now: datetime) -> SendResult:
     if 200 <= status < 300:
         return SendResult(Result.SENT, detail)
     if status >= 500 or status in _TEMPORARY:
-        return SendResult(Result.RETRY, detail, retry_after(answer.headers.get("Retry-After", ""), now))
-    return SendResult(Result.FAILED, detail)
+        wait = retry_after(answer.headers.get("Retry-After", ""), now)
+        return SendResult(Result.RETRY, detail, wait, busy=wait is not None and status in _BUSY)
+    return SendResult(Result.FAILED, detail, gone=status == 410)
 
 
 def retry_after(value: str, now: datetime) -> float | None:
@@ -148,26 +163,3 @@ def retry_after(value: str, now: datetime) -> float | None:
         return asked_wait((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp())
     except (ValueError, OverflowError):
         return None
-
-
-def _trouble(error: Exception, written: bool, timeout: float) -> SendResult:
-    if was_refused(error):
-        return SendResult(Result.FAILED, AddressRefused().message)
-    late = isinstance(error, TimeoutError)
-    if written and isinstance(error, NoAnswer):
-        return SendResult(
-            Result.UNKNOWN, "The request was sent, but the answer is not valid HTTP, or its head too long."
-        )
-    if written:
-        why = f"no answer came for {timeout:g} seconds" if late else "the connection was lost"
-        return SendResult(Result.UNKNOWN, f"The request was sent, then {why}.")
-    match error:
-        case InvalidURL():
-            return SendResult(Result.FAILED, "The webhook's address can't be used.")
-        case ClientConnectorDNSError():
-            why = "its host name was not found"
-        case ClientConnectorCertificateError():
-            why = "its TLS certificate is not valid"
-        case _:
-            why = "its host did not answer" if late else "its host refused the connection or broke it off"
-    return SendResult(Result.UNREACHABLE, f"The webhook was not called: {why}.")

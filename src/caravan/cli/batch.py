@@ -18,11 +18,15 @@ from caravan.cli import watching
 from caravan.errors import InvalidInput, InvalidSetting
 
 if TYPE_CHECKING:
-    from caravan.client import Client, JournalEntry, Reject, Started
+    from caravan.client import Client, JournalEntry, Reject, Return, Started
 
-    Line = TypeVar("Line", Reject, JournalEntry)
+    Line = TypeVar("Line", Reject, JournalEntry, Return)
 
 BatchId = Annotated[str, typer.Argument(help="The batch's id, like b_5f0c….")]
+Expires = Annotated[
+    str | None,
+    typer.Option(help="From then on nothing is sent: 2026-12-01T00:00:00Z, or a time from now on like '2 days'."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 _STDIN = Path("-")
 
@@ -39,7 +43,9 @@ def add_to(app: typer.Typer) -> None:
     batch = typer.Typer(
         help="Batches, over HTTP: set CARAVAN_URL, CARAVAN_CUSTOMER and CARAVAN_TOKEN.", no_args_is_help=True
     )
-    for command in (start, show, preflight, rejects, journal, pause, resume, retry, give_up, cancel, forget):
+    for command in (start, show, came_back, preflight, rejects, journal, dead_letters, returns, replay, restart):
+        batch.command(command.__name__.replace("_", "-"))(command)
+    for command in (pause, resume, retry, give_up, cancel, forget):
         batch.command(command.__name__.replace("_", "-"))(command)
     batch.command("list")(list_batches)
     app.add_typer(batch, name="batch")
@@ -59,7 +65,11 @@ def open_client() -> "Client":
 def start(
     journey: Annotated[int, typer.Option(help="The journey's number (entityId).")],
     file: Annotated[
-        Path | None, typer.Argument(help="A file of contacts; .gz and .zst too. - reads standard input.")
+        Path | None,
+        typer.Argument(help="A file of contacts, also .gz and .zst; or .csv or .parquet. - reads standard input."),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="Of a .csv or .parquet: the column with the contacts' ids.", show_default="id")
     ] = None,
     url: Annotated[str | None, typer.Option(help="Let the server fetch the file from here instead.")] = None,
     key: Annotated[
@@ -68,6 +78,7 @@ def start(
     hold: Annotated[
         bool, typer.Option(help="Read the file whole, then let no contact move until `caravan batch resume`.")
     ] = False,
+    expires: Expires = None,
     watch: Annotated[bool, typer.Option(help="Follow the batch, see --until; with --hold until it is held.")] = False,
     until: Annotated[
         Until, typer.Option(help="With --watch: until it has ended, or until all is sent that can be sent now.")
@@ -84,7 +95,7 @@ def start(
     if file is not None and file != _STDIN and not file.is_file():
         raise InvalidInput(f"{file} is no file.")
     with open_client() as client:
-        started = _start(client, journey, file, url, key, hold=hold)
+        started = _start(client, journey, file, url, key, id_column, hold=hold, expires=expires)
         if not watch:
             _print({"batchId": started.batch}, as_json, started.batch)
             return
@@ -95,10 +106,22 @@ def start(
 
 
 def _start(
-    client: "Client", journey: int, file: Path | None, url: str | None, key: str | None, *, hold: bool
+    client: "Client",
+    journey: int,
+    file: Path | None,
+    url: str | None,
+    key: str | None,
+    id_column: str | None,
+    *,
+    hold: bool,
+    expires: str | None,
 ) -> "Started":
     """Start it; what fails although it may have arrived says how it is repeated safely."""
     from caravan.client import CallFailed, new_key
+    from caravan.client.rows import is_table
+
+    if id_column is not None and not (file is not None and is_table(file)):
+        raise InvalidInput("--id-column names a column of a .csv or .parquet file.")
 
     def opened(started: "Started") -> None:
         typer.echo(f"{started.batch} awaits {file}, which is being sent.", err=True)
@@ -106,9 +129,21 @@ def _start(
     key = key if key is not None else new_key()
     try:
         if file is None:
-            return client.start_url(journey, str(url), key=key, hold=hold)
+            return client.start_url(journey, str(url), key=key, hold=hold, expires=expires)
+        if is_table(file):
+            with watching.rows_progress(file) as counted:
+                return client.start_batch(
+                    journey,
+                    file,
+                    id_column=id_column,
+                    progress=counted,
+                    opened=opened,
+                    key=key,
+                    hold=hold,
+                    expires=expires,
+                )
         with _on_disk(file) as local, watching.upload_progress(file) as progress:
-            return client.start_file(journey, local, progress, key=key, hold=hold, opened=opened)
+            return client.start_file(journey, local, progress, key=key, hold=hold, expires=expires, opened=opened)
     except CallFailed as failed:
         if not failed.passes:
             raise
@@ -158,6 +193,17 @@ def show(batch: BatchId, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def came_back(batch: BatchId, as_json: Json = False) -> None:
+    """Show what came back to the messages of a batch: opened, clicked, bounced, … by step; and who it was, as far as
+    can be known.
+
+    Example: caravan batch came-back b_5f0c…
+    """
+    with open_client() as client:
+        found = client.came_back(batch)
+    _print([each.raw for each in found], as_json, watching.came_back(found))
+
+
 def preflight(
     batch: BatchId,
     contact: Annotated[str | None, typer.Option(help="Show this contact's messages.")] = None,
@@ -181,6 +227,62 @@ def rejects(batch: BatchId, as_json: Json = False) -> None:
         _print_all(client.rejects(batch), as_json, lambda each: f"line {each.line}: {each.code}: {each.message}")
 
 
+def _entry(each: "JournalEntry") -> str:
+    at = each.at.isoformat()
+    return f"{at} {each.contact} {each.step} {each.outcome} {each.detail or ''}".rstrip()
+
+
+def dead_letters(
+    batch: BatchId,
+    step: Annotated[str | None, typer.Option(help="Only those of this step.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List whom a webhook step could not reach, for good.
+
+    Example: caravan batch dead-letters b_5f0c… --step tell_crm
+    """
+    with open_client() as client:
+        _print_all(client.dead_letters(batch, step=step), as_json, _entry)
+
+
+def returns(
+    batch: BatchId,
+    step: Annotated[str | None, typer.Option(help="Only those of this step.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only bounced, complained, replied or unread.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List what came back to a batch: bounces, complaints and replies.
+
+    Example: caravan batch returns b_5f0c… --kind bounced --json
+    """
+    wanted = {name: value for name, value in {"step": step, "kind": kind}.items() if value is not None}
+    with open_client() as client:
+        _print_all(client.returns(batch, **wanted), as_json, _return)
+
+
+def _return(each: "Return") -> str:
+    words = f"{each.kind} (hard)" if each.hard else each.kind
+    return f"{each.at.isoformat()} {each.contact} {each.step} {words} {each.code} {each.reason}".rstrip()
+
+
+def replay(
+    batch: BatchId,
+    step: Annotated[str, typer.Option(help="The step whose dead letters are sent once more.")],
+    count: Annotated[int | None, typer.Option(help="All of them, if there are so many.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Only those of this contact.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Send dead letters once more, also after the batch ended.
+
+    Example: caravan batch replay b_5f0c… --step tell_crm --count 17
+    """
+    if (count is None) == (contact is None):
+        raise InvalidInput("Say --count with the number of dead letters, or --contact.")
+    with open_client() as client:
+        found = client.replay(batch, step, count=count, contact=contact)
+    _print(found.raw, as_json, watching.report(found))
+
+
 def journal(
     batch: BatchId,
     step: Annotated[str | None, typer.Option(help="Only this step.")] = None,
@@ -193,12 +295,8 @@ def journal(
     Example: caravan batch journal b_5f0c… --outcome sent --json
     """
 
-    def line(each: "JournalEntry") -> str:
-        at = each.at.isoformat()
-        return f"{at} {each.contact} {each.step} {each.outcome} {each.detail or ''}".rstrip()
-
     with open_client() as client:
-        _print_all(client.journal(batch, step=step, outcome=outcome, contact=contact), as_json, line)
+        _print_all(client.journal(batch, step=step, outcome=outcome, contact=contact), as_json, _entry)
 
 
 def pause(batch: BatchId, as_json: Json = False) -> None:
@@ -239,6 +337,26 @@ def give_up(batch: BatchId, as_json: Json = False) -> None:
     Example: caravan batch give-up b_5f0c…
     """
     _change(batch, "give-up", as_json)
+
+
+def restart(
+    batch: BatchId,
+    outcome: Annotated[str, typer.Option(help="How they left a step, like failed or unknown.")] = "failed",
+    step: Annotated[str | None, typer.Option(help="Only those who left this step so; without it, any step.")] = None,
+    hold: Annotated[
+        bool, typer.Option(help="Read them whole, then let no contact move until `caravan batch resume`.")
+    ] = False,
+    expires: Expires = None,
+    key: Annotated[str | None, typer.Option(help="An Idempotency-Key: repeated with it, nothing starts twice.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start again with those contacts of a batch that left a step with some outcome, as a new batch.
+
+    Example: caravan batch restart b_5f0c… --outcome failed --step offer
+    """
+    with open_client() as client:
+        found = client.restart(batch, outcome, step, hold=hold, expires=expires, key=key)
+    _print(found.raw, as_json, watching.report(found))
 
 
 def cancel(batch: BatchId, as_json: Json = False) -> None:

@@ -41,7 +41,7 @@ class MailSize(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     room = typer.Typer(help="Measure this machine: the product's own code beside a yardstick.", no_args_is_help=True)
-    for command in (intake, entry, api, wait, email, webhook, single, fair):
+    for command in (intake, entry, api, wait, events, email, pace, webhook, single, fair, console):
         room.command()(command)
     app.add_typer(room, name="bench")
 
@@ -95,16 +95,38 @@ def api(
 
 def wait(
     rows: Annotated[int, typer.Option(min=1, help="Contacts that fall due at the same moment.")] = 1_000_000,
+    spread: Annotated[bool, typer.Option("--spread", help="Each waits until a moment of its own instead.")] = False,
     repeats: Repeats = 3,
     as_json: Json = False,
 ) -> None:
-    """All contacts fall due at once: how late the median and the last move; beside one UPDATE of as many rows.
+    """All contacts fall due at once: how late the median and the last move; beside one UPDATE of as many rows. With
+    --spread each has a moment of its own in a year, beside a plain wait.
 
     Example: caravan bench wait --rows 1000000
     """
+    if spread:
+        from caravan.bench import spread as moments
+
+        _tell(moments.run(rows, repeats, _sayer(as_json)), as_json)
+        return
     from caravan.bench import wait as bench
 
     _tell(bench.run(rows, repeats, _sayer(as_json)), as_json)
+
+
+def events(
+    rows: Annotated[int, typer.Option(min=1, help="Contacts who stand.")] = 1_000_000,
+    rate: Annotated[float, typer.Option(min=10, help="Events a second.")] = 1_000,
+    seconds: Annotated[float, typer.Option(min=0.5, help="For how long they come.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Events lead contacts on while all others stand: how long after the report each has moved; beside a row a contact.
+
+    Example: caravan bench events --rows 1000000
+    """
+    from caravan.bench import events as bench
+
+    _tell(bench.run(rows, rate, seconds, _sayer(as_json)), as_json)
 
 
 def email(
@@ -114,6 +136,9 @@ def email(
         int | None,
         typer.Option(min=1, help="Also by so many workers, in turn.", show_default="as many as `caravan up` has"),
     ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Track opens and clicks, beside the same mails without, by one worker each.")
+    ] = False,
     repeats: Repeats = 3,
     as_json: Json = False,
 ) -> None:
@@ -129,7 +154,27 @@ def email(
     workers = workers or worker_count(read_settings())
 
     chosen = [each for each in MailSize if each is not MailSize.ALL] if variant is MailSize.ALL else [variant]
-    _tell(bench.run(rows, [str(each) for each in chosen], repeats, _sayer(as_json), workers), as_json)
+    _tell(bench.run(rows, [str(each) for each in chosen], repeats, _sayer(as_json), workers, track=track), as_json)
+
+
+def pace(
+    rate: Annotated[
+        list[float] | None, typer.Option(min=1, help="Mails a second to the paced provider.", show_default="50 and 500")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=12, help="For how long each pace is looked at.")] = 25,
+    workers: Annotated[int, typer.Option(min=1, help="Over 1: also with so many worker processes.")] = 2,
+    rows: Annotated[int, typer.Option(min=1, help="Mails of the batches by which the cost is measured.")] = 20_000,
+    repeats: Repeats = 3,
+    as_json: Json = False,
+) -> None:
+    """How exactly mails to a provider keep to its pace in any ten seconds, also while that is changed, whether others
+    wait for them, and what pacing costs of the processor; beside the same without it.
+
+    Example: caravan bench pace --rate 50 --rate 500 --workers 2
+    """
+    from caravan.bench import pace as bench
+
+    _tell(bench.run(rate or [50.0, 500.0], seconds, workers, rows, repeats, _sayer(as_json)), as_json)
 
 
 def webhook(
@@ -174,6 +219,22 @@ def fair(
     from caravan.bench import fair as bench
 
     _tell(bench.run(rows, probes, _sayer(as_json)), as_json)
+
+
+def console(
+    rows: Annotated[int, typer.Option(min=1, help="Contacts of the batch that is being sent meanwhile.")] = 200_000,
+    pages: Annotated[int, typer.Option(min=1, help="Pages of a batch that are open at once.")] = 200,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long they are open, in each phase.")] = 10,
+    visits: Annotated[int, typer.Option(min=1, help="How often each page is looked at, in each phase.")] = 40,
+    as_json: Json = False,
+) -> None:
+    """What the console's pages take and weigh while a batch is sent, and what very many open ones cost.
+
+    Example: caravan bench console --rows 1000000
+    """
+    from caravan.bench import console as bench
+
+    _tell(bench.run(rows, pages, seconds, visits, _sayer(as_json)), as_json)
 
 
 def _sayer(as_json: bool) -> Callable[[str], None]:

@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from caravan import __version__
-from caravan.cli import batch, bench, contacts, customers, journeys, running, sandbox, users
+from caravan.cli import (
+    audit,
+    batch,
+    bench,
+    channels,
+    contacts,
+    customers,
+    events,
+    journeys,
+    running,
+    sandbox,
+    suppressions,
+    users,
+)
 
 app = typer.Typer(
     name="caravan",
@@ -30,5 +43,18 @@ def options(
     """A file of contacts enters a journey, all at the same time, and no contact is lost or counted twice."""
 
 
-for room in (running, customers, users, journeys, contacts, batch, sandbox, bench):
+for room in (
+    running,
+    customers,
+    users,
+    journeys,
+    contacts,
+    batch,
+    channels,
+    suppressions,
+    events,
+    sandbox,
+    audit,
+    bench,
+):
     room.add_to(app)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caravan.cli.session import Data, with_connection, with_engine
+from caravan.cli.session import Data, operator, record, with_connection, with_engine
 from caravan.settings import read_settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ def add(name: Annotated[str, typer.Argument(help="The customer's name.")], data:
     from caravan.store.customers import add_customer
 
     async def work(connection: "Connection") -> int:
-        return await add_customer(connection, name, Clock().now())
+        async with connection.transaction():
+            number = await add_customer(connection, name, Clock().now())
+            await record(connection, number, "add_customer", f"customer {number}", {"name": name})
+        return number
 
     typer.echo(with_connection(read_settings(data=data), work))
 
@@ -71,7 +74,10 @@ def remove(customer: Number, data: Data = None) -> None:
     from caravan.engine.removal import remove_customer
 
     async def work(engine: "Engine") -> int:
-        return await remove_customer(engine, customer)
+        async def note(connection: "Connection") -> None:
+            await record(connection, customer, "remove_customer", f"customer {customer}")
+
+        return await remove_customer(engine, customer, note)
 
     batches = with_engine(read_settings(data=data), work)
     typer.echo(f"{customer}: removed, with {batches} batches")
@@ -88,13 +94,14 @@ def retain(
 
     Example: caravan customers retain 1001 --days 90
     """
-    from caravan.store.customers import set_retention
+    from caravan.engine.retention import set_days
 
     settings = read_settings(data=data)
 
     async def work(connection: "Connection") -> None:
-        await _check_customer(connection, customer)
-        await set_retention(connection, customer, days)
+        async with connection.transaction():
+            await set_days(connection, customer, days)
+            await record(connection, customer, "set_retention", f"customer {customer}", {"days": days})
 
     with_connection(settings, work)
     kept = f"{days} days" if days is not None else f"{settings.retention_days} days, by CARAVAN_RETENTION_DAYS"
@@ -110,12 +117,11 @@ def create(
 
     Example: caravan tokens create --customer 1001 --name nightly-job
     """
+    from caravan.access.management import create_token
     from caravan.clock import Clock
-    from caravan.store.customers import create_token
 
     async def work(connection: "Connection") -> str:
-        await _check_customer(connection, customer)
-        return await create_token(connection, customer, name, Clock().now())
+        return await create_token(connection, operator(customer), customer, name, Clock())
 
     typer.echo(with_connection(read_settings(data=data), work))
 
@@ -125,7 +131,7 @@ def list_tokens(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List tokens: id, customer, name and when each was made. Their secrets are stored nowhere.
+    """List tokens: id, customer, name, when each was made and last used. Their secrets are stored nowhere.
 
     Example: caravan tokens list --customer 1001
     """
@@ -136,11 +142,12 @@ def list_tokens(
 
     for each in with_connection(read_settings(data=data), work):
         made = each.created_at.isoformat(timespec="seconds")
+        used = each.used_at.isoformat(timespec="seconds") if each.used_at else None
         if as_json:
             shown = {"id": each.id, "customer": each.customer, "name": each.name, "createdAt": made}
-            typer.echo(json.dumps(shown, ensure_ascii=False))
+            typer.echo(json.dumps({**shown, "createdBy": each.created_by, "usedAt": used}, ensure_ascii=False))
         else:
-            typer.echo(f"{each.id}  customer {each.customer}  {each.name}  {made}")
+            typer.echo(f"{each.id}  customer {each.customer}  {each.name}  {made}  last used: {used or 'never'}")
 
 
 def revoke(
@@ -151,21 +158,10 @@ def revoke(
 
     Example: caravan tokens revoke 5f0c2a91be77
     """
-    from caravan.errors import NotFound
-    from caravan.store.customers import revoke_token
+    from caravan.access.management import revoke_token
 
     async def work(connection: "Connection") -> str:
-        found = await revoke_token(connection, token)
-        if found is None:
-            raise NotFound("There is no such token; `caravan tokens list` shows the ids of all.")
+        found = await revoke_token(connection, operator(None), token, None)
         return f"{found.id}: revoked; it was {found.name!r} of customer {found.customer}"
 
     typer.echo(with_connection(read_settings(data=data), work))
-
-
-async def _check_customer(connection: "Connection", customer: int) -> None:
-    from caravan.errors import NotFound
-    from caravan.store.customers import has_customer
-
-    if not await has_customer(connection, customer):
-        raise NotFound(f"There is no customer {customer}; `caravan customers add NAME` makes one.")

@@ -1,4 +1,4 @@
-"""`journeys check` and `journeys apply`."""
+"""`journeys check` and `apply`, and over HTTP `pause`, `resume` and `cancel` of all batches of one."""
 
 import json
 import os
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caravan.cli.session import Data
+from caravan.cli.batch import open_client
+from caravan.cli.session import Data, record
 from caravan.errors import InvalidInput, Problem
 from caravan.server.data_folder import database
 from caravan.settings import Settings, read_settings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from caravan.intake.properties import Properties
 
 Files = Annotated[list[Path], typer.Argument(help="Journey files (YAML or JSON).")]
+Number = Annotated[int, typer.Argument(help="The journey's number.", min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 Contacts = Annotated[
     Path | None,
     typer.Option(help="A file of contacts: warn of properties that the journeys use and none of its contacts has."),
@@ -31,6 +34,8 @@ def add_to(app: typer.Typer) -> None:
     journeys = typer.Typer(help="Journeys as files.", no_args_is_help=True)
     journeys.command("check")(check)
     journeys.command("apply")(apply)
+    for command in (pause, resume, cancel):
+        journeys.command(command.__name__)(command)
     app.add_typer(journeys, name="journeys")
 
 
@@ -115,6 +120,44 @@ def apply(
     typer.echo(f"journey {journey} ({name}) is published as version {version}")
 
 
+def pause(journey: Number, as_json: AsJson = False) -> None:
+    """Pause all batches of a journey, also those that start meanwhile.
+
+    Example: caravan journeys pause 4711
+    """
+    _change(journey, "pause", "paused", as_json)
+
+
+def resume(journey: Number, as_json: AsJson = False) -> None:
+    """Let all batches of a journey go on, but for those that are held for review.
+
+    Example: caravan journeys resume 4711
+    """
+    _change(journey, "resume", "resumed", as_json)
+
+
+def cancel(journey: Number, as_json: AsJson = False) -> None:
+    """Recall all batches of a journey: everyone not yet reached leaves as cancelled.
+
+    Example: caravan journeys cancel 4711
+    """
+    _change(journey, "cancel", "cancelled", as_json)
+
+
+def _change(journey: int, change: str, done: str, as_json: bool) -> None:
+    """Change all batches of a journey and print the ids of those that it changed."""
+    with open_client() as client:
+        act = {"pause": client.pause_journey, "resume": client.resume_journey, "cancel": client.cancel_journey}[change]
+        batches = act(journey)
+    if as_json:
+        typer.echo(json.dumps({"journey": journey, "batches": batches}))
+        return
+    for each in batches:
+        typer.echo(each)
+    count = f"{len(batches)} batch{'' if len(batches) == 1 else 'es'}"
+    typer.echo(f"journey {journey}: {count} {done}", err=True)
+
+
 def _publish_over_http(source: str, server: str, customer: int, token: str) -> tuple[int, str, int, list[Problem]]:
     """Journey, name, version and warnings, as the server answers. Only the server checks: it may know more steps."""
     from caravan.client import Client
@@ -130,7 +173,7 @@ def _publish(source: str, settings: Settings, customer: int) -> "Publication":
     import asyncio
 
     from caravan.bootstrap import open_engine
-    from caravan.engine.publish import Publication, publish
+    from caravan.engine.publish import Publication, publish_draft, read_draft
     from caravan.errors import NotFound
     from caravan.store.customers import has_customer
     from caravan.store.migrate import check_schema
@@ -139,10 +182,14 @@ def _publish(source: str, settings: Settings, customer: int) -> "Publication":
         async with open_engine(running) as (engine, _):
             async with engine.pool.connection() as connection:
                 await check_schema(connection)
-            async with engine.pool.connection() as connection:
+            draft = await read_draft(engine, customer, source)
+            async with engine.pool.connection() as connection, connection.transaction():
                 if not await has_customer(connection, customer):
                     raise NotFound(f"There is no customer {customer}; `caravan customers add NAME` makes one.")
-            return await publish(engine, customer, source)
+                published = await publish_draft(engine, connection, customer, draft)
+                detail = {"version": published.version, "name": published.name}
+                await record(connection, customer, "publish", f"journey {published.journey}", detail)
+            return published
 
     with database(settings) as running:
         return asyncio.run(run(running))

@@ -1,4 +1,4 @@
-"""`up`, `serve`, `worker`, `migrate`, `demo`: what runs."""
+"""`up`, `serve`, `worker`, `bounces`, `migrate`, `demo`: what runs."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ Port = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (up, serve, worker, migrate, demo):
+    for command in (up, serve, worker, bounces, migrate, demo):
         app.command()(command)
 
 
@@ -85,6 +85,19 @@ def _options(queues: str | None, concurrency: int | None) -> list[str]:
     """The options of `caravan worker` that say this."""
     told = {"--queues": queues, "--concurrency": concurrency}
     return [word for name, value in told.items() if value is not None for word in (name, str(value))]
+
+
+def bounces(data: Data = None) -> None:
+    """Take mail that comes back, at CARAVAN_BOUNCE_URL, for CARAVAN_BOUNCE_DOMAIN.
+
+    Example: CARAVAN_BOUNCE_DOMAIN=bounces.example.com CARAVAN_BOUNCE_URL=lmtp://127.0.0.1:2424 caravan bounces
+    """
+    from caravan.server.bounces import run_bounces
+
+    settings = read_settings(data=data)
+    start_logging(settings)
+    with database(settings) as running:
+        run_bounces(running)
 
 
 def migrate(data: Data = None) -> None:

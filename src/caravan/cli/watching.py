@@ -12,7 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-    from caravan.client import Batch, Preflight
+    from caravan.client import Batch, CameBack, Preflight
+    from caravan.client.rows import RowProgress
 
 Progress = Callable[[int, int], None]
 
@@ -34,6 +35,9 @@ def report(batch: "Batch") -> str:
         lines.append(
             f"  NOBODY WAS REACHED: all {ledger.outcomes()['failed']:,} messages failed; see `caravan batch journal`"
         )
+    if batch.restart_of is not None:
+        of = batch.restart_of
+        lines.append(f"  started again with those who left {of.step or 'a step'} of {of.batch} as {of.outcome}")
     lines += [f"  {name}: {said}" for name, said in (("error", batch.error), ("waiting", batch.waiting_for)) if said]
     lines.append(f"  lines {ledger.lines:,}, blank {ledger.blank:,}, entered {ledger.entered:,}")
     lines += [f"  rejected as {code}: {count:,}" for code, count in sorted(ledger.rejected.items())]
@@ -48,10 +52,19 @@ def foretold(found: "Preflight") -> str:
     lines = [f"accepted {found.accepted:,}"]
     lines += [f"rejected as {code}: {count:,}" for code, count in sorted(found.rejected.items())]
     lines += [f"{each.step} -> {each.to or 'the end'}: {each.contacts:,}" for each in found.branches]
+    lines += [f"{each.step}: {each.contacts:,} leave the journey {each.rule}" for each in found.exits]
     for each in found.messages:
         of = "" if each.looked is None else f" (of {each.looked:,} that were looked at)"
         lines.append(f"{each.step}: {each.no_recipient:,} without a usable recipient{of}")
         lines += [f"  {name} is empty for {count:,}" for name, count in sorted(each.missing.items())]
+        if each.hours is not None:
+            what = "wait" if each.hours["otherwise"] == "wait" else "are left out"
+            lines.append(f"  outside of its hours now: {each.hours['closed']:,}, who {what}")
+            lines += [f"  without a time zone: {each.hours['noZone']:,}"] if each.hours["noZone"] else []
+        if each.segments is not None:
+            encodings = ", ".join(f"{name} {count:,}" for name, count in sorted(each.segments["encodings"].items()))
+            lines.append(f"  {each.segments['total']:,} segments, at most {each.segments['most']} each; {encodings}")
+            lines += [f"  {letter} in {count:,}: not in GSM-7" for letter, count in each.segments["because"].items()]
         for sample in each.samples:
             lines.append(f"  {sample.contact} to {sample.to}: {sample.subject or ''}".rstrip(": "))
             lines += [f"    {text}" for text in (sample.text or sample.html or "").splitlines()]
@@ -73,6 +86,17 @@ def upload_progress(file: Path) -> Iterator[Progress | None]:
     with _bars("upload {task.fields[name]}", "{task.percentage:>3.0f} %") as bars:
         task = bars.add_task("upload", total=None, name=file.name)
         yield lambda sent, total: bars.update(task, completed=sent, total=total)
+
+
+@contextmanager
+def rows_progress(file: Path) -> Iterator["RowProgress | None"]:
+    """How many rows of a table have been sent, on a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with _bars("upload {task.fields[name]}", "{task.completed:,.0f} rows") as bars:
+        task = bars.add_task("upload", total=None, name=file.name)
+        yield lambda rows, _: bars.update(task, completed=rows)
 
 
 def follow(batches: Iterable["Batch"], until: str, *, quiet: bool = False) -> "Batch":
@@ -135,3 +159,12 @@ def _bars(before: str, after: str) -> "Iterator[Bars]":
     columns = (TextColumn(before), BarColumn(30), TextColumn(after), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         yield bars
+
+
+def came_back(found: "list[CameBack]") -> str:
+    """What came back to a batch's messages, in words."""
+    lines = []
+    for each in found:
+        verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(each.verdicts.items()))
+        lines.append(f"{each.step}: {each.events:,} {each.event}" + (f" ({verdicts})" if verdicts else ""))
+    return "\n".join(lines) or "nothing came back yet"

@@ -72,6 +72,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """Whose contacts a batch started again with: those of `batch` that left the step, or any step, with an outcome."""
+
+    batch: str
+    outcome: str
+    step: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """A batch and its ledger, at one moment. `idle`: nothing happens before the time of a wait comes; `stuck`: contacts
     that only a retry takes up again; `rate` (contacts a second) only where the batch is watched."""
@@ -85,6 +94,7 @@ class Batch:
     created_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    sends_until: datetime | None
     error: str | None
     waiting_for: str | None
     waiting: Waiting | None
@@ -92,6 +102,7 @@ class Batch:
     idle: bool
     ledger: Ledger
     rate: float | None
+    restart_of: Restart | None
     raw: Raw = field(repr=False, compare=False)
 
     @classmethod
@@ -107,6 +118,7 @@ class Batch:
             created_at=_moment(raw.get("createdAt")),
             started_at=_moment(raw.get("startedAt")),
             finished_at=_moment(raw.get("finishedAt")),
+            sends_until=_moment(raw.get("sendsUntil")),
             error=raw.get("error"),
             waiting_for=raw.get("waitingFor"),
             waiting=Waiting.of(raw["waiting"]) if raw.get("waiting") else None,
@@ -114,6 +126,7 @@ class Batch:
             idle=raw.get("idle", False),
             ledger=Ledger.of(raw["ledger"]),
             rate=raw.get("rate"),
+            restart_of=Restart(**raw["restartOf"]) if raw.get("restartOf") else None,
             raw=raw,
         )
 
@@ -135,60 +148,19 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """How many contacts go from a split or an A/B step to the step `to`; None is the end of the journey."""
+class CameBack:
+    """So many events of one name answered the messages of a step; `verdicts` of opened and clicked, by who it was."""
 
     step: str
-    to: str | None
-    contacts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One message as its reader would see it; None for what its channel does not have."""
-
-    contact: str
-    to: str
-    subject: str | None
-    text: str | None
-    html: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepMessages:
-    """What would come of the messages of a step: contacts without a usable recipient, and for how many contacts which
-    placeholder comes out empty. Counted over `looked` contacts; None: over all."""
-
-    step: str
-    no_recipient: int
-    missing: Mapping[str, int]
-    samples: tuple[Sample, ...]
-    looked: int | None
-
-    @classmethod
-    def of(cls, raw: Raw) -> Self:
-        """From its JSON object."""
-        names = ("contact", "to", "subject", "text", "html")
-        samples = tuple(Sample(*(each.get(name) for name in names)) for each in raw["samples"])
-        return cls(raw["step"], raw["noRecipient"], raw["missing"], samples, raw.get("looked"))
-
-
-@dataclass(frozen=True, slots=True)
-class Preflight:
-    """What was read of a batch that is held, and what it would do if it were resumed now."""
-
-    accepted: int
-    rejected: Mapping[str, int]
-    branches: tuple[Branch, ...]
-    messages: tuple[StepMessages, ...]
+    event: str
+    events: int
+    verdicts: Mapping[str, int]
     raw: Raw = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
         """From its JSON object."""
-        branches = tuple(Branch(each["step"], each["to"], each["contacts"]) for each in raw["branches"])
-        messages = tuple(map(StepMessages.of, raw["messages"]))
-        return cls(raw["accepted"], raw["rejected"], branches, messages, raw)
+        return cls(raw["step"], raw["event"], raw["events"], raw["verdicts"], raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +181,36 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address that is not written to on a channel; without a topic, about nothing but what it needs."""
+
+    address: str
+    channel: str
+    topic: str | None
+    reason: str
+    at: datetime
+    source: str
+    who: str
+    detail: str | None
+    raw: Raw = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        return cls(
+            address=raw["address"],
+            channel=raw["channel"],
+            topic=raw["topic"],
+            reason=raw["reason"],
+            at=datetime.fromisoformat(raw["at"]),
+            source=raw["source"],
+            who=raw["who"],
+            detail=raw["detail"],
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class JournalEntry:
     """What happened to one contact at one step; `standing` or `retrying` of one that has not left it."""
 
@@ -225,6 +227,26 @@ class JournalEntry:
         """From its JSON object."""
         at = datetime.fromisoformat(raw["at"])
         return cls(raw["contact"], raw["line"], raw["step"], raw["outcome"], at, raw.get("detail"), raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A bounce, a complaint or a reply; `hard` of a bounce that says that the address is bad for good."""
+
+    contact: str
+    step: str
+    kind: str
+    hard: bool
+    code: str
+    reason: str
+    at: datetime
+    raw: Raw = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        at = datetime.fromisoformat(raw["at"])
+        return cls(raw["contact"], raw["step"], raw["kind"], raw["hard"], raw["code"], raw["reason"], at, raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,5 +341,65 @@ class Commenced:
     batch: str
 
 
+@dataclass(frozen=True, slots=True)
+class SentTest:
+    """What came of a test of a message step: `result` is "sent" where the other side took it."""
+
+    result: str
+    detail: str
+
+
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedEvent:
+    """What a contact did. With `batch` and `step` it answers a message."""
+
+    event: str
+    at: datetime
+    properties: Mapping[str, Any]
+    source: str
+    key: str | None
+    batch: str | None
+    step: str | None
+    raw: Raw = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """From its JSON object."""
+        return cls(
+            event=raw["event"],
+            at=datetime.fromisoformat(raw["at"]),
+            properties=raw["properties"],
+            source=raw["source"],
+            key=raw.get("key"),
+            batch=raw.get("batch"),
+            step=raw.get("step"),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventsTaken:
+    """What became of events. `refusals` has the first thousand of a call: (place from 1, why)."""
+
+    taken: int
+    duplicates: int
+    refused: int
+    refusals: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, raw: Raw, before: int = 0) -> Self:
+        """From its JSON object, for events of which so many were sent before."""
+        refusals = tuple((before + each["line"], each["message"]) for each in raw["refusals"])
+        return cls(raw["taken"], raw["duplicates"], raw["refused"], refusals)
+
+    def __add__(self, other: "EventsTaken") -> "EventsTaken":
+        return EventsTaken(
+            self.taken + other.taken,
+            self.duplicates + other.duplicates,
+            self.refused + other.refused,
+            self.refusals + other.refusals,
+        )

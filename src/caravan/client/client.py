@@ -2,40 +2,42 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
 
+from caravan.client.administration import Administration
 from caravan.client.answers import (
     Batch,
-    Commenced,
+    CameBack,
     Contact,
     JournalEntry,
     Journey,
-    Preflight,
     Reject,
-    Started,
-    Uploaded,
+    Return,
+    SentTest,
+    Suppression,
 )
-from caravan.client.retries import RetryPolicy, Sleep
-from caravan.client.transport import CallFailed, Transport, answering, check, content, insist, new_key, origin
+from caravan.client.event_calls import EventCalls
+from caravan.client.foretold import Preflight
+from caravan.client.retries import Sleep
+from caravan.client.starting import Starting, chosen, pieces_of
+from caravan.client.transport import CallFailed, Transport, check, content
 
-_PIECE = 1 << 20
 _SILENCE = 60.0  # seconds; while a batch is followed, Caravan says something every ten
-Progress = Callable[[int, int], None]  # bytes sent, bytes in all
 Until = Literal["completed", "sent", "held"]
 
 
-class Client:
+class Client(Starting, Administration, EventCalls):
     """Calls of one customer. Raises `CallFailed` with the server's own sentence, or if it does not answer within
     `timeout` seconds.
 
-    `start_file`, `start_url`, `events` and `wait` try again while there is no answer, or one that says to come back,
-    with pauses that grow, of `patience` seconds in all. Everything else is tried once. Where a call takes a `key`, that
-    is an Idempotency-Key: the same call with the same key does nothing twice within 24 hours."""
+    `start_batch`, `start_file`, `start_url`, `events` and `wait` try again while there is no answer, or one that says
+    to come back, with pauses that grow, of `patience` seconds in all. Everything else is tried once. Where a call takes
+    a `key`, that is an Idempotency-Key: the same call with the same key does nothing twice within 24 hours."""
 
     def __init__(
         self,
@@ -55,78 +57,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self._transport.close()
-
-    # Starting
-
-    def open_upload(
-        self, journey: int, *, key: str | None = None, freeze_waits: bool = False, hold: bool = False
-    ) -> Started:
-        """Start a batch whose file will be uploaded. With `hold` it is read whole, and no contact moves until it is
-        resumed."""
-        answer = self._trigger({"entityId": journey}, key, freeze_waits, hold)
-        return Started(str(answer.get("batchId", "")), str(answer["uploadUrl"]))
-
-    def start_url(
-        self,
-        journey: int,
-        download_url: str,
-        *,
-        key: str | None = None,
-        freeze_waits: bool = False,
-        hold: bool = False,
-    ) -> Started:
-        """Start a batch whose file the server fetches. With a `key` nothing starts twice within 24 hours, also when
-        this is called again, on a server that knows such keys; without one, a call that may have arrived is not
-        repeated."""
-        body = {"entityId": journey, "downloadUrl": download_url}
-        sent = key if key is not None else new_key()
-        answer = insist(lambda: self._trigger(body, sent, freeze_waits, hold), self._retries(), again=key is not None)
-        return Started(str(answer.get("batchId", "")))
-
-    def upload(self, upload_url: str, file: Path, progress: Progress | None = None) -> Uploaded:
-        """PUT a file; .gz and .zst are sent as what they are."""
-        encoding = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix)
-        headers = {"Content-Type": "text/plain", "Content-Length": str(file.stat().st_size)}
-        if encoding:
-            headers["Content-Encoding"] = encoding
-        # No token: the URL is signed, and may belong to another server.
-        timeout = httpx.Timeout(self._timeout, read=None)  # what is large takes long to be stored
-        with answering(origin(upload_url)), httpx.Client(timeout=timeout) as plain:
-            answer = plain.put(upload_url, content=_pieces(file, progress), headers=headers)
-        found: dict[str, Any] = content(answer) if answer.content or not answer.is_success else {}
-        return Uploaded(found.get("bytes"), found.get("sha256"))
-
-    def start_file(
-        self,
-        journey: int,
-        file: Path,
-        progress: Progress | None = None,
-        *,
-        key: str | None = None,
-        freeze_waits: bool = False,
-        hold: bool = False,
-        opened: Callable[[Started], None] | None = None,
-    ) -> Started:
-        """Start a batch with a file of this machine; `opened` is told the batch before the file is sent.
-
-        Nothing starts twice, also when this is called again with the same file and `key` (made if there is none) while
-        the `uploadUrl` is valid, which is 12 hours."""
-        key = key if key is not None else new_key()
-        started = insist(
-            lambda: self.open_upload(journey, key=key, freeze_waits=freeze_waits, hold=hold), self._retries()
-        )
-        if opened:
-            opened(started)
-        insist(lambda: self.upload(str(started.upload_url), file, progress), self._retries())
-        return started
-
-    def commence(
-        self, journey: int, contact: str, properties: Mapping[str, Any] | None = None, *, key: str | None = None
-    ) -> Commenced:
-        """Enter a single contact."""
-        body = {"id": contact, "properties": properties or {}}
-        found = self._transport.call("POST", f"journeys/{journey}/commence", key, json=body)
-        return Commenced(found["contactId"], found["batchId"])
 
     # Batches
 
@@ -172,6 +102,23 @@ class Client:
         """`pause`, `resume`, `cancel`, `retry`, `give-up` or `forget` a batch."""
         return Batch.of(self._transport.call("POST", f"batches/{batch}/{change}", key, json={}))
 
+    def restart(
+        self,
+        batch: str,
+        outcome: str,
+        step: str | None = None,
+        *,
+        hold: bool = False,
+        expires: str | None = None,
+        key: str | None = None,
+    ) -> Batch:
+        """Start again, as a new batch, with the contacts that have left the step, or any step, of a batch with this
+        outcome, like `failed`. With `hold` no contact moves until it is resumed; without `expires` it expires as the
+        batch does."""
+        body: dict[str, Any] = {"outcome": outcome, **({} if step is None else {"step": step})}
+        body |= chosen({"hold": hold, "expires": expires})
+        return Batch.of(self._transport.call("POST", f"batches/{batch}/restart", key, json=body))
+
     def preflight(self, batch: str, *, contact: str | None = None) -> Preflight:
         """What a batch that was started with `hold` would do if it were resumed now; with `contact` the samples are
         that contact's messages."""
@@ -192,6 +139,29 @@ class Client:
             JournalEntry.of(json.loads(line))
             for line in self._transport.lines(f"batches/{batch}/journal", params=query)
         )
+
+    def came_back(self, batch: str) -> list[CameBack]:
+        """What came back to the messages of a batch, by step and event."""
+        return [CameBack.of(each) for each in self._transport.call("GET", f"batches/{batch}/came-back")]
+
+    def dead_letters(self, batch: str, *, step: str | None = None) -> Iterator[JournalEntry]:
+        """Whom a webhook step could not reach, for good."""
+        query = {} if step is None else {"step": step}
+        lines = self._transport.lines(f"batches/{batch}/dead-letters", params=query)
+        return (JournalEntry.of(json.loads(line)) for line in lines)
+
+    def replay(
+        self, batch: str, step: str, *, count: int | None = None, contact: str | None = None, key: str | None = None
+    ) -> Batch:
+        """Send the dead letters of a step once more: all, if there are `count`, or those of one contact."""
+        wanted = {"step": step, "count": count, "contact": contact}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return Batch.of(self._transport.call("POST", f"batches/{batch}/dead-letters/replay", key, json=body))
+
+    def returns(self, batch: str, **wanted: str) -> Iterator[Return]:
+        """What came back to a batch, the oldest first; `wanted` are `step` and `kind`."""
+        lines = self._transport.lines(f"batches/{batch}/returns", params=wanted)
+        return (Return.of(json.loads(line)) for line in lines)
 
     def contact(self, contact: str, *, limit: int = 200) -> Contact:
         """What happened to one contact in the newest `limit` batches, in order of time, and why."""
@@ -224,11 +194,72 @@ class Client:
                 return found
         raise CallFailed(f"{self._transport.server} ended the events of batch {batch} before the batch ended.")
 
+    def wait_until_done(self, batch: str) -> Batch:
+        """Wait until the batch has ended; the batch as it is then."""
+        return self.wait(batch)
+
+    # Suppressions
+
+    def suppressions(self, *, address: str | None = None, page: int = 1_000, **wanted: str) -> Iterator[Suppression]:
+        """Suppressions, newest first, or those of addresses that begin so; `wanted` are `channel`, `topic` and
+        `reason`. They are fetched a page at a time as they are asked for."""
+        query: Any = {"limit": page, **wanted, **({} if address is None else {"address": address})}
+        path: str | None = "suppressions"
+        while path is not None:
+            answer = self._transport.answer("GET", path, params=query)
+            yield from map(Suppression.of, content(answer))
+            following = answer.links.get("next", {}).get("url")
+            path, query = ("suppressions", httpx.QueryParams(urlsplit(following).query)) if following else (None, {})
+
+    def suppress(self, *addresses: str, key: str | None = None, **values: str) -> int:
+        """Suppress addresses; how many of them are new. `values` are `channel`, `topic`, `reason`, `at`, `detail`."""
+        body = [{"address": each, **values} for each in addresses]
+        return int(self._transport.call("POST", "suppressions", key, json=body)["added"])
+
+    def lift(self, address: str, **values: str) -> int:
+        """Lift the suppressions of an address, or those of a `channel`, `topic` or `reason`; how many those were."""
+        query = {"address": address, **values}
+        return int(self._transport.call("DELETE", "suppressions", params=query)["removed"])
+
+    def import_suppressions(self, file: Path, *, timeout: float = 3_600) -> dict[str, Any]:
+        """Suppress all addresses of a list in CSV (`.csv`) or NDJSON; the counts, and what was refused by line."""
+        kind = "text/csv" if file.suffix.lower() == ".csv" else "application/x-ndjson"
+        headers = {"Content-Type": kind}
+        pieces = pieces_of(file, None)
+        found: dict[str, Any] = self._transport.call(
+            "POST", "suppressions/import", headers=headers, content=pieces, timeout=timeout
+        )
+        return found
+
+    def export_suppressions(self) -> Iterator[Suppression]:
+        """All suppressions, oldest first, as they come."""
+        return (Suppression.of(json.loads(line)) for line in self._transport.lines("suppressions/export"))
+
     # Journeys
 
-    def publish(self, journey: int, definition: str) -> Journey:
-        """Publish a journey's definition (YAML or JSON) as a new version."""
-        return Journey.of(self._transport.call("PUT", f"journeys/{journey}", content=definition.encode()))
+    def publish(self, journey: int, definition: str, *, base: int | None = None) -> Journey:
+        """Publish a journey's definition (YAML or JSON) as a new version. With `base`, the version that it began with
+        (0: none), it is refused with 409 where another one is the newest by now."""
+        query = {} if base is None else {"base": base}
+        found = self._transport.call("PUT", f"journeys/{journey}", content=definition.encode(), params=query)
+        return Journey.of(found)
+
+    def send_test(
+        self,
+        journey: int,
+        step: str,
+        to: str,
+        contact: str,
+        properties: Mapping[str, Any] | None = None,
+        *,
+        version: int | None = None,
+        key: str | None = None,
+    ) -> SentTest:
+        """Send what a contact would get at an email step to the address `to`, marked as a test."""
+        body = {"step": step, "to": to, "contact": {"id": contact, "properties": properties or {}}}
+        whole = body if version is None else {**body, "version": version}
+        found = self._transport.call("POST", f"journeys/{journey}/test", key, json=whole)
+        return SentTest(found["result"], found["detail"])
 
     def journeys(self) -> list[Journey]:
         """All journeys, with their newest version."""
@@ -269,27 +300,8 @@ class Client:
         found = self._transport.call("POST", f"journeys/{journey}/{change}", key, json={})
         return [str(each) for each in found["batches"]]
 
-    def _trigger(self, body: dict[str, Any], key: str | None, freeze_waits: bool, hold: bool) -> dict[str, Any]:
-        wanted = {name: True for name, value in (("freezeWaits", freeze_waits), ("hold", hold)) if value}
-        options = {"options": wanted} if wanted else {}
-        found: dict[str, Any] = self._transport.call("POST", "batchtrigger/v2", key, json={**body, **options})
-        return found
-
     def _events(self, batch: str) -> Iterator[Batch]:
         timeout = httpx.Timeout(self._timeout, read=_SILENCE)
         for line in self._transport.lines(f"batches/{batch}/events", timeout=timeout):
             if line.startswith("data: "):
                 yield Batch.of(json.loads(line[6:]))
-
-    def _retries(self) -> RetryPolicy:
-        return RetryPolicy(self._patience, self._sleep)
-
-
-def _pieces(file: Path, progress: Progress | None) -> Iterator[bytes]:
-    sent, total = 0, file.stat().st_size
-    with file.open("rb") as source:
-        while piece := source.read(_PIECE):
-            yield piece
-            sent += len(piece)
-            if progress:
-                progress(sent, total)

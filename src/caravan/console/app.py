@@ -1,33 +1,43 @@
 """The console on an app: all paths below /console, each page with its forms and its stream, and its static files."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from caravan.access.open_sessions import OpenSessions
 from caravan.console import failures
 from caravan.console.guard import Guard
 from caravan.console.live import stream_of
-from caravan.console.page import Page
-from caravan.console.registry import PAGES
-from caravan.console.visit import LIVE, Visit, needed, open_visit
+from caravan.console.page import Fragments, Page
+from caravan.console.registry import MENU, PAGES
+from caravan.console.shared import Shared
+from caravan.console.visit import LIVE, Visit, cookie_name, needed, open_visit
 from caravan.engine.engine import Engine
+from caravan.queries.preflights import Preflights
 
 PREFIX = "/console"
 _STATIC = Path(__file__).parent / "static"
+_SMALLEST = 1024  # bytes of an answer that is worth compressing
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def install(app: FastAPI) -> None:
     """Serve the console on the API's app, before the paths that begin with a customer's number."""
     engine: Engine = app.state.engine
-    console = Guard(Console(PAGES), engine.settings.public_url)
+    app.state.menu = MENU
+    app.state.shared = Shared()
+    app.state.preflights = Preflights(engine)
+    app.state.open_sessions = OpenSessions(engine)
+    # Streams are left as they are: the middleware never packs text/event-stream.
+    console = Guard(GZipMiddleware(Console(PAGES), _SMALLEST), engine.settings.public_url)
     app.router.routes[:0] = [Route(PREFIX, console), Route(PREFIX + "/{rest:path}", console)]
 
 
@@ -88,5 +98,13 @@ async def _submit(page: Page, visit: Visit) -> Response:
 async def _follow(page: Page, visit: Visit) -> Response:
     assert page.live is not None
     headers = {"X-Accel-Buffering": "no"}  # nginx would keep events until it has 4 kB of them
-    stream = stream_of(await page.live(visit))
+    stream = _while_open(visit, await page.live(visit))
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+async def _while_open(visit: Visit, found: AsyncIterator[Fragments]) -> AsyncIterator[str]:
+    sessions: OpenSessions = visit.request.app.state.open_sessions
+    token = visit.request.cookies[cookie_name(visit.engine)]
+    async with sessions.watched(token, visit.request.path_params.get("customer")) as ended:
+        async for event in stream_of(found, ended):
+            yield event

@@ -10,16 +10,24 @@ from caravan.console import failures
 from caravan.console.visit import is_tls
 from caravan.errors import Forbidden
 
-POLICY = "; ".join((  # CSP Level 3: nothing inline, nothing of another host, in nobody's frame
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
-    "form-action 'self'",
-    "frame-ancestors 'none'",
-    "base-uri 'none'",
-))  # fmt: skip
+
+def policy(connect: str = "'self'") -> str:
+    """CSP Level 3: nothing inline, nothing of another host, in nobody's frame. `connect` is where its scripts may
+    connect to."""
+    return "; ".join((
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        f"connect-src {connect}",
+        "frame-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ))  # fmt: skip
+
+
+POLICY = policy()
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -28,6 +36,18 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+FRAMED = {  # for a stranger's HTML in a frame of a page of ours: no origin, no script, no form, nothing from elsewhere
+    "Content-Security-Policy": "; ".join((
+        "sandbox",
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
+        "base-uri 'none'",
+    )),
+    "X-Frame-Options": "SAMEORIGIN",
+}  # fmt: skip
 _TLS = {"Strict-Transport-Security": "max-age=63072000"}  # two years, as Mozilla's observatory asks for
 _PAGE = "no-store"  # numbers of now, and only for the one that is signed in
 _STATIC = "public, max-age=31536000, immutable"  # their addresses carry a digest of what is in them
@@ -49,7 +69,8 @@ class Guard:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(self._headers)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)  # a page that needs another one says so itself
                 headers["Cache-Control"] = _STATIC if is_static and message["status"] < 400 else _PAGE
             await send(message)
 

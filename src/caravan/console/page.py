@@ -17,7 +17,8 @@ class Page:
 
     `path` is below /console, with `{customer:int}` where it belongs to a customer: who has no role there is told that
     there is no such page. `submit` serves the page's forms, for those whose role allows `submit_needs`. `live` gives
-    fragments of the page as they change, from now on; which of them did change is found out for it.
+    fragments of the page as they change, from now on; which of them did change is found out for it. `menu` is the
+    page's word in the menu of all pages, at `menu_place` from the left.
     """
 
     path: str
@@ -26,4 +27,6 @@ class Page:
     submit_needs: Role = Role.EDITOR
     live: Callable[[Visit], Awaitable[AsyncIterator[Fragments]]] | None = None
     is_open: bool = False  # also to those who have not signed in
+    menu: str | None = None
+    menu_place: int = 0
     is_own: bool = False  # about the visitor's own account: also with a password that must be changed first

@@ -13,3 +13,8 @@ def _found() -> list[Page]:
 
 
 PAGES: list[Page] = _found()
+MENU: list[tuple[str, str]] = [
+    (page.path.replace("{customer:int}", "{customer}"), page.menu)
+    for page in sorted(PAGES, key=lambda page: page.menu_place)
+    if page.menu
+]  # (path, word) of the pages that the menu of a customer leads to

@@ -7,16 +7,21 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from caravan.access.audit import Actor, ActorKind
+from caravan.access.management import Manager
 from caravan.access.sessions import Visitor, visitor_of
 from caravan.access.users import Role
+from caravan.api.access import address_of
 from caravan.api.calls import read_body
 from caravan.console.rendering import render
 from caravan.engine.engine import Engine
 from caravan.errors import Forbidden, InvalidInput, NotFound, Unauthorized
+from caravan.queries.preflights import Preflights
 from caravan.queries.watch import Watches
 
 if TYPE_CHECKING:
     from caravan.console.page import Page
+    from caravan.console.shared import Shared
 
 HOME, LOGIN, PASSWORD = "/console", "/console/login", "/console/password"
 LIVE = "/live"  # behind the path of a page: its stream
@@ -37,6 +42,18 @@ class Visit:
         """What feeds streams in this process."""
         watches: Watches = self.request.app.state.watches
         return watches
+
+    @property
+    def shared(self) -> "Shared":
+        """Fragments of streams in this process that others get too."""
+        shared: Shared = self.request.app.state.shared
+        return shared
+
+    @property
+    def preflights(self) -> Preflights:
+        """The preflights that this process computes, or has a moment ago."""
+        preflights: Preflights = self.request.app.state.preflights
+        return preflights
 
     @property
     def known(self) -> Visitor:
@@ -64,6 +81,20 @@ class Visit:
         """Whether the visitor may change something here."""
         return self.role.allows(Role.EDITOR)
 
+    def operators_only(self) -> None:
+        """Raise `NotFound` unless the visitor is an operator: others are told that there is no such page."""
+        if not self.known.is_operator:
+            raise NotFound("There is no such page.")
+
+    @property
+    def shown_customer(self) -> int | None:
+        """The customer whose menu a page shows: the one of the path, or else the only one that the visitor has."""
+        if "customer" in self.request.path_params:
+            return self.customer
+        if self.visitor is None or self.visitor.must_change_password or len(self.visitor.roles) != 1:
+            return None
+        return next(iter(self.visitor.roles))
+
     @property
     def batch(self) -> str:
         """The batch that the path names."""
@@ -72,14 +103,32 @@ class Visit:
     @property
     def address(self) -> str:
         """Where the call comes from."""
-        return self.request.client.host if self.request.client else ""
+        return address_of(self.request)
 
-    async def form(self) -> dict[str, str]:
-        """The fields of the form that was posted. Raises `InvalidInput` for what is no form."""
+    @property
+    def actor(self) -> Actor:
+        """The visitor, acting on the customer that the path names, for the audit log."""
+        customer = self.request.path_params.get("customer")
+        return Actor(ActorKind.USER, self.known.email, customer, self.address)
+
+    @property
+    def may_own(self) -> bool:
+        """Whether the visitor may manage users, tokens and settings here."""
+        return self.role.allows(Role.OWNER)
+
+    @property
+    def manager(self) -> Manager:
+        """The visitor as one that manages users and tokens: all if it is the operator, else its own customers'."""
+        owned = frozenset(number for number, role in self.known.roles.items() if role is Role.OWNER)
+        return Manager(self.actor, None if self.known.is_operator else owned)
+
+    async def form(self, largest: int = _LARGEST_FORM) -> dict[str, str]:
+        """The fields of the form that was posted, in at most so many bytes. Raises `InvalidInput` for what is no form,
+        and `TooLarge`."""
         kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != _FORM:
             raise InvalidInput(f"A form is posted as {_FORM}.")
-        body = await read_body(self.request, _LARGEST_FORM)
+        body = await read_body(self.request, largest)
         try:
             return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=100))
         except ValueError:
@@ -91,8 +140,10 @@ class Visit:
 
     def html(self, template: str, **values: Any) -> str:
         """A template with what all pages show."""
-        customer = self.request.path_params.get("customer")
-        return render(template, visitor=self.visitor, customer=customer, **values)
+        menu = self.request.app.state.menu
+        here = self.request.url.path
+        shared = {"visitor": self.visitor, "customer": self.shown_customer, "menu": menu, "here": here}
+        return render(template, **shared, is_sandbox=self.engine.settings.smtp_url is None, **values)
 
 
 async def open_visit(request: Request) -> Visit:

@@ -23,6 +23,7 @@ class ChannelType(Generic[S]):
     step: type[MessageStep]
     settings: type[S]
     driver: Callable[[S, Settings], Channel[Any]]
+    further: tuple[type[MessageStep], ...] = ()  # other steps whose messages go out by it
 
     @property
     def name(self) -> str:

@@ -58,7 +58,7 @@ class KeyWriter:
         if found is None or not 0 <= step <= MAX_STEP or not 0 <= visit <= MAX_VISIT:
             raise ValueError(f"visit {visit} to step {step} of batch {batch} can't be written as a delivery key")
         digits = _number(visit)
-        self._secret = secret
+        self.secret = secret
         self._head = f"{_VERSION}{_fixed(int(found[1], 16), 16)}{_PAIRS[step]}{len(digits)}{digits}"
 
     def key(self, line: int) -> str:
@@ -66,7 +66,7 @@ class KeyWriter:
         if not 0 <= line <= MAX_LINE:
             raise ValueError(f"line {line} can't be written in a delivery key")
         body = self._head + _number(line)
-        return body + _signature(body, self._secret)
+        return body + _signature(body, self.secret)
 
 
 def make_key(key: DeliveryKey, secret: bytes) -> str:
@@ -87,8 +87,25 @@ def read_key(text: str, secrets: Iterable[bytes]) -> DeliveryKey | None:
     visit, line = found["rest"][:length], found["rest"][length:]
     if not line:
         return None
-    batch = f"b_{int(found['batch'], 32):020x}"
-    return DeliveryKey(batch, int(found["step"], 32), int(visit, 32), int(line, 32))
+    return DeliveryKey(_batch(found), int(found["step"], 32), int(visit, 32), int(line, 32))
+
+
+def line_of(key: str) -> int:
+    """The line of the contact whom a key is of, for keys of our own making. Raises ValueError for what is none."""
+    found = _SHAPE.fullmatch(key)
+    if found is None:
+        raise ValueError(f"{key!r} is no delivery key")
+    return int(found["rest"][int(found["length"]) :], 32)
+
+
+def batch_of(key: str) -> str | None:
+    """The batch that a key names, whoever signed it: only for keys of our own making."""
+    found = _SHAPE.fullmatch(key)
+    return None if found is None else _batch(found)
+
+
+def _batch(found: re.Match[str]) -> str:
+    return f"b_{int(found['batch'], 32):020x}"
 
 
 def _signature(body: str, secret: bytes) -> str:

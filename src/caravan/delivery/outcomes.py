@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from caravan.delivery.cohort_delivery import CohortDelivery, ContactOutcome
+from caravan.delivery.decisions import Later, Skip
 from caravan.delivery.envelope import Message
-from caravan.delivery.gates import Later, Skip
 from caravan.delivery.result import Result, SendResult
 from caravan.delivery.trace import Mark
 from caravan.journeys.fields import OnUnknown
@@ -29,12 +29,14 @@ def outcome_of(sent: SendResult, delivery: CohortDelivery[Message], now: datetim
     kind = sent.result
     resend = kind is Result.UNKNOWN and delivery.on_unknown is OnUnknown.RESEND
     if kind in _OUTCOMES and not resend:
-        return ContactOutcome(_OUTCOMES[kind], sent.detail, now)
+        return ContactOutcome(_OUTCOMES[kind], sent.detail, now, saved=sent.saved)
     if _exhausted(delivery, now):
         given_up = f"given up after {delivery.cohort.attempt} attempts: {sent.detail}"
         return ContactOutcome(Outcome.UNKNOWN if resend else Outcome.FAILED, given_up, now)
     if kind is Result.UNREACHABLE and delivery.one_place:
         return ContactOutcome(AGAIN, sent.detail, now, outage_delay(delivery), outage=True)
+    if sent.busy and delivery.one_place and not resend:
+        return ContactOutcome(AGAIN, sent.detail, now, _asked_delay(sent, delivery), outage=True)
     return ContactOutcome(AGAIN, sent.detail, now, _asked_delay(sent, delivery), doubt=resend)
 
 
@@ -43,11 +45,13 @@ def _asked_delay(sent: SendResult, delivery: CohortDelivery[Message]) -> float |
     return None if sent.retry_after is None else max(sent.retry_after, retry_delay(delivery))
 
 
-def outcome_of_decision(decision: Skip | Later, now: datetime) -> ContactOutcome:
-    """What becomes of a contact whose delivery a gate did not let through."""
+def outcome_of_decision(decision: Skip | Later, now: datetime, expires: datetime | None = None) -> ContactOutcome:
+    """What becomes of a contact whose delivery a gate did not let through. It stands no longer than until `expires`,
+    when it is too late for it."""
     if isinstance(decision, Skip):
         return ContactOutcome(decision.outcome, decision.reason, now)
-    after = None if decision.until is None else max((decision.until - now).total_seconds(), _SOONEST)
+    until = min(filter(None, (decision.until, expires)), default=None)
+    after = None if until is None else max((until - now).total_seconds(), _SOONEST)
     return ContactOutcome(LATER, decision.reason, now, after)
 
 
@@ -107,5 +111,6 @@ def record_of(
         pa.array([outcome.detail for outcome in outcomes], pa.string()),
         pa.array([outcome.after for outcome in outcomes], pa.float64()),
         pa.array([outcome.doubt for outcome in outcomes], pa.bool_()),
+        pa.array([outcome.saved for outcome in outcomes], pa.string()),
     ]
     return pa.table(columns, schema=RECORD)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from caravan.delivery.signal import Heard
+from caravan.store.suppressions import Reason
+
 _LONGEST_WAIT: Final = 86_400.0  # seconds; the longest wait that is honoured
 
 
@@ -25,6 +28,11 @@ class SendResult:
     result: Result
     detail: str  # one line for people, like "550 5.1.1 no such user"
     retry_after: float | None = None  # seconds, more than 0, when the other side named them
+    busy: bool = False  # the wait is asked of whoever sends to that place, and not about this message alone
+    saved: str | None = None  # with `sent`: what the answer makes of the contact's properties, a JSON object
+    suppress: Reason | None = None  # with `failed`: why its recipient is to get nothing any more
+    gone: bool = False  # with `failed`: there is nothing at that place any more, for any message
+    heard: Heard | None = None  # by which way it went, where the channel has several
 
 
 def asked_wait(seconds: float) -> float | None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from caravan.delivery.tools import DeliveryTools
 from caravan.steps.cohort_files import write_part
-from caravan.steps.move import Move
+from caravan.steps.move import Move, Share
 from caravan.store import batches
 from caravan.store.cohorts import Cohort
 from caravan.store.files import Draft
@@ -46,7 +46,8 @@ def share_size(contacts: int, entered: int, window: int, windows: int) -> int:
 
 def _cut(cohort: Cohort, contacts: pa.Table, tools: DeliveryTools, size: int) -> Move:
     with Draft(tools.files) as draft:
-        shares = [write_part(tools, draft, cohort, each, "share") for each in _slices(contacts, size)]
+        parts = [write_part(tools, draft, cohort, each, "share") for each in _slices(contacts, size)]
+        shares = [Share(part, cohort.provider, cohort.sorted_for) for part in parts]
         return Move(passages=[], outcomes={}, records=[], shares=shares)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from caravan.delivery.channel import Channel
-from caravan.delivery.gates import Gate
+from caravan.delivery.decisions import Gate
+from caravan.delivery.pacer import Pacer
 from caravan.steps.move import Tools
 
 
@@ -28,4 +29,6 @@ class DeliveryTools(Tools):
     traces: Path  # of this machine: traces of sends under way
     channels: Mapping[str, Channel[Any]]  # open, each under the word that journey files have for its step
     pacing: Pacing
+    pacer: Pacer
     gates: Sequence[Gate] = ()
+    public_url: str | None = None  # where recipients reach this installation

@@ -23,13 +23,14 @@ class Turn:
     def __init__(self, delivery: CohortDelivery[Message]) -> None:
         self._delivery = delivery
         self._began, self._sent = time.monotonic(), 0
+        self._queue = Queue.DELIVER if delivery.cohort.provider is None else Queue.PACED
 
     async def begin(self) -> None:
         """It begins now; cohorts that come anew stand behind it."""
         self._began, cohort = time.monotonic(), self._delivery.cohort
         if cohort.turn is not None:
             async with self._delivery.tools.pool.connection() as connection:
-                await turns.note_served(connection, Queue.DELIVER, cohort.turn, cohort.part.size)
+                await turns.note_served(connection, self._queue, cohort.turn, cohort.part.size)
 
     def note_sent(self, contacts: int) -> None:
         """So many were sent to."""
@@ -48,4 +49,4 @@ class Turn:
 
     async def _others_first(self, turn: int) -> bool:
         async with self._delivery.tools.pool.connection() as connection:
-            return await turns.others_first(connection, Queue.DELIVER, turn)
+            return await turns.others_first(connection, self._queue, turn)

@@ -5,22 +5,27 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from structlog.contextvars import bind_contextvars
 
 from caravan.engine.engine import Engine
 from caravan.journeys.model import Journey
 from caravan.queue import transient
-from caravan.steps.move import Move, Passage, Retry, Standing, Tools
+from caravan.steps.exiting import check_arrivals
+from caravan.steps.move import Asked, Move, Passage, Retry, Share, Standing, Tools
+from caravan.steps.remaining import remaining
 from caravan.steps.step import CohortStep
-from caravan.store import arrivals, batches, cohorts, journal, ledger, turns
+from caravan.store import arrivals, batches, cohorts, dead_letters, journal, ledger, listening, turns
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import NEVER, Cohort, Opening, Part
 from caravan.store.database import Connection
 from caravan.store.journal import Record
 from caravan.store.ledger import Outcome
+from caravan.store.listening import Listening
 from caravan.store.queues import Queue
+
+_SOON = timedelta(seconds=0.5)  # until a cohort is looked at again that has to let events be matched first
 
 
 async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
@@ -48,8 +53,18 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
 async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) -> Move | None:
     """What its step does to a cohort. Nothing, if all that is left is to recall it: then everyone stays."""
     if await _is_recalled(engine, cohort):
-        return Move([], {}, [], retries=[Retry(cohort.part, engine.clock.now(), "", doubt=cohort.doubt)])
-    return await step_of(journey, cohort.step).take(cohort, tools)
+        part, now = (await remaining(cohort, tools)).part, engine.clock.now()
+        if cohort.asked:
+            return Move([], {}, [], asked=[Asked(part, now, cohort.doubt)])
+        return Move([], {}, [], retries=[Retry(part, now, "", doubt=cohort.doubt)])
+    step = step_of(journey, cohort.step)
+    if journey.exits:
+        tools = replace(tools, exits=journey.exits)
+    if cohort.checks:
+        return await check_arrivals(cohort, tools)
+    if hears(journey, step):
+        cohort = await remaining(cohort, tools)
+    return await step.take(cohort, tools)
 
 
 async def _is_recalled(engine: Engine, cohort: Cohort) -> bool:
@@ -67,9 +82,17 @@ def step_of(journey: Journey, step: str) -> CohortStep:
     return found
 
 
-def queue_of(journey: Journey, step: str) -> Queue:
-    """The queue in which cohorts at this step advance."""
-    return Queue.DELIVER if step_of(journey, step).sends else Queue.ADVANCE
+def queue_of(journey: Journey, step: str, provider: str | None = None) -> Queue:
+    """The queue in which cohorts at this step advance; those that may have to wait for their provider are in the way of
+    none but each other."""
+    if not step_of(journey, step).sends:
+        return Queue.ADVANCE
+    return Queue.DELIVER if provider is None else Queue.PACED
+
+
+def hears(journey: Journey, step: CohortStep) -> bool:
+    """Whether contacts that stand at the step may leave it by an event."""
+    return bool(step.listens) or (step.waits and bool(journey.exits.events))
 
 
 async def open_cohorts(
@@ -77,14 +100,32 @@ async def open_cohorts(
 ) -> None:
     """Open cohorts, count their contacts as arrived, and see to it that they advance when they are due."""
     now, arrived = engine.clock.now(), Counter[str]()
+    openings = [_checked_first(journey, each, now) for each in openings]
     for opening in await _in_turn(connection, batch, journey, openings, now):
         cohort = await cohorts.open_cohort(connection, batch.id, opening, now)
+        if opening.replay:
+            await dead_letters.mark_replay(connection, cohort)
         if opening.arrives:
             arrived[opening.step] += opening.part.size
+        step = step_of(journey, opening.step)
+        stands = opening.due_at > now or not opening.arrives  # else they go on at once, and nothing is heard meanwhile
+        awaits = step.listens if opening.asked or not step.sends else frozenset[str]()
+        if not opening.checks and (awaits or (stands and not step.sends and hears(journey, step))):
+            entered = opening.entered_at or batch.started_at
+            since = step.counts_from(now, opening.before, entered)
+            heard = Listening(awaits, since, journey.exits.events, entered or now)
+            await listening.listen(connection, cohort, batch.customer_id, batch.id, heard)
         if batch.paused_at is None:
-            queue = queue_of(journey, opening.step)
+            queue = queue_of(journey, opening.step, opening.provider)
             await engine.jobs.advance(connection, cohort, queue, opening.due_at, opening.turn)
     await ledger.add_arrived(connection, batch.id, arrived)
+
+
+def _checked_first(journey: Journey, opening: Opening, now: datetime) -> Opening:
+    """The same opening; contacts that come to where they may stand are looked at first, if a condition lets some go."""
+    if not (opening.arrives and journey.exits.by_condition and step_of(journey, opening.step).waits):
+        return opening
+    return replace(opening, due_at=now, checks=True)
 
 
 async def _in_turn(
@@ -92,11 +133,11 @@ async def _in_turn(
 ) -> list[Opening]:
     """The same openings; those that are due take their places in their queues."""
     placed = list(openings)
-    for queue in (Queue.ADVANCE, Queue.DELIVER):
+    for queue in (Queue.ADVANCE, Queue.DELIVER, Queue.PACED):
         where = [
             index
             for index, each in enumerate(openings)
-            if each.turn is None and each.due_at <= now and queue_of(journey, each.step) is queue
+            if each.turn is None and each.due_at <= now and queue_of(journey, each.step, each.provider) is queue
         ]
         sizes = [openings[index].part.size for index in where]
         for index, turn in zip(where, await turns.take(connection, batch.id, queue, sizes), strict=True):
@@ -113,9 +154,11 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
         if cohort.paused or cohort.state not in (BatchState.RUNNING, BatchState.CANCELLED):
             return None
         journey = await engine.journeys.get(connection, cohort.customer, cohort.journey, cohort.version)
-        queue = queue_of(journey, cohort.step)
-        if cohort.due_at > engine.clock.now():
+        queue = queue_of(journey, cohort.step, cohort.provider)
+        if cohort.due_at > engine.clock.now() and cohort.state != BatchState.CANCELLED:
             await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at, cohort.turn)
+            return None
+        if await _has_events_before(engine, connection, journey, cohort):
             return None
         turn = await _turn_of(engine, connection, cohort, queue)
         if turn is None:
@@ -129,6 +172,21 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
     engine.metrics.wake_lateness_seconds.observe(max(0.0, late.total_seconds()))
     claimed = cohort.claimed_by(token, journey.place(cohort.step))
     return replace(claimed, turn=turn), journey
+
+
+async def _has_events_before(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort) -> bool:
+    """Whether its time is over, but events that came before are still to be matched, as after all workers were away:
+    then it is looked at again soon."""
+    step = step_of(journey, cohort.step)
+    if not hears(journey, step) or (step.sends and not cohort.asked) or cohort.state == BatchState.CANCELLED:
+        return False
+    await listening.wait_for_takers(connection, cohort.customer)  # what they take came before its time was over
+    if not await listening.is_unsettled(connection, cohort.id, cohort.due_at):
+        return False
+    await listening.defer_match(connection, cohort.customer)
+    soon = engine.clock.now() + _SOON
+    await engine.jobs.advance(connection, cohort.id, queue_of(journey, cohort.step), soon, cohort.turn)
+    return True
 
 
 async def _turn_of(engine: Engine, connection: Connection, cohort: Cohort, queue: Queue) -> int | None:
@@ -164,7 +222,9 @@ async def _let_go(engine: Engine, cohort: Cohort) -> None:
         await cohorts.let_go(connection, cohort.id, cohort.claim)
         standing = await cohorts.get(connection, cohort.id)
         if standing and not standing.closed and not standing.paused and standing.claim is None:
-            await engine.jobs.advance(connection, cohort.id, Queue.DELIVER, cohort.due_at, standing.turn)
+            due = cohort.due_at if standing.state == BatchState.CANCELLED else standing.due_at
+            queue = Queue.DELIVER if standing.provider is None else Queue.PACED
+            await engine.jobs.advance(connection, cohort.id, queue, due, standing.turn)
 
 
 async def _commit(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort, move: Move) -> None:
@@ -181,7 +241,11 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
             move = await _recalled(connection, journey, cohort, move, now)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
         await journal.add_records(connection, batch.id, move.records, now)
+        if move.dead is not None:
+            await dead_letters.add(connection, batch.id, cohort.step, cohort.visit, move.dead, None, now)
         await cohorts.delete_windows(connection, cohort.id)
+        if hears(journey, step_of(journey, cohort.step)):
+            await listening.forget(connection, [cohort.id])
         await open_cohorts(engine, connection, batch, journey, _openings(cohort, journey, move, now))
         await finish_if_empty(connection, batch, now)
     kind = step_of(journey, cohort.step).kind
@@ -191,28 +255,50 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:
     """The same move in a cancelled batch: those that stay are recalled, and those that go on at the next step."""
-    stays: list[Retry | Standing] = [*move.retries, *move.standing]
+    stays: list[Retry | Standing | Asked] = [*move.retries, *move.standing, *move.asked]
     for stay in stays:
-        await recall(connection, journey, cohort.batch, cohort.step, stay.part, now, doubt=stay.doubt)
-    for share in move.shares:
-        await recall(connection, journey, cohort.batch, cohort.step, share, now, doubt=False)
+        await recall(
+            connection,
+            journey,
+            cohort.batch,
+            cohort.step,
+            stay.part,
+            now,
+            doubt=stay.doubt,
+            asked=isinstance(stay, Asked),
+            replay=cohort.replay,
+        )
+    for part in [*move.checked, *(share.part for share in move.shares)]:
+        await recall(
+            connection, journey, cohort.batch, cohort.step, part, now, doubt=cohort.doubt, replay=cohort.replay
+        )
     for passage in move.passages:
         if passage.to is not None:
             await arrive_and_leave(connection, cohort.batch, passage.to, passage.part, now)
-    return Move(passages=[], outcomes=move.outcomes, records=move.records)
+    return Move(passages=[], outcomes=move.outcomes, records=move.records, dead=move.dead)
 
 
 async def recall(
-    connection: Connection, journey: Journey, batch: str, step: str, part: Part, now: datetime, *, doubt: bool
+    connection: Connection,
+    journey: Journey,
+    batch: str,
+    step: str,
+    part: Part,
+    now: datetime,
+    *,
+    doubt: bool,
+    asked: bool = False,
+    replay: bool = False,
 ) -> None:
     """Contacts that stand at a step leave it as cancelled. Those in doubt leave it as unknown, since an earlier try may
-    have reached them, and get no further than the next step."""
+    have reached them, and get no further than the next step: from a `replay` not even there. Of those who were `asked`
+    for the journal says so."""
     outcome = Outcome.UNKNOWN if doubt else Outcome.CANCELLED
-    detail = "an earlier attempt may have arrived" if doubt else None
+    detail = "an earlier attempt may have arrived" if doubt else "asked, and not answered" if asked else None
     await ledger.add_left(connection, batch, step, {outcome: part.size})
     await journal.add_records(connection, batch, [Record(step, part.file, outcome, detail)], now)
     following = journey.step(step).next
-    if doubt and following is not None:
+    if doubt and following is not None and not replay:
         await arrive_and_leave(connection, batch, following, part, now)
 
 
@@ -226,6 +312,8 @@ async def arrive_and_leave(connection: Connection, batch: str, step: str, part: 
 def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> list[Opening]:
     going = [_onward(cohort, journey, passage, now) for passage in move.passages if passage.to is not None]
     staying = _shares(cohort, move.shares)
+    staying += [_ask(cohort, asked) for asked in move.asked]
+    staying += [_stay(cohort, step_of(journey, cohort.step), part) for part in move.checked]
     # Where no contact has come on, the one that kills may be among those that stay.
     deaths = 0 if move.outcomes else cohort.deaths
     staying += [_again(cohort, retry, now, deaths) for retry in move.retries]
@@ -236,16 +324,68 @@ def _openings(cohort: Cohort, journey: Journey, move: Move, now: datetime) -> li
 def _onward(cohort: Cohort, journey: Journey, passage: Passage, now: datetime) -> Opening:
     assert passage.to is not None
     due = step_of(journey, passage.to).due(now)
-    return Opening(passage.to, passage.part, visit=cohort.visit + 1, due_at=due)
+    return Opening(
+        passage.to,
+        passage.part,
+        visit=cohort.visit + 1,
+        due_at=due,
+        before=cohort.opened_at,
+        entered_at=cohort.entered_at,
+    )
 
 
-def _shares(cohort: Cohort, parts: Sequence[Part]) -> list[Opening]:
-    """The shares of a cohort, each in the place that its contacts had in the queue."""
-    shares, turn = [], cohort.turn or 0
-    for part in parts:
-        shares.append(Opening(cohort.step, part, visit=cohort.visit, due_at=cohort.due_at, arrives=False, turn=turn))
-        turn += part.size
-    return shares
+def _shares(cohort: Cohort, shares: Sequence[Share]) -> list[Opening]:
+    """The shares of a cohort, each in the place that its contacts had in the queue, unless it goes to another one."""
+    openings, turn = [], cohort.turn or 0
+    for share in shares:
+        stays = share.provider is None or cohort.provider is not None
+        opening = Opening(cohort.step, share.part, visit=cohort.visit, due_at=cohort.due_at, arrives=False)
+        openings.append(
+            replace(
+                opening,
+                turn=turn if stays else None,
+                attempt=cohort.attempt,
+                first_tried_at=cohort.first_tried_at,
+                doubt=cohort.doubt,
+                deaths=cohort.deaths,
+                replay=cohort.replay,
+                entered_at=cohort.entered_at,
+                provider=share.provider,
+                sorted_for=share.sorted_for,
+            )
+        )
+        turn += share.part.size
+    return openings
+
+
+def _stay(cohort: Cohort, step: CohortStep, part: Part) -> Opening:
+    """Contacts that were looked at as they came, and stand here now."""
+    came = cohort.opened_at
+    assert came is not None
+    return Opening(
+        cohort.step,
+        part,
+        visit=cohort.visit,
+        due_at=step.due(came),
+        arrives=False,
+        before=cohort.before_at or came,
+        entered_at=cohort.entered_at,
+    )
+
+
+def _ask(cohort: Cohort, asked: Asked) -> Opening:
+    """Contacts that were asked something, and stand for the answer."""
+    return Opening(
+        cohort.step,
+        asked.part,
+        visit=cohort.visit,
+        due_at=asked.until,
+        doubt=asked.doubt,
+        arrives=False,
+        before=cohort.opened_at,
+        entered_at=cohort.entered_at,
+        asked=True,
+    )
 
 
 def _again(cohort: Cohort, retry: Retry, now: datetime, deaths: int) -> Opening:
@@ -260,6 +400,10 @@ def _again(cohort: Cohort, retry: Retry, now: datetime, deaths: int) -> Opening:
         doubt=retry.doubt,
         deaths=deaths,
         arrives=False,
+        replay=cohort.replay,
+        provider=cohort.provider,
+        sorted_for=cohort.sorted_for,
+        entered_at=cohort.entered_at,
     )
 
 
@@ -277,6 +421,10 @@ def _stand(cohort: Cohort, standing: Standing, deaths: int) -> Opening:
         doubt=standing.doubt,
         deaths=deaths,
         arrives=False,
+        replay=cohort.replay,
+        provider=cohort.provider,
+        sorted_for=cohort.sorted_for,
+        entered_at=cohort.entered_at,
     )
 
 

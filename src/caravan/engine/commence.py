@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from caravan.engine.engine import Engine
 from caravan.engine.groups import Groups
+from caravan.engine.single_reentry import admit_singles
 from caravan.errors import CaravanError, InvalidInput
 from caravan.intake.strict import Accepted, classify
 from caravan.queue import transient
@@ -96,10 +97,15 @@ async def _enter_new(
         return {}
     singles = [Single(each.customer, each.journey, each.contact.id, each.contact.properties) for each in calls.values()]
     found = await arrivals.add(connection, singles, engine.clock.now())
-    for gathering in found.values():
+    refused: dict[int, CaravanError] = {}
+    for place, gathering in sorted(found.items()):
+        if gathering.guarded:
+            there = {index: single for index, single in zip(calls, singles, strict=True) if single.place == place}
+            refused |= await admit_singles(engine, connection, place, gathering, there)
         if not gathering.queued:
             await engine.jobs.gather(connection, gathering.batch)
-    return {index: _answer(call, found.get((call.customer, call.journey))) for index, call in calls.items()}
+    answers = {index: _answer(call, found.get((call.customer, call.journey))) for index, call in calls.items()}
+    return answers | refused
 
 
 def _answer(call: Commence, gathering: Gathering | None) -> Answer | CaravanError:

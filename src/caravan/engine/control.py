@@ -8,7 +8,7 @@ from caravan.engine.advance import finish_if_empty, open_cohorts, queue_of, reca
 from caravan.engine.engine import Engine
 from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
-from caravan.store import batches, cohorts, journal, journeys, ledger, turns
+from caravan.store import batches, cohorts, dead_letters, jobs, journal, journeys, ledger, listening, turns
 from caravan.store.batches import Batch, BatchState
 from caravan.store.cohorts import Opening, Requeued
 from caravan.store.database import Connection
@@ -48,6 +48,8 @@ async def resume(engine: Engine, connection: Connection, customer: int, batch_id
         await turns.forget(connection, batch.id)
         if batch.state == BatchState.RUNNING:
             await _requeue(engine, connection, batch, await cohorts.unclosed(connection, batch.id))
+            if await listening.any_looking(connection, batch.id):  # events of the time of the pause count
+                await listening.defer_match(connection, batch.customer_id)
         return await batches.get(connection, batch.id)
 
 
@@ -65,7 +67,7 @@ async def _requeue(engine: Engine, connection: Connection, batch: Batch, found: 
     assert batch.version is not None
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
     for cohort in found:
-        queue = queue_of(journey, cohort.step)
+        queue = queue_of(journey, cohort.step, cohort.provider)
         await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at, cohort.turn)
 
 
@@ -95,8 +97,11 @@ async def give_up(engine: Engine, connection: Connection, customer: int, batch_i
             record = Record(cohort.step, cohort.part.file, outcome, f"given up by command: {cohort.reason}")
             await ledger.add_left(connection, batch.id, cohort.step, {outcome: cohort.part.size})
             await journal.add_records(connection, batch.id, [record], now)
-            following = journey.step(cohort.step).next
-            if following is not None:
+            following = step_of(journey, cohort.step).unreached_to
+            if outcome is Outcome.FAILED and step_of(journey, cohort.step).keeps_letters:
+                letters = (cohort.step, cohort.visit, cohort.part, record.detail)
+                await dead_letters.add(connection, batch.id, *letters, now)
+            if following is not None and not cohort.replay:
                 due = step_of(journey, following).due(now)
                 onward = Opening(following, cohort.part, visit=cohort.visit + 1, due_at=due)
                 await open_cohorts(engine, connection, batch, journey, [onward])
@@ -128,8 +133,20 @@ async def _recall_all(engine: Engine, connection: Connection, batch: Batch, now:
     assert batch.version is not None
     journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
     for cohort in await cohorts.close_unclaimed(connection, batch.id, now):
-        await recall(connection, journey, batch.id, cohort.step, cohort.part, now, doubt=cohort.doubt)
-    await _requeue(engine, connection, batch, await cohorts.release(connection, batch.id))
+        await recall(
+            connection,
+            journey,
+            batch.id,
+            cohort.step,
+            cohort.part,
+            now,
+            doubt=cohort.doubt,
+            asked=cohort.asked,
+            replay=cohort.replay,
+        )
+    left = await cohorts.release(connection, batch.id)
+    await _requeue(engine, connection, batch, left)
+    await jobs.hasten(connection, [each.id for each in left])
 
 
 async def pause_journey(engine: Engine, connection: Connection, customer: int, journey: int) -> list[str]:

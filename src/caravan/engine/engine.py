@@ -1,7 +1,7 @@
 """What the engine works with: composed once by bootstrap.py, passed to every function of this folder."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,8 @@ from caravan.store import journeys
 from caravan.store.database import Connection, Pool
 from caravan.store.files import Files
 
+#: What else belongs into the transaction of an act, like its line in the audit log.
+Note = Callable[[Connection], Awaitable[None]]
 _KEPT = 256  # journeys in memory; a version never changes, so one that is there stays right
 
 

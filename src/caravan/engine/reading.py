@@ -6,7 +6,7 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
-from caravan.engine import retention, spans
+from caravan.engine import reentry, restart, retention, spans
 from caravan.engine.engine import Engine
 from caravan.engine.entering import enter, store_receipt
 from caravan.engine.file_job import FileJob, work_on_file
@@ -24,11 +24,16 @@ async def read(engine: Engine, batch_id: str, stopping: asyncio.Event) -> None:
 
 
 async def _read(job: FileJob) -> None:
-    if await spans.is_shared(job):
+    if job.batch.restarts is not None:
+        found = await restart.read_chosen(job, job.batch.restarts)
+    elif await spans.is_shared(job):
         await spans.share_out(job)
         return
-    found = await _read_file(job)
+    else:
+        found = await _read_file(job)
     receipt = await asyncio.to_thread(_store, job, found)
+    if found.failure is None:
+        receipt = await reentry.admit(job, receipt)
     if await enter(job.engine, job.batch, receipt, found.failure):
         await retention.delete_file_soon(job.engine, job.batch.id)
 

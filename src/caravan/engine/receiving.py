@@ -33,6 +33,16 @@ async def receiving(engine: Engine, batch: str) -> AsyncIterator[None]:
             await asyncio.shield(_forget(engine, batch, put))
 
 
+def arrived(engine: Engine, batch: str) -> int:
+    """Bytes of the batch's file that the PUT which is under way at this machine has brought so far; 0 if there is none.
+    Blocks."""
+    sizes = []
+    for each in engine.uploads.glob(f"{batch}-*"):
+        with suppress(FileNotFoundError):  # it has just ended
+            sizes.append(each.stat().st_size)
+    return max(sizes, default=0)
+
+
 async def _note(engine: Engine, batch: str, put: str) -> None:
     async with engine.pool.connection() as connection, connection.transaction():
         await batches.lock(connection, batch)

@@ -3,17 +3,18 @@
 import asyncio
 
 from caravan.engine import control
-from caravan.engine.engine import Engine
+from caravan.engine.engine import Engine, Note
 from caravan.errors import Conflict, NotFound
-from caravan.store import customers, removal, users
+from caravan.store import customers, entries, events, hits, removal, sandbox, users
 
 _WORK_SECONDS = 10.0  # that workers get to end what they have in work; one that is dead never does
 _PAUSE = 0.1
 
 
-async def remove_customer(engine: Engine, customer: int) -> int:
-    """Cancel what runs, then delete everything; how many batches that were. Raises `NotFound` for a customer that does
-    not exist. A sender in the middle of a cohort stops before its next window, since its claim is void.
+async def remove_customer(engine: Engine, customer: int, note: Note | None = None) -> int:
+    """Cancel what runs, then delete everything, with a `note` in the last transaction; how many batches that were.
+    Raises `NotFound` for a customer that does not exist. A sender in the middle of a cohort stops before its next
+    window, since its claim is void.
 
     Files are deleted before the rows that name them, so that a removal that breaks off can be repeated, and once more
     afterwards: a worker may have been writing one.
@@ -27,8 +28,15 @@ async def remove_customer(engine: Engine, customer: int) -> int:
     await asyncio.to_thread(_delete_files, engine, found)
     async with engine.pool.connection() as connection:
         await users.delete_roles_of(connection, customer)
+        await events.forget_customer(connection, customer)
+        await entries.forget_customer(connection, customer)
+        await hits.forget_customer(connection, customer)
         deleted = await customers.delete_customer(connection, customer)
+        if note is not None:
+            await note(connection)
+        await sandbox.forget(connection, deleted)
     await asyncio.to_thread(_delete_files, engine, deleted)
+    await asyncio.to_thread(engine.files.delete_folder, f"attachments/{customer}")
     return len(deleted)
 
 

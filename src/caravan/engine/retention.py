@@ -4,26 +4,38 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from caravan.engine.engine import Engine
-from caravan.errors import Conflict, Unavailable
-from caravan.store import batches, journal, retention, spans
+from caravan.engine.engine import Engine, Note
+from caravan.errors import Conflict, InvalidInput, NotFound, Unavailable
+from caravan.store import batches, customers, dead_letters, hits, journal, retention, returns, sandbox, spans
 from caravan.store.batches import Batch, BatchState
 from caravan.store.database import Connection
 
+LONGEST = 36_500  # days that contacts can be kept
 _log = logging.getLogger(__name__)
 _UNUSED = timedelta(minutes=1)  # after its end, no worker still reads a file for a batch that was cancelled
 _UNREAD = (BatchState.AWAITING_UPLOAD, BatchState.RECEIVING, BatchState.READING)
 _SETTLED = timedelta(hours=1)  # after its end, no worker can be about to name one of a batch's files any more
 
 
-async def forget(engine: Engine, customer: int, batch_id: str) -> None:
-    """Delete a batch's contacts, rejects and journal now. Raises `Conflict` while anybody still stands in it."""
+async def set_days(connection: Connection, customer: int, days: int | None) -> None:
+    """Keep the contacts of a customer's ended batches for so many days; None: for as long as the installation's setting
+    says. Raises `InvalidInput`, and `NotFound` if there is no such customer."""
+    if days is not None and not 0 <= days <= LONGEST:
+        raise InvalidInput(f"Contacts are kept for 0 to {LONGEST:,} days, not {days:,}.")
+    if not await customers.has_customer(connection, customer):
+        raise NotFound(f"There is no customer {customer}; `caravan customers list` shows all.")
+    await customers.set_retention(connection, customer, days)
+
+
+async def forget(engine: Engine, customer: int, batch_id: str, note: Note | None = None) -> None:
+    """Delete a batch's contacts, rejects and journal now; `note` is called in the transaction that does, if there is
+    still something to delete. Raises `Conflict` while anybody still stands in it."""
     async with engine.pool.connection() as connection:
         await batches.of_customer(connection, customer, batch_id)
-    await _forget(engine, batch_id)
+    await _forget(engine, batch_id, note)
 
 
-async def _forget(engine: Engine, batch_id: str) -> None:
+async def _forget(engine: Engine, batch_id: str, note: Note | None = None) -> None:
     """First the files, with nothing locked: there may be many, and the store may be slow. If it ends in between, the
     rows name what is gone, and forgetting again is harmless."""
     async with engine.pool.connection() as connection, connection.transaction():
@@ -36,13 +48,21 @@ async def _forget(engine: Engine, batch_id: str) -> None:
         await batches.lock(connection, batch_id)
         await spans.delete_of_batch(connection, batch.id)
         await journal.forget(connection, batch.id)
+        await sandbox.forget(connection, [batch.id])
+        await hits.forget_batch(connection, batch.id)
+        await dead_letters.forget(connection, batch.id)
+        await returns.forget(connection, batch.id)
         await retention.forget(connection, batch.id, engine.clock.now())
+        if note is not None:
+            await note(connection)
 
 
 async def _check(connection: Connection, batch: Batch) -> None:
     """Raise `Conflict` while the batch's files are needed."""
     if not batch.ended:
         raise Conflict(f"Batch {batch.id} is {batch.shown_state}; cancel it before it can be forgotten.")
+    if await batches.being_restarted(connection, batch.id):
+        raise Conflict(f"Contacts of batch {batch.id} are being read for a new batch; forget it when that has begun.")
     if not await retention.is_empty(connection, batch.id):
         raise Conflict(
             f"The cancel of batch {batch.id} is still carried out; forget it when nobody stands any more, and if "

@@ -15,7 +15,7 @@ from caravan.steps.cohort_files import scratch_file
 from caravan.store import arrivals, batches
 from caravan.store.arrivals import Arrived
 from caravan.store.batches import Batch, BatchState
-from caravan.store.cohorts import CONTACTS, Opening, Part, write_contacts
+from caravan.store.cohorts import CONTACTS, Opening, Part, with_lines, write_contacts
 from caravan.store.database import Connection
 
 _GATHERED_BYTES = 32 << 20  # of properties in one cohort of singles
@@ -86,9 +86,9 @@ async def _enter(engine: Engine, connection: Connection, batch: Batch, part: Par
     if batch.state == BatchState.CANCELLED:
         await arrive_and_leave(connection, batch.id, entry, part, now)
     else:
-        await open_cohorts(
-            engine, connection, batch, journey, [Opening(entry, part, visit=0, due_at=step_of(journey, entry).due(now))]
-        )
+        due = step_of(journey, entry).due(now)
+        opening = Opening(entry, part, visit=0, due_at=due, entered_at=now)
+        await open_cohorts(engine, connection, batch, journey, [opening])
 
 
 async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) -> None:
@@ -114,7 +114,7 @@ def _store(engine: Engine, batch: Batch, arrived: Sequence[Arrived]) -> Part:
         [each.properties for each in arrived],
     ]
     # No two share a file, also where the first is cut off and goes on all the same.
-    name = f"{batch.folder}/singles-{line}-{secrets.token_hex(4)}.parquet"
+    name = with_lines(f"{batch.folder}/singles-{secrets.token_hex(4)}.parquet", line, line + len(arrived) - 1)
     with scratch_file(engine.scratch) as local:
         write_contacts(pa.table([pa.array(each) for each in columns], schema=CONTACTS), local)
         engine.files.put(local, name)

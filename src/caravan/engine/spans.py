@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from caravan.engine import retention
+from caravan.engine import reentry, retention
 from caravan.engine.engine import Engine
 from caravan.engine.entering import enter, store, store_parts, store_receipt
 from caravan.engine.file_job import FileJob, work_on_file
@@ -229,6 +229,8 @@ def _find_losers(job: FileJob, found: list[Span]) -> list[str | None]:
 
 async def _enter(job: FileJob, found: list[Span]) -> None:
     whole, failure = await asyncio.to_thread(_join_receipts, job, [_receipt(span) for span in found])
+    if failure is None:
+        whole = await reentry.admit(job, whole)
     if await enter(job.engine, job.batch, whole, failure):
         await retention.delete_file_soon(job.engine, job.batch.id)
         await asyncio.to_thread(_clear, job.engine, found)

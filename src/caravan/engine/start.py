@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from caravan.engine.engine import Engine
+from caravan.engine.engine import Engine, Note
+from caravan.engine.expiry import sends_until
 from caravan.engine.file_job import FileJob, Interrupted, work_on_file
 from caravan.errors import Conflict, Gone
 from caravan.intake.download import download
@@ -54,10 +55,12 @@ async def open_upload(
     *,
     freeze_waits: bool = False,
     hold: bool = False,
+    expires: str | None = None,
 ) -> Batch:
-    """A batch that waits for its file; with `hold` no contact moves until it is resumed.
+    """A batch that waits for its file; with `hold` no contact moves until it is resumed, and nothing is sent from
+    `expires` on (expiry.py).
 
-    Raises `NotFound` for a journey that is not published.
+    Raises `NotFound` for a journey that is not published, and `InvalidInput` for an `expires` that can't be.
     """
     now = engine.clock.now()
     return await batches.add(
@@ -69,6 +72,7 @@ async def open_upload(
         expires=now + UPLOAD_TIME,
         freeze_waits=freeze_waits,
         hold=hold,
+        sends_until=sends_until(engine, expires),
     )
 
 
@@ -81,10 +85,12 @@ async def open_download(
     *,
     freeze_waits: bool = False,
     hold: bool = False,
+    expires: str | None = None,
 ) -> Batch:
-    """A batch whose file is fetched at once; with `hold` no contact moves until it is resumed.
+    """A batch whose file is fetched at once; with `hold` no contact moves until it is resumed, and nothing is sent from
+    `expires` on (expiry.py).
 
-    Raises `NotFound` for a journey that is not published.
+    Raises `NotFound` for a journey that is not published, and `InvalidInput` for an `expires` that can't be.
     """
     batch = await batches.add(
         connection,
@@ -95,6 +101,7 @@ async def open_download(
         url=url,
         freeze_waits=freeze_waits,
         hold=hold,
+        sends_until=sends_until(engine, expires),
     )
     await engine.jobs.fetch(connection, batch.id)
     return batch
@@ -111,9 +118,9 @@ def refuse_upload(engine: Engine, batch: Batch) -> None:
         raise Conflict(f"Batch {batch.id} was cancelled; POST to batchtrigger/v2 for a new one.")
 
 
-async def receive(engine: Engine, batch_id: str, received: Received) -> Batch:
-    """Take a file for a batch and start it. The same bytes again start nothing; others raise `Conflict`. Neither goes
-    into the store: that may be far away, and the file large."""
+async def receive(engine: Engine, batch_id: str, received: Received, note: Note | None = None) -> Batch:
+    """Take a file for a batch and start it, with a `note` in the same transaction. The same bytes again start nothing;
+    others raise `Conflict`. Neither goes into the store: that may be far away, and the file large."""
     async with single(engine.pool) as connection:
         batch = await batches.get(connection, batch_id)
     if not _is_wanted(batch, received):
@@ -128,6 +135,8 @@ async def receive(engine: Engine, batch_id: str, received: Received) -> Batch:
                 upload = Upload(name, received.bytes, received.sha256, received.encoding)
                 await start_reading(engine, connection, batch, upload)
                 batch = await batches.get(connection, batch.id)
+                if note is not None:
+                    await note(connection)
                 committing = True  # the commit may succeed unseen, so from here on the file stays
                 return batch
     except Exception:

@@ -2,7 +2,7 @@
 
 from procrastinate import App
 
-from caravan.engine import direct, reading, singles, spans, start, upkeep
+from caravan.engine import direct, hits, matching, reading, singles, spans, start, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
@@ -45,6 +45,16 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.task(name=Task.ADVANCE, retry=policy)
     async def advance_cohort(cohort: int) -> None:
         await advance(engine, tools, cohort)
+
+    finders = matching.finders_of(engine)
+
+    @app.task(name=Task.MATCH, retry=policy)
+    async def match(customer: int) -> None:
+        await matching.match(engine, tools, finders, customer)
+
+    @app.task(name=Task.JUDGE, retry=policy)
+    async def judge() -> None:
+        await hits.judge_hits(engine)
 
     @app.periodic(cron="* * * * * */30")
     @app.task(name=Task.TIDY, queue=Queue.UPKEEP, lock=Task.TIDY, queueing_lock=Task.TIDY)

@@ -6,20 +6,26 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from caravan.engine import direct, receiving, retention
+from caravan.engine import caps, direct, matching, receiving, retention
 from caravan.engine.advance import queue_of
 from caravan.engine.engine import Engine
-from caravan.store import batches, cohorts, idempotency, sandbox
+from caravan.store import batches, cohorts, entries, events, hits, idempotency, returns, sandbox, sms_threads
 from caravan.store.batches import BatchState
 
 _KEY_LIFE = timedelta(hours=24)
 _GRACE = timedelta(seconds=60)
+_THREAD_LIFE = timedelta(days=180)  # after the last message to it
+_TOKEN_LIFE = timedelta(days=2)  # longer than a webhook is taken (returns/providers/mailgun.py)
+_SOFT_LIFE = timedelta(days=90)  # longer than soft bounces count (returns/take.py)
+_DAYS_AHEAD = 3  # for which events have their partitions already
 _log = logging.getLogger(__name__)
 
 
 async def tidy(engine: Engine, stopping: asyncio.Event | None = None) -> None:
     """All chores. One that fails is done again at the next round, and holds up no other."""
     chores = [receiving.forget_silent, expire_uploads, requeue_missing_jobs, forget_keys, trim_sandbox]
+    chores += [make_event_days, forget_events, matching.requeue_matching, matching.forget_copies]
+    chores += [forget_entries, forget_returns, forget_threads, forget_hits, caps.forget_counts]
     ask_the_store = [retention.delete_read_files, retention.forget_outlived, retention.sweep, direct.sweep]
     for chore in chores + ask_the_store:
         if stopping is not None and stopping.is_set():
@@ -46,6 +52,56 @@ async def trim_sandbox(engine: Engine) -> None:
         await sandbox.trim_old(connection, engine.settings.sandbox_days)
 
 
+async def make_event_days(engine: Engine) -> None:
+    """Events of the days to come find their partitions."""
+    async with engine.pool.connection() as connection:
+        await events.make_partitions(connection, _DAYS_AHEAD)
+
+
+async def forget_events(engine: Engine) -> None:
+    """Events are kept for some days, and their keys for as long."""
+    days = engine.settings.event_days
+    async with engine.pool.connection() as connection:
+        await events.drop_outlived(connection, days)
+    more = True
+    while more:
+        async with engine.pool.connection() as connection:
+            more = await events.forget_keys(connection, days)
+
+
+async def forget_entries(engine: Engine) -> None:
+    """Who entered a journey is known for as long as its rule needs that."""
+    async with engine.pool.connection() as connection:
+        await entries.forget(connection, engine.clock.now())
+
+
+async def forget_threads(engine: Engine) -> None:
+    """A phone number that answers is known for some months."""
+    async with engine.pool.connection() as connection:
+        await sms_threads.forget(connection, engine.clock.now() - _THREAD_LIFE)
+
+
+async def forget_returns(engine: Engine) -> None:
+    """Messages that came back are kept for some days; tokens of webhooks and rows of soft bounces for as long as they
+    can matter."""
+    now = engine.clock.now()
+    async with engine.pool.connection() as connection:
+        await returns.forget_tokens(connection, now - _TOKEN_LIFE)
+        await returns.trim_soft(connection, now - _SOFT_LIFE)
+    more = True
+    while more:
+        async with engine.pool.connection() as connection:
+            more = await returns.trim(connection, now - timedelta(days=engine.settings.bounce_days))
+
+
+async def forget_hits(engine: Engine) -> None:
+    """Hits on links and images are kept for some days."""
+    before, more = engine.clock.now() - timedelta(days=engine.settings.hit_days), True
+    while more:
+        async with engine.pool.connection() as connection:
+            more = await hits.forget_old(connection, before)
+
+
 async def expire_uploads(engine: Engine) -> None:
     """Batches whose file did not come in time have expired."""
     now = engine.clock.now()
@@ -64,7 +120,8 @@ async def requeue_missing_jobs(engine: Engine) -> None:
     async with engine.pool.connection() as connection:
         for cohort in await cohorts.without_job(connection, engine.clock.now() - _GRACE):
             journey = await engine.journeys.get(connection, cohort.customer, cohort.journey, cohort.version)
-            await engine.jobs.advance(connection, cohort.id, queue_of(journey, cohort.step), cohort.due_at, cohort.turn)
+            queue = queue_of(journey, cohort.step, cohort.provider)
+            await engine.jobs.advance(connection, cohort.id, queue, cohort.due_at, cohort.turn)
         for batch in await batches.with_arrivals(connection):
             await engine.jobs.gather(connection, batch)
         for batch, state in await batches.with_unread_file(connection):  # `read` defers the jobs of its spans

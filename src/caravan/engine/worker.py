@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import duckdb
 from procrastinate import App
 from procrastinate.worker import Worker
 
+from caravan.channels.relays import Relays
 from caravan.delivery.channel_type import open_channels
+from caravan.delivery.pacer import Pacer
 from caravan.delivery.tools import DeliveryTools, Pacing
 from caravan.engine.engine import Engine
 from caravan.engine.tasks import register
@@ -17,10 +20,12 @@ from caravan.every import every
 from caravan.queue.job_manager import ResilientJobManager
 from caravan.queue.recovery import LOOK_EVERY, RunningJobs, on_watch
 from caravan.settings import Settings
+from caravan.store import routes
 from caravan.store.database import Pool
 from caravan.store.queues import Queue
 
-#: Jobs of a queue that one worker runs at once; each chore has a place, so that none waits for a slow store's.
+#: Jobs of a queue that one worker runs at once; each chore has a place, so that none waits for a slow store's, and
+#: senders of what is paced mostly wait for its slots.
 CONCURRENCY: Mapping[str, int] = {
     Queue.FETCH: 8,
     Queue.INTAKE: 1,
@@ -28,6 +33,7 @@ CONCURRENCY: Mapping[str, int] = {
     Queue.SINGLES: 2,
     Queue.ADVANCE: 2,
     Queue.DELIVER: 4,
+    Queue.PACED: 16,
     Queue.UPKEEP: 3,
 }
 _POLL = 60.0  # seconds between two looks of a worker for jobs of which nothing woke it
@@ -40,6 +46,7 @@ async def tools_of(engine: Engine) -> AsyncIterator[DeliveryTools]:
     """The tools of a worker, with its channels open."""
     settings = engine.settings
     async with open_channels(engine.channels, settings) as channels:
+        await _keep_rules(engine, channels)
         with contextlib.closing(open_duckdb(settings)) as duck:
             yield DeliveryTools(
                 pool=engine.pool,
@@ -50,9 +57,20 @@ async def tools_of(engine: Engine) -> AsyncIterator[DeliveryTools]:
                 duck=duck,
                 channels=channels,
                 pacing=Pacing(settings.window_size, settings.retry_delay, settings.retry_hours),
-                gates=[make(engine.pool) for make in engine.gates],
+                pacer=Pacer(engine.pool, engine.clock),
+                gates=[make(engine.pool, engine.clock) for make in engine.gates],
                 metrics=engine.metrics,
+                public_url=settings.links_url,
             )
+
+
+async def _keep_rules(engine: Engine, channels: Mapping[str, Any]) -> None:
+    """Let the rates of the operator's file of providers hold for all workers."""
+    for name, channel in channels.items():
+        if isinstance(channel, Relays):
+            rates = [(each.name, each.limits) for each in channel.directory.providers if each.limits is not None]
+            async with engine.pool.connection() as connection:
+                await routes.keep_rules(connection, name, rates, engine.clock.now())
 
 
 def open_duckdb(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -69,8 +87,9 @@ async def work(app: App, engine: Engine, queues: Mapping[str, int], stop: asynci
     """Run jobs of the given queues, {queue: jobs at once}, until `stop` is set; then end soon and cleanly."""
     async with tools_of(engine) as tools, on_watch(engine.pool, engine.settings.folder) as presence:
         register(app, engine, tools)
-        jobs, at_work, manager = RunningJobs(presence), dict[str, Worker](), app.job_manager
+        jobs, at_work, manager = RunningJobs(), dict[str, Worker](), app.job_manager
         assert isinstance(manager, ResilientJobManager)
+        manager.before_fetch = presence.note
         running = [
             asyncio.create_task(_run_queue(app, queue, size, stop, jobs, at_work)) for queue, size in queues.items()
         ]

@@ -1,14 +1,16 @@
 """Rejects: the rows that were refused, each with its place, its reason and its beginning."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 SHOWN = 200  # characters of a refused row that are kept
 
@@ -24,6 +26,7 @@ class RejectCode(StrEnum):
     BAD_PROPERTIES = "bad_properties"
     TOO_LONG = "too_long"
     DUPLICATE = "duplicate"
+    REENTRY_REFUSED = "reentry_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Reject:
     """One refused row."""
 
     line: int  # 1-based
-    offset: int  # byte in the expanded file where the line starts
+    offset: int  # byte in the expanded file where the line starts; -1 for reentry_refused, when the file is read
     code: RejectCode
     message: str  # one sentence
     row: str  # its first 200 characters; bytes that aren't UTF-8 show as U+FFFD
@@ -88,14 +91,42 @@ class TableFile:
         return self._path
 
 
-def read_rejects(path: Path, after_line: int = 0) -> Iterator[Reject]:
-    """The rejects in a file behind a line, ordered by line; holds one row group's batch in memory at a time."""
+def read_rejects(path: Path, after_line: int = 0, code: RejectCode | None = None) -> Iterator[Reject]:
+    """The rejects in a file behind a line, or those of one reason, ordered by line; holds one row group's batch in
+    memory at a time."""
     with pq.ParquetFile(path) as file:
         groups = [each for each in range(file.num_row_groups) if _last_line(file, each) > after_line]
         for batch in file.iter_batches(batch_size=4096, row_groups=groups):
-            for row in batch.to_pylist():
-                if row["line"] > after_line:
-                    yield Reject(**{**row, "code": RejectCode(row["code"])})
+            wanted = pc.greater(batch["line"], after_line)
+            if code is not None:
+                wanted = pc.and_(wanted, pc.equal(batch["code"], code.value))
+            yield from _rejects(batch.filter(wanted))
+
+
+def first_rejects(path: Path, wanted: Mapping[RejectCode, int]) -> dict[RejectCode, list[Reject]]:
+    """The first rejects of each reason in a file, so many as are wanted; those that there are."""
+    found: dict[RejectCode, list[Reject]] = {code: [] for code in wanted}
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            missing = {code: count - len(found[code]) for code, count in wanted.items() if len(found[code]) < count}
+            if not missing:
+                break
+            codes = file.read_row_group(group, columns=["code"])["code"]
+            places = [_places(codes, code)[:count] for code, count in missing.items()]
+            if any(map(len, places)):
+                rows = file.read_row_group(group).take(pa.array(np.sort(np.concatenate(places))))
+                for each in _rejects(rows):
+                    found[each.code].append(each)
+    return found
+
+
+def _places(codes: pa.ChunkedArray, code: RejectCode) -> NDArray[np.int64]:
+    return np.flatnonzero(pc.equal(codes, code.value).to_numpy())
+
+
+def _rejects(rows: pa.RecordBatch | pa.Table) -> Iterator[Reject]:
+    for row in rows.to_pylist():
+        yield Reject(**{**row, "code": RejectCode(row["code"])})
 
 
 def _last_line(file: pq.ParquetFile, group: int) -> int:

@@ -8,15 +8,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from caravan.errors import InvalidDefinition, Problem
-from caravan.journeys import document
-from caravan.journeys.document import Document, Scalar, Sequence, read_document
+from caravan.journeys import document, exits
+from caravan.journeys.document import Document, Node, Scalar, Sequence, read_document
+from caravan.journeys.exits import Exits, Rule
 from caravan.journeys.graph import check_edges
 from caravan.journeys.model import Journey, Step
-from caravan.journeys.step_node import Path, StepNode, empty, plain, split
+from caravan.journeys.reentry import ALWAYS, Reentry, read_reentry
+from caravan.journeys.step_node import Path, StepNode, empty, join, plain, split
 from caravan.journeys.wording import SHARED, explain, keys_of, unknown_key
 from caravan.journeys.yaml_pitfalls import json_scalars, out_of_bounds
 
-KEYS = ("journey", "name", "steps")
+KEYS = ("journey", "name", "reentry", "goal", "exit_when", "steps")
 MAX_JOURNEY = 2**63 - 1
 MAX_NAME = 200
 MAX_STEPS = 1_000
@@ -54,6 +56,7 @@ def as_dict(journey: Journey) -> dict[str, Any]:
     return {
         "journey": journey.journey,
         "name": journey.name,
+        **journey.rules_as_dict(),
         "steps": [step.as_dict() for step in journey.steps],
     }
 
@@ -93,7 +96,7 @@ class Reading:
                 self.note(root.lines[key], "", unknown_key(key, KEYS))
         number, name = self.number(root), self.name(root)
         steps = self.steps(root)
-        return Journey(number, name or f"Journey {number}", steps)
+        return Journey(number, name or f"Journey {number}", steps, self.reentry(root), self.exits(root))
 
     def number(self, root: document.Mapping) -> int:
         """The journey's number; 0 if it has none."""
@@ -116,6 +119,44 @@ class Reading:
             self.note(node.line, "name", f"a name is one line of at most {MAX_NAME} characters")
             return ""
         return node.text
+
+    def reentry(self, root: document.Mapping) -> Reentry:
+        """Who may enter again."""
+        node = root.entries.get("reentry")
+        if node is None or empty(node):
+            return ALWAYS
+        try:
+            return read_reentry(plain(node, typed=False))
+        except ValueError as error:
+            self.note(node.line, "reentry", str(error))
+            return ALWAYS
+
+    def exits(self, root: document.Mapping) -> Exits:
+        """When contacts leave on their way."""
+        goal, several = root.entries.get("goal"), root.entries.get("exit_when")
+        found = None if goal is None or empty(goal) else self.exit_rule(goal, ("goal",))
+        if several is None or empty(several):
+            return Exits(found)
+        if not isinstance(several, Sequence) or not 1 <= len(several.items) <= exits.MOST:
+            self.note(several.line, "exit_when", f"exit_when is a list of 1 to {exits.MOST} rules; {exits.SENTENCE}")
+            return Exits(found)
+        rules = [self.exit_rule(each, ("exit_when", index)) for index, each in enumerate(several.items)]
+        return Exits(found, tuple(each for each in rules if each is not None))
+
+    def exit_rule(self, node: Node, path: Path) -> Rule | None:
+        """One of the rules, or None if it can't be used."""
+        if not isinstance(node, document.Mapping) or not {"event", "if"} & set(node.entries):
+            self.note(node.line, join(path).lstrip("."), exits.SENTENCE)
+            return None
+        rule_type = exits.rule_type(node.entries)
+        try:
+            return rule_type.model_validate(plain(node, typed=False))
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                where, message = explain(each, rule_type)
+                line = node.lines.get(str(where[0]), node.line) if where else node.line
+                self.note(line, join((*path, *where)).lstrip("."), message)
+            return None
 
     def steps(self, root: document.Mapping) -> tuple[Step, ...]:
         """The steps, with a stand-in for each that can't be used, so that the edges can still be checked."""
@@ -195,7 +236,8 @@ class Reading:
         content, kind = root.entries[step_type.kind], step_type.kind
         fields: dict[str, Any]
         if step_type.sole:
-            fields = {} if empty(content) else {step_type.sole: plain(content, typed=False)}
+            typed = step_type.sole in step_type.json_fields
+            fields = {} if empty(content) else {step_type.sole: plain(content, typed=typed)}
         elif isinstance(content, document.Mapping):
             fields = {
                 key: plain(value, typed=key in step_type.json_fields)

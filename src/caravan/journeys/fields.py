@@ -12,6 +12,7 @@ from caravan.journeys.placeholders import compile_template
 from caravan.journeys.segments import compile_segment
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LONGEST_TOPIC = 64  # characters
 _NAMED = re.compile(r"[^<>]*<([^<>]+)>\s*")
 
 
@@ -73,8 +74,17 @@ def _address(text: str) -> str:
     return text
 
 
+def check_topic(text: str) -> str:
+    """A topic with single spaces. Raises ValueError for what can't be one."""
+    plain = " ".join(text.split())
+    if not plain or len(plain) > _LONGEST_TOPIC or _CONTROL.search(plain) or "{{" in plain or "{%" in plain:
+        raise ValueError(f"a topic is one line of at most {_LONGEST_TOPIC} characters, the same for everyone")
+    return plain
+
+
 Condition = Annotated[str, AfterValidator(_segment), Language.SEGMENT]
 TemplateText = Annotated[str, AfterValidator(check_template), Language.TEMPLATE]
 HtmlTemplate = Annotated[str, AfterValidator(_html_template), Language.TEMPLATE]
 LineTemplate = Annotated[str, AfterValidator(_line), Language.TEMPLATE]
+Topic = Annotated[str, AfterValidator(check_topic)]
 AddressTemplate = Annotated[str, AfterValidator(_address), Language.TEMPLATE]

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from caravan.errors import NotFound
+from caravan.journeys import exits
+from caravan.journeys.exits import Exits
+from caravan.journeys.model_part import DefinitionPart
+from caravan.journeys.reentry import ALWAYS, Reentry
 
 STEP_ID = r"^[A-Za-z0-9_-]{1,64}$"
-
-
-class DefinitionPart(BaseModel):
-    """A piece of a definition. Unknown keys are problems."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Step(DefinitionPart):
@@ -28,6 +26,7 @@ class Step(DefinitionPart):
     kind: ClassVar[str]
     sole: ClassVar[str | None] = None
     json_fields: ClassVar[frozenset[str]] = frozenset()
+    leads: ClassVar[tuple[str, ...]] = ()  # the keys below the kind that name a step, or hold branches that do
 
     id: str = Field(pattern=STEP_ID)
     next: str | None = None
@@ -36,14 +35,44 @@ class Step(DefinitionPart):
         """The steps that this one can lead to: (where in the step, step id)."""
         return [("next", self.next)] if self.next is not None else []
 
+    def captions(self) -> list[str]:
+        """For each of the targets, in few words, who takes that way; empty where everyone does."""
+        return ["" if where == "next" else where.rpartition(".")[2] for where, _ in self.targets()]
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the journey can end for a contact that leaves the step."""
+        return not self.targets()
+
+    @property
+    def summary(self) -> str:
+        """In one line what the step does; empty if its type says it all."""
+        content = getattr(self, self.sole) if self.sole else ""
+        return content if isinstance(content, str) else ""
+
     def check(self) -> Iterator[tuple[str, str]]:
         """What else is wrong with it, like templates that can't be read: (where in the step, message)."""
         yield from ()
 
     @property
+    def makes(self) -> frozenset[str]:
+        """The properties that contacts may get here."""
+        return frozenset()
+
+    @property
+    def listens(self) -> frozenset[str]:
+        """The events that lead contacts on before they are due; none but at a step that waits for some."""
+        return frozenset()
+
+    @property
     def takes_time(self) -> bool:
         """Whether contacts stand here until a later moment. A circle needs such a step."""
         return False
+
+    @property
+    def waits(self) -> bool:
+        """Whether contacts may stand here until a later moment."""
+        return self.takes_time
 
     def as_dict(self) -> dict[str, Any]:
         """The step as it stands in a file."""
@@ -60,6 +89,12 @@ class Journey:
     journey: int
     name: str
     steps: tuple[Step, ...]
+    reentry: Reentry = ALWAYS
+    exits: Exits = exits.NEVER
+
+    def rules_as_dict(self) -> dict[str, Any]:
+        """Who may enter again, and who leaves on the way, as it stands in a file: what is not said there is missing."""
+        return ({} if self.reentry == ALWAYS else {"reentry": self.reentry.as_value()}) | self.exits.as_dict()
 
     @property
     def entry(self) -> Step:

@@ -22,6 +22,7 @@ _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
 _ZONE = r"(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 TIMES = f"{_DATE}({_CLOCK}{_ZONE}?)?"
+LOCAL_TIME, MOMENT = f"{_DATE}({_CLOCK})?", _DATE + _CLOCK + _ZONE
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 _TYPES = {

@@ -1,7 +1,7 @@
 """One step in a journey file, to find lines in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from caravan.journeys import document
@@ -43,9 +43,12 @@ class StepNode:
         kind = next((key for key in entries if key in step_types), "")
         content = entries.get(kind)
         edges: list[tuple[Path, Node | None]] = [(("next",), entries.get("next"))]
-        for index, branch in enumerate(content.items if isinstance(content, Sequence) else []):
-            if isinstance(branch, document.Mapping):
-                edges += [((kind, index, key), branch.entries.get(key)) for key in ("to", "else")]
+        for path, branches in _lists_of_edges(kind, content, step_types):
+            for index, branch in enumerate(branches.items):
+                if isinstance(branch, document.Mapping):
+                    edges += [((*path, index, key), branch.entries.get(key)) for key in ("to", "else")]
+        if isinstance(content, document.Mapping):
+            edges += [((kind, key), content.entries.get(key)) for key in step_types[kind].leads]
         found = [
             (join(path).lstrip("."), node.text) for path, node in edges if isinstance(node, Scalar) and not node.empty
         ]
@@ -63,6 +66,11 @@ class StepNode:
             else:
                 return None
         return node
+
+    def as_written(self, path: Path) -> Path:
+        """The path to a key below the kind; that of one which stands beside it, as some may."""
+        entries = self.root.entries if isinstance(self.root, document.Mapping) else {}
+        return path[1:] if len(path) > 1 and self.at(path[:2]) is None and path[1] in entries else path
 
     def line_of(self, path: Path) -> int:
         """The line of what `path` leads to, or of the last thing on the way that there is."""
@@ -91,6 +99,18 @@ def plain(node: Node, typed: bool) -> Any:
         return [plain(each, typed) for each in node.items]
     kept = node.entries if typed else {key: each for key, each in node.entries.items() if not empty(each)}
     return {key: plain(each, typed) for key, each in kept.items()}
+
+
+def _lists_of_edges(
+    kind: str, content: Node | None, step_types: Mapping[str, type[Step]]
+) -> Iterator[tuple[Path, Sequence]]:
+    """The lists below a kind in which branches stand."""
+    if isinstance(content, Sequence):
+        yield (kind,), content
+    elif isinstance(content, document.Mapping):
+        for key in step_types[kind].leads:
+            if isinstance(branches := content.entries.get(key), Sequence):
+                yield (kind, key), branches
 
 
 def split(where: str) -> Path:

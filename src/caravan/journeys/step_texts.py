@@ -9,7 +9,9 @@ from pydantic.fields import FieldInfo
 
 from caravan.errors import InvalidInput
 from caravan.journeys.fields import Language
-from caravan.journeys.model import DefinitionPart, Step
+from caravan.journeys.model import Step
+from caravan.journeys.model_part import DefinitionPart
+from caravan.journeys.placeholders.contact import UNSUBSCRIBE_URL
 from caravan.journeys.placeholders.engine import make_environment
 from caravan.journeys.segments import compile_with_warnings
 from caravan.journeys.step_node import Path
@@ -96,6 +98,11 @@ def _found(path: Path, annotation: Any, value: Any) -> Iterator[StepText]:
             yield from _found(path, each, value)
 
 
+def links_to_unsubscribe(step: Step) -> bool:
+    """Whether a text of the step has the placeholder `unsubscribe_url`."""
+    return any(UNSUBSCRIBE_URL in text.text.casefold() for text in texts_of(step))
+
+
 def names_and_warnings(text: StepText) -> tuple[list[Names], tuple[str, ...]]:
     """The properties that a text asks a contact for, and warnings about it; of what can't be read, none."""
     try:
@@ -113,6 +120,8 @@ def _names_in_template(text: str) -> Iterator[Names]:
         for variable in variables:
             words = _words(variable.segments)
             own = words[1:] if words[0] == "contact" else words
+            if words[:1] and words[0].casefold() == UNSUBSCRIBE_URL:
+                continue
             if own and own[0] != "id":
                 yield own
 

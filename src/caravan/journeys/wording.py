@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from caravan.journeys.model import DefinitionPart, Step
+from caravan.journeys.model import Step
+from caravan.journeys.model_part import DefinitionPart
 from caravan.journeys.step_node import Path
 
-SHARED = ("id", "next", "on_unknown")  # keys that stand beside the kind; on_unknown may also stand below it
+#: Keys that stand beside the kind; those after the first two may also stand below it.
+SHARED = ("id", "next", "on_unknown", "topic", "transactional", "send_window", "expires")
 
 
 def unknown_key(key: str, good: Iterable[str]) -> str:
@@ -35,7 +37,7 @@ def keys_of(part: type[DefinitionPart]) -> list[str]:
     return [name for name in names if name not in shared]
 
 
-def explain(error: Any, step_type: type[Step]) -> tuple[Path, str]:
+def explain(error: Any, step_type: type[DefinitionPart]) -> tuple[Path, str]:
     """pydantic's error in our words, with the path to it."""
     path: Path = tuple(error["loc"])
     kind, message = error["type"], str(error["msg"])

@@ -37,8 +37,9 @@ def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
 def json_scalars(node: StepNode, step_type: type[Step]) -> Iterator[tuple[Path, Scalar]]:
     """The values below the fields of a step that take any JSON value."""
     for name in step_type.json_fields:
-        if (found := node.at((step_type.kind, name))) is not None:
-            yield from scalars(found, (step_type.kind, name))
+        path = (step_type.kind,) if name == step_type.sole else (step_type.kind, name)
+        if (found := node.at(path)) is not None:
+            yield from scalars(found, path)
 
 
 def cut(scalar: Scalar, *, prose: bool) -> str | None:

@@ -1,10 +1,13 @@
 """One contact in all batches of a customer: each step at which it was, what happened there, and why it went on so."""
 
 import asyncio
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from threading import Lock
 
+import duckdb
 import pyarrow.parquet as pq
 
 from caravan.engine.engine import Engine
@@ -12,10 +15,13 @@ from caravan.engine.worker import open_duckdb
 from caravan.errors import NotFound
 from caravan.journeys.model import Journey
 from caravan.queries.journal import Filter, Journal, Line, open_journal, read_journal
+from caravan.settings import Settings
 from caravan.steps.sort import SortStep
 from caravan.steps.why import Why
 from caravan.store import batches
 from caravan.store.batches import Batch
+
+_AT_ONCE = 4  # batches that are looked through at once: of a store that is far away, more would be waiting than work
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class Stay:
     """The contact at one step."""
 
     step: str
+    kind: str  # of the step, as journey files have it
     at: datetime
     outcome: str
     detail: str | None
@@ -34,6 +41,7 @@ class Entry:
     """The contact's way through one batch. One that entered several times by single start has several."""
 
     batch: Batch
+    name: str  # of the journey's version
     line: int
     properties: str | None  # a JSON object; None if no file that is kept has them
     stays: list[Stay]
@@ -50,70 +58,125 @@ class Contact:
 
 
 async def contact_history(engine: Engine, customer: int, contact: str, limit: int) -> Contact:
-    """All entries of the contact in the `limit` newest batches, in order of time. Raises `NotFound` if none has it."""
+    """The same as `look_up`. Raises `NotFound` if no batch has the contact."""
+    found = await look_up(engine, customer, contact, limit)
+    if not found.entries:
+        raise NotFound(where_it_is_not(found))
+    return found
+
+
+def where_it_is_not(found: Contact) -> str:
+    """What was looked through for a contact that was not found."""
+    if found.of == 0:
+        return f"No contact {found.id!r}: this customer has no batch whose contacts are kept."
+    if found.batches < found.of:
+        looked = f"the newest {found.batches:,} batches of this customer, of {found.of:,} whose contacts are kept"
+        return f"No contact {found.id!r} entered any of {looked}."
+    if found.of == 1:
+        return f"No contact {found.id!r} entered the only batch of this customer whose contacts are kept."
+    return f"No contact {found.id!r} entered any of the {found.of:,} batches of this customer whose contacts are kept."
+
+
+async def look_up(engine: Engine, customer: int, contact: str, limit: int) -> Contact:
+    """All entries of the contact in the `limit` newest batches, in order of time; maybe none."""
     async with engine.pool.connection() as connection:
         found, total = await batches.with_contacts(connection, customer, limit)
-    entries = [entry for batch in found for entry in await _entries(engine, batch, contact)]
-    if not entries:
-        raise NotFound(
-            f"No contact {contact!r} entered any of the newest {len(found):,} batches of this customer, of {total:,} "
-            "whose contacts are kept."
-        )
+    with closing(_Duck(engine.settings)) as duck:
+        places = asyncio.Semaphore(_AT_ONCE)
+        looked = await asyncio.gather(*(_entries(engine, batch, contact, duck, places) for batch in found))
+    entries = [entry for some in looked for entry in some]
     entries.sort(key=lambda each: (each.stays[0].at, each.batch.created_at, each.line))
     return Contact(contact, entries, len(found), total)
 
 
-async def _entries(engine: Engine, batch: Batch, contact: str) -> list[Entry]:
+async def _entries(engine: Engine, batch: Batch, contact: str, duck: "_Duck", places: asyncio.Semaphore) -> list[Entry]:
+    async with places:
+        try:
+            return await _look_through(engine, batch, contact, duck)
+        except FileNotFoundError:  # forgotten meanwhile
+            return []
+
+
+async def _look_through(engine: Engine, batch: Batch, contact: str, duck: "_Duck") -> list[Entry]:
     assert batch.version is not None
     async with engine.pool.connection() as connection:
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
     # Each contact stands at the first step or has left it: the other steps are read only where it is there.
-    first = await open_journal(engine, batch.id, Filter(step=journey.entry.id, contact=contact))
-    try:
-        if not await asyncio.to_thread(_lines, engine, first):
-            return []
-        journal = await open_journal(engine, batch.id, Filter(contact=contact))
-        return await asyncio.to_thread(_read, engine, batch, journey, journal)
-    except FileNotFoundError:  # forgotten meanwhile
+    journal = await open_journal(engine, batch.id, Filter(contact=contact))
+    entry = journey.entry.id
+    first = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step == entry))
+    if not first:
         return []
+    rest = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry))
+    return await asyncio.to_thread(_Reader(engine, batch, journey, journal, duck).entries, first + rest)
 
 
 def _lines(engine: Engine, journal: Journal) -> list[Line]:
     return [line for some in read_journal(engine.files, journal) for line in some]
 
 
-def _read(engine: Engine, batch: Batch, journey: Journey, journal: Journal) -> list[Entry]:
-    lines = sorted(_lines(engine, journal), key=lambda each: each.line)
-    return [
-        _entry(engine, batch, journey, journal, line, sorted(some, key=lambda each: each.at))
-        for line, some in groupby(lines, key=lambda each: each.line)
-    ]
+class _Duck:
+    """DuckDB, opened once it is needed, which takes a while: only steps that choose need it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._lock = settings, Lock()
+        self._opened: duckdb.DuckDBPyConnection | None = None
+
+    def opened(self) -> duckdb.DuckDBPyConnection:
+        """It; to be called from threads."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = open_duckdb(self._settings)
+            return self._opened
+
+    def close(self) -> None:
+        """Close it if it is open."""
+        if self._opened is not None:
+            self._opened.close()
 
 
-def _entry(engine: Engine, batch: Batch, journey: Journey, journal: Journal, line: int, way: list[Line]) -> Entry:
-    properties = _properties(engine, journal, way)
-    stays = [
-        Stay(each.step, each.at, each.outcome, each.detail, _why(engine, journey, each, properties)) for each in way
-    ]
-    return Entry(batch, line, properties, stays)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one contact's way out of a batch's journal. All of it blocks."""
 
+    engine: Engine
+    batch: Batch
+    journey: Journey
+    journal: Journal
+    duck: "_Duck"
 
-def _properties(engine: Engine, journal: Journal, way: list[Line]) -> str | None:
-    """The contact's properties, from the first file of contacts that it is in. They never change in a batch."""
-    places = {(each.step, each.at) for each in way}
-    files = [each.file for each in journal.files if each.outcome is not None and (each.step, each.at) in places]
-    files += [each.file for each in journal.standing if (each.step, each.opened_at) in places]
-    for file in files:
-        with engine.files.local(file) as path:
-            found = pq.read_table(path, columns=["properties"], filters=[("line", "=", way[0].line)])
-        if found.num_rows:
-            return str(found["properties"][0].as_py())
-    return None
+    def entries(self, found: list[Line]) -> list[Entry]:
+        """What the contact's lines of the journal make."""
+        lines = sorted(found, key=lambda each: each.line)
+        return [
+            self._entry(line, sorted(some, key=lambda each: each.at))
+            for line, some in groupby(lines, key=lambda each: each.line)
+        ]
 
+    def _entry(self, line: int, way: list[Line]) -> Entry:
+        stays = [self._stay(each) for each in way]
+        return Entry(self.batch, self.journey.name, line, self._properties(line, way), stays)
 
-def _why(engine: Engine, journey: Journey, line: Line, properties: str | None) -> Why | None:
-    step = journey.step(line.step)
-    if line.outcome != "passed" or properties is None or not isinstance(step, SortStep):
+    def _stay(self, line: Line) -> Stay:
+        kind = self.journey.step(line.step).kind
+        return Stay(line.step, kind, line.at, line.outcome, line.detail, self._why(line))
+
+    def _properties(self, line: int, way: list[Line]) -> str | None:
+        """The contact's properties, from the first file of contacts that it is in on this stretch of its way."""
+        places, journal = {(each.step, each.at) for each in way}, self.journal
+        files = [each.file for each in journal.files if each.outcome is not None and (each.step, each.at) in places]
+        files += [each.file for each in journal.standing if (each.step, each.opened_at) in places]
+        for file in files:
+            with self.engine.files.local(file) as path:
+                found = pq.read_table(path, columns=["properties"], filters=[("line", "=", line)])
+            if found.num_rows:
+                return str(found["properties"][0].as_py())
         return None
-    with open_duckdb(engine.settings) as duck:
-        return step.explain(line.contact, properties, duck, line.at)
+
+    def _why(self, line: Line) -> Why | None:
+        """Why it went on from a step that chooses, by its properties there: an answer may have added some before."""
+        step = self.journey.step(line.step)
+        if line.outcome != "passed" or not isinstance(step, SortStep):
+            return None
+        properties = self._properties(line.line, [line])
+        return None if properties is None else step.explain(line.contact, properties, self.duck.opened(), line.at)

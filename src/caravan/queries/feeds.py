@@ -29,7 +29,7 @@ class Feeds(Generic[K, T]):
     """The things of one kind that are watched in this process, by their keys.
 
     `look_at` makes for each poller the function that looks; `is_last` tells after which value there is nothing more to
-    see; `every` is the time between two looks in seconds.
+    see; `every` is the time between the beginnings of two looks in seconds, if a look takes less.
     """
 
     def __init__(self, look_at: Callable[[K], Look[T]], is_last: Callable[[T], bool], every: float) -> None:
@@ -76,7 +76,9 @@ class Feeds(Generic[K, T]):
 
     async def _poll(self, key: K, watched: _Watched[T]) -> None:
         look = self._look_at(key)
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + self._every
             latest = await _looked(look, key)
             if latest is not None:
                 async with watched.changed:
@@ -84,7 +86,7 @@ class Feeds(Generic[K, T]):
                     watched.changed.notify_all()
                 if isinstance(latest, CaravanError) or self._is_last(latest):
                     break
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(due - loop.time())
         with suppress(KeyError):  # a watcher that comes from now on looks for itself
             if self._watched[key] is watched:
                 del self._watched[key]

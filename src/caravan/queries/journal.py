@@ -1,15 +1,17 @@
 """The journal as it is asked for: what happened to each contact at each step, and where those are who still stand."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caravan.engine.engine import Engine
-from caravan.store import cohorts
+from caravan.store import cohorts, listening
 from caravan.store import journal as journal_store
 from caravan.store.cohorts import NEVER, StandingCohort
 from caravan.store.database import snapshot
@@ -22,21 +24,21 @@ STANDING, RETRYING = "standing", "retrying"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lines of the journal; None takes all."""
+    """Which lines of the journal; None, or no outcome, takes all."""
 
     step: str | None = None
-    outcome: str | None = None
+    outcomes: tuple[str, ...] = ()
     contact: str | None = None
 
     @property
     def wants_standing(self) -> bool:
         """Whether those who still stand are asked for: all of them, or one contact wherever it is."""
-        return self.outcome in (STANDING, RETRYING) or (self.outcome is None and self.contact is not None)
+        return bool({STANDING, RETRYING} & set(self.outcomes)) or (not self.outcomes and self.contact is not None)
 
     @property
     def wants_journal(self) -> bool:
         """Whether outcomes are asked for."""
-        return self.outcome not in (STANDING, RETRYING)
+        return not self.outcomes or not set(self.outcomes) <= {STANDING, RETRYING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,46 +60,72 @@ class Journal:
     files: list[Entry]
     windows: list[tuple[str, pa.Table]]  # (step, rows of JOURNAL)
     standing: list[StandingCohort]
+    departed: Mapping[int, set[int]]  # who has left these cohorts: {cohort: rows of its file}
     filter: Filter = field(default_factory=Filter)
+
+    def of(self, is_wanted: Callable[[str], bool]) -> "Journal":
+        """What it tells of some steps."""
+        return Journal(
+            [each for each in self.files if is_wanted(each.step)],
+            [(step, table) for step, table in self.windows if is_wanted(step)],
+            [each for each in self.standing if is_wanted(each.step)],
+            self.departed,
+            self.filter,
+        )
 
 
 async def open_journal(engine: Engine, batch: str, wanted: Filter) -> Journal:
     """The journal as it is now: each contact's stay at a step is in it at most once."""
     async with snapshot(engine.pool) as connection:
-        files = await journal_store.entries(connection, batch, wanted.step, wanted.outcome)
-        windows = await journal_store.records_of_batch(connection, batch, wanted.step)
+        files = await journal_store.entries(connection, batch, wanted.step, wanted.outcomes)
+        windows = await journal_store.windows_of_batch(connection, batch, wanted.step)
         standing = await cohorts.standing(connection, batch, wanted.step) if wanted.wants_standing else []
-    return Journal(files if wanted.wants_journal else [], windows, standing, wanted)
+        departed = await listening.departed_of_batch(connection, batch) if standing else {}
+    settled = await asyncio.to_thread(journal_store.read_settled, windows)
+    return Journal(files if wanted.wants_journal else [], settled, standing, departed, wanted)
 
 
 def read_journal(store: Files, journal: Journal) -> Iterator[list[Line]]:
     """The lines that pass the filter, some thousand at a time. Blocks: run it in a thread."""
-    for entry in journal.files:
-        for table in journal_store.read_entry(store, entry):
-            yield _lines(entry.step, table, journal.filter)
-    if journal.filter.wants_journal:
-        for step, table in journal.windows:
-            yield _lines(step, table, journal.filter)
+    for step, table in read_tables(store, journal):
+        yield lines_of(step, table)
     for cohort in journal.standing:
         yield from _standing(store, journal, cohort)
+
+
+def read_tables(store: Files, journal: Journal) -> Iterator[tuple[str, pa.Table]]:
+    """The outcomes that pass the filter, as rows of JOURNAL with their step, some thousand at a time. Blocks."""
+    for entry in journal.files:
+        for table in journal_store.read_entry(store, entry, journal.filter.contact):
+            yield entry.step, _filtered(table, journal.filter)
+    if journal.filter.wants_journal:
+        for step, table in journal.windows:
+            yield step, _filtered(table, journal.filter)
 
 
 def _standing(store: Files, journal: Journal, cohort: StandingCohort) -> Iterator[list[Line]]:
     """A line for each contact of an open cohort but those whose outcome is in a window already."""
     retrying = cohort.reason is not None and cohort.stuck_at is None and not cohort.stands
     outcome = RETRYING if retrying else STANDING
-    if journal.filter.outcome not in (None, outcome):
+    if journal.filter.outcomes and outcome not in journal.filter.outcomes:
         return
-    left = {line for step, table in journal.windows if step == cohort.step for line in table["line"].to_pylist()}
+    gone, first = np.array(sorted(journal.departed.get(cohort.id, ())), np.int64), 0
+    windows = [table["line"] for step, table in journal.windows if step == cohort.step]
     with store.local(cohort.file) as path, pq.ParquetFile(path) as file:
         for piece in file.iter_batches(8_192, columns=["line", "id"]):
+            rows = np.arange(first, first + piece.num_rows)
+            first += piece.num_rows
+            if gone.size:
+                piece = piece.filter(pa.array(~np.isin(rows, gone)))
             if journal.filter.contact is not None:
                 piece = piece.filter(pc.equal(piece["id"], journal.filter.contact))
+            if not piece.num_rows:
+                continue
+            for lines in windows:
+                piece = piece.filter(pc.invert(pc.is_in(piece["line"], lines.combine_chunks())))
             pairs = zip(piece["id"].to_pylist(), piece["line"].to_pylist(), strict=True)
             yield [
-                Line(contact, line, cohort.step, outcome, cohort.opened_at, _where(cohort))
-                for contact, line in pairs
-                if line not in left
+                Line(contact, line, cohort.step, outcome, cohort.opened_at, _where(cohort)) for contact, line in pairs
             ]
 
 
@@ -114,11 +142,16 @@ def _where(cohort: StandingCohort) -> str:
     return "a worker has it" if cohort.claimed else f"due at {due}"
 
 
-def _lines(step: str, table: pa.Table, wanted: Filter) -> list[Line]:
-    if wanted.outcome is not None:
-        table = table.filter(pc.equal(table["outcome"], wanted.outcome))
+def _filtered(table: pa.Table, wanted: Filter) -> pa.Table:
+    if wanted.outcomes:
+        table = table.filter(pc.is_in(table["outcome"], pa.array(wanted.outcomes, pa.string())))
     if wanted.contact is not None:
         table = table.filter(pc.equal(table["contact"], wanted.contact))
+    return table
+
+
+def lines_of(step: str, table: pa.Table) -> list[Line]:
+    """The lines that rows of JOURNAL are, of this step."""
     columns = [table[name].to_pylist() for name in ("contact", "line", "outcome", "at", "detail")]
     return [
         Line(contact, line, step, outcome, at, detail or None)

@@ -7,8 +7,9 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from caravan.metrics import MOMENT, Labels, Metrics, Sample
-from caravan.store import batches, cohorts, jobs
+from caravan.store import batches, breakers, cohorts, jobs
 from caravan.store import metrics as store
+from caravan.store.breakers import Breaker, State
 from caravan.store.database import Connection, Pool
 
 
@@ -36,6 +37,7 @@ async def _gauges(connection: Connection) -> list[Metric]:
     standing = await cohorts.totals(connection)
     waiting = await jobs.by_queue(connection)
     beats = await store.heartbeats(connection)
+    stopped = _stopped(await breakers.unclosed(connection))
     states = GaugeMetricFamily("caravan_batches", "Batches by state.", labels=["state"])
     for state, count in by_state.items():
         states.add_metric([state], count)
@@ -44,6 +46,7 @@ async def _gauges(connection: Connection) -> list[Metric]:
         queues.add_metric([each.queue, each.status], each.jobs)
     return [
         states,
+        stopped,
         _gauge("contacts_standing", "Contacts that stand at a step.", standing.contacts),
         _gauge("contacts_stuck", "Those of them that wait for a retry by command.", standing.stuck),
         _gauge("cohorts_standing", "Cohorts that stand at a step.", standing.cohorts),
@@ -63,6 +66,16 @@ def _gauge(name: str, help: str, value: float | None) -> Metric:
     family = GaugeMetricFamily(f"caravan_{name}", help)
     if value is not None:
         family.add_metric([], value)
+    return family
+
+
+def _stopped(found: Iterable[Breaker]) -> Metric:
+    """Breakers that are not closed: 0 for one that is tried."""
+    labels = ["channel", "relay", "provider"]
+    help = "1 for each relay, or provider by it, to which no mail goes now; 0 while it is tried."
+    family = GaugeMetricFamily("caravan_breaker_open", help, labels=labels)
+    for each in found:
+        family.add_metric([each.channel, each.relay, each.provider], float(each.state is State.OPEN))
     return family
 
 

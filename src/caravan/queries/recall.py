@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from caravan.queries.batch import BatchReport
+from caravan.store import journeys
+from caravan.store.database import Connection
 from caravan.store.ledger import Outcome
 
 
@@ -49,6 +51,30 @@ def forecast(found: BatchReport) -> Forecast:
     steps = found.ledger.steps
     sent = sum(step.outcomes.get(Outcome.SENT, 0) for step in steps)
     return Forecast(found.ledger.entered, standing(found), sent, found.settled)
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyForecast:
+    """A recall of all batches of a journey at this moment."""
+
+    batches: int
+    all: Forecast
+
+    @property
+    def sentence(self) -> str:
+        """For people, with the numbers."""
+        if self.batches == 0:
+            return "No batch of this journey is under way, so a recall changes nothing."
+        batches = "1 batch" if self.batches == 1 else f"all {self.batches:,} batches"
+        if self.all.entered == 0:
+            return f"This recalls {batches} of this journey. No contact has entered yet, and none will."
+        return f"This recalls {batches} of this journey. {self.all.sentence}"
+
+
+async def journey_forecast(connection: Connection, customer: int, journey: int) -> JourneyForecast:
+    """What a recall of all batches of a journey would do now."""
+    found = await journeys.under_way(connection, customer, journey)
+    return JourneyForecast(found.batches, Forecast(found.entered, found.standing, found.sent, found.settled))
 
 
 def standing(found: BatchReport) -> int:

@@ -14,6 +14,8 @@ from caravan.store.cohorts import NEVER
 
 _MOMENT = timedelta(seconds=1)  # that contacts may be in line for a worker before it is worth a word
 
+_SOON = timedelta(minutes=1)  # within which contacts that stand are let go, if they are only in line
+
 
 class Kind(StrEnum):
     """What a batch can wait for. Those that need a person come first, and what simply takes its time last."""
@@ -66,6 +68,16 @@ def stuck(found: DictRow) -> int:
     return sum(each["contacts"] for each in found["standing"] or () if each["how"] == "stuck")
 
 
+def working(found: DictRow, now: datetime) -> int:
+    """How many contacts a worker has in hand, or are in line for one or for a pace that lets them go in a minute."""
+    return sum(each["contacts"] for each in found["standing"] or () if _is_at_work(each, now))
+
+
+def _is_at_work(group: dict[str, Any], now: datetime) -> bool:
+    soon = group["how"] == "standing" and datetime.fromisoformat(group["due_at"]) - now <= _SOON
+    return soon or group["how"] in ("moving", "queued")
+
+
 def is_idle(batch: Batch, found: DictRow) -> bool:
     """Whether each contact has left the journey or waits for a moment, so that nothing is moved or sent before."""
     if batch.state != BatchState.RUNNING or batch.paused_at is not None or found["arrivals"]:
@@ -109,7 +121,7 @@ def _file(batch: Batch) -> Iterator[Waiting]:
 def _standing(found: DictRow, now: datetime) -> Iterator[Waiting]:
     """What each step's contacts wait for. Those in line for a worker are in the way of nobody while others move."""
     groups = found["standing"] or []
-    moving = any(each["how"] == "moving" for each in groups)
+    moving = any(each["how"] in ("moving", "slowed") for each in groups)
     for each in groups:
         due = datetime.fromisoformat(each["due_at"])
         match each["how"]:
@@ -118,13 +130,23 @@ def _standing(found: DictRow, now: datetime) -> Iterator[Waiting]:
             case "retrying":
                 yield _retrying(each, due, now)
             case "waiting":
-                sentence = f"{_who(each)} {_are(each['contacts'])} waiting until {_time(due)}"
-                yield _waiting(Kind.WAIT, sentence, each, until=due)
+                yield _waiting_until(each, due)
             case "standing":
                 yield _standing_for(each, due)
+            case "slowed":
+                sentence = f"{_who(each)} {_are(each['contacts'])} going out no faster than allowed: {each['reason']}"
+                yield _waiting(Kind.WAIT, sentence, each, reason=each["reason"])
             case "queued" if not moving and now - due >= _MOMENT:
                 sentence = f"{_who(each)} {_are(each['contacts'])} in line for a worker since {_time(due)}"
                 yield _waiting(Kind.QUEUED, sentence, each, since=due)
+
+
+def _waiting_until(group: dict[str, Any], due: datetime) -> Waiting:
+    """Contacts for whom nothing is done before their time, but by an event that they wait for."""
+    events = " or ".join(group["events"] or ())
+    what = f"for {events}, " if events else ""
+    sentence = f"{_who(group)} {_are(group['contacts'])} waiting {what}until {_time(due)}"
+    return _waiting(Kind.WAIT, sentence, group, until=due, reason=f"for the event {events}" if events else None)
 
 
 def _standing_for(group: dict[str, Any], due: datetime) -> Waiting:

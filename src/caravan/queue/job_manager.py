@@ -1,7 +1,7 @@
 """Procrastinate's job manager, for workers that outlive an outage of their database and may be taken for dead."""
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, LiteralString
@@ -37,6 +37,7 @@ class ResilientJobManager(JobManager):
         super().__init__(connector)
         self._wakeups = Wakeups()
         self._deferred: dict[tuple[str, str], int] = {}  # when each chore was deferred last
+        self.before_fetch: Callable[[int], None] = lambda worker: None  # told which worker may get a job next
 
     @asynccontextmanager
     async def waking(self, pool: Pool, queues: Collection[str]) -> AsyncIterator[None]:
@@ -54,6 +55,7 @@ class ResilientJobManager(JobManager):
         The worker forgets a wake-up that comes while it fetches (Procrastinate 3.10), so then this looks once more.
         """
         names = list(queues or ())
+        self.before_fetch(worker_id)
         with _tolerate_outage("look for jobs"):
             while True:
                 news = self._wakeups.count(names)

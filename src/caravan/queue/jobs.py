@@ -66,6 +66,11 @@ class Jobs:
         job = _job(Task.ADVANCE, queue, f"cohort:{cohort}", priority=priority, scheduled_at=at, cohort=cohort)
         await self._defer(connection, job)
 
+    async def judge_hits(self, connection: Connection, due: datetime) -> None:
+        """Judge what came back by links and images, once it is due."""
+        at = self._clock.to_machine(due)
+        await self._defer(connection, _job(Task.JUDGE, Queue.UPKEEP, "hits", scheduled_at=at))
+
     async def _defer(self, connection: Connection, job: Job) -> None:
         # A savepoint: the job that waits already is as good, and must not undo the caller's transaction.
         with suppress(AlreadyEnqueued):

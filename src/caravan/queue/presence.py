@@ -21,7 +21,7 @@ class Presence:
         self._noted: set[int] = set()
 
     def note(self, worker: int) -> None:
-        """This worker is about to do its first job."""
+        """This worker may get a job from now on: noted before, for a process may die with a job it has not begun."""
         if worker not in self._noted:
             with suppress(OSError):  # on a full disk: if it dies, its silence tells instead
                 self._file.write(f"{worker}\n".encode())

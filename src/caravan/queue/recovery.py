@@ -138,8 +138,7 @@ class RunningJobs:
     jobs no task runs.
     """
 
-    def __init__(self, presence: Presence) -> None:
-        self._presence = presence
+    def __init__(self) -> None:
         self._running: dict[int, asyncio.Task[Any]] = {}
         self._workers: dict[int, int] = {}  # the worker of each job that runs
         self._idle: set[int] = set()  # jobs that no task ran at the look before
@@ -150,7 +149,6 @@ class RunningJobs:
         assert job is not None and task is not None and worker.worker_id is not None
         # Not unbound: the task is this job's alone, and how it ended is logged after this.
         bind_contextvars(**{name: context.job.task_kwargs[name] for name in _NAMED & context.job.task_kwargs.keys()})
-        self._presence.note(worker.worker_id)
         self._running[job], self._workers[job] = task, worker.worker_id
         task.add_done_callback(lambda _: self._drop(job, task))
         return await go_on()

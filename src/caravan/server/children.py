@@ -32,3 +32,9 @@ def worker_children(leash: Leash, environment: Mapping[str, str], count: int, op
     for number in range(1, count + 1):
         arguments = ["worker", "--number", str(number), *options]
         yield f"worker {number}", partial(leash.start, arguments, environment)
+
+
+def bounces_child(leash: Leash, environment: Mapping[str, str], settings: Settings) -> Starts:
+    """The receiver of bounces, where the settings say that there is one."""
+    if settings.bounce_url is not None:
+        yield "bounces", partial(leash.start, ["bounces"], environment)

@@ -82,11 +82,13 @@ def preload() -> None:
     if not _LINUX:
         return
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; nothing here multiplies matrices
+    gc.disable()  # it would look ten times at all that is imported, of which nothing goes away
     import uvicorn  # noqa: F401
 
     import caravan.api.app
     import caravan.server.serving  # noqa: F401
 
+    gc.enable()
     gc.collect()
     gc.freeze()  # a child's garbage collector would write to all that it looks at, and so copy it
 

@@ -1,6 +1,7 @@
 """One process of an installation: the API or a worker."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from caravan.server.children import child_environment, worker_children
 from caravan.server.leash import Leash, obey
 from caravan.server.shares import processes_of, queues_of_process, share, worker_count
 from caravan.server.supervisor import StopSignal, Supervisor, say
-from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, Settings
+from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, SMS_AWAY, Settings
 from caravan.store.database import connect
 from caravan.store.migrate import check_schema
 from caravan.store.queues import Queue
@@ -38,6 +39,7 @@ def run_serve(settings: Settings, fd: int | None) -> None:
 
     async def serve() -> None:
         _make_threads()
+        _collect_garbage()
         async with open_engine(settings) as (engine, _):
             async with engine.pool.connection() as connection:
                 await check_schema(connection)
@@ -78,6 +80,7 @@ def run_worker(settings: Settings, queues: Mapping[str, int], number: int = 1) -
 
     async def work() -> None:
         _make_threads()
+        _collect_garbage()
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -97,7 +100,8 @@ def run_workers(settings: Settings, queues: Mapping[str, int], arguments: Sequen
     count = processes_of(queues, worker_count(settings))
     asyncio.run(_check_database(settings))
     say(what_is_served(settings, queues, count))
-    (settings.folder / RELAY_AWAY).unlink(missing_ok=True)
+    for marker in (RELAY_AWAY, SMS_AWAY):
+        (settings.folder / marker).unlink(missing_ok=True)
     if count == 1:
         return run_worker(settings.model_copy(update={"workers": 1}), queues)
     environment = child_environment(settings, count)
@@ -133,13 +137,22 @@ def _make_threads() -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "caravan"))
 
 
+def _collect_garbage() -> None:
+    """All is imported, so the garbage collector looks as often as Python has it, and not at what there is by now."""
+    gc.freeze()
+    gc.set_threshold(700, 10, 10)
+
+
 def queues_of(queues: str | None, concurrency: int | None) -> dict[str, int]:
     """What the options of `caravan worker` mean, {queue: jobs at once}. Raises `WrongUsage` for a queue that there is
-    not. A worker with the queue `advance` gathers singles too, as before these had a queue of their own."""
+    not. A worker with the queue `advance` gathers singles too, and one with `deliver` sends what is paced, as before
+    these had queues of their own."""
     known = workers.CONCURRENCY
     names = list(known) if queues is None else [name.strip() for name in queues.split(",")]
     if Queue.ADVANCE in names and Queue.SINGLES not in names:
         names.append(Queue.SINGLES)
+    if Queue.DELIVER in names and Queue.PACED not in names:
+        names.append(Queue.PACED)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise WrongUsage(f"--queues: there is no queue {unknown[0]!r}; there are {', '.join(known)}.")

@@ -46,6 +46,7 @@ def share(settings: Settings, workers: int) -> Settings:
             "duckdb_memory": f"{min(memory, memory_bytes(settings.duckdb_memory)) // MIB}MiB",
             "database_connections": min(settings.database_connections, connections),
             "smtp_connections": max(1, settings.smtp_connections // workers),
+            "sms_connections": max(1, settings.sms_connections // workers),
             "webhook_connections": max(1, settings.webhook_connections // workers),
         }
     )

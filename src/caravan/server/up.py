@@ -12,23 +12,28 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from caravan.access import audit
+from caravan.access.management import Manager, create_token, machine_user
 from caravan.access.users import first_user
 from caravan.clock import Clock
 from caravan.errors import Conflict, Unavailable
-from caravan.server.children import Starts, child_environment, serve_child, worker_children
+from caravan.server.children import Starts, bounces_child, child_environment, serve_child, worker_children
 from caravan.server.data_folder import database
 from caravan.server.leash import Leash
 from caravan.server.operator_notices import operator_told
 from caravan.server.postgres_keeper import PostgresKeeper
 from caravan.server.shares import worker_count
 from caravan.server.supervisor import StopSignal, Supervisor, say
-from caravan.settings import RELAY_AWAY, SANDBOX_NOTICE, Settings
+from caravan.settings import OWN_URL, RELAY_AWAY, SANDBOX_NOTICE, SMS_AWAY, Settings
 from caravan.store import puts
-from caravan.store.customers import add_customer, create_token, first_customer
+from caravan.store.customers import add_customer, first_customer
 from caravan.store.database import Connection, connect
 from caravan.store.migrate import migrate
 from caravan.store.process_locks import make_private
 
+NO_PUBLIC_URL = (
+    "No CARAVAN_PUBLIC_URL is set: links to unsubscribe lead to this machine, which recipients of mails can't reach."
+)
 _READY_SECONDS = 60.0
 _LOOK_EVERY = 1.0  # seconds between two looks at PostgreSQL; the end of a child is noticed at once
 
@@ -45,15 +50,23 @@ def run_up(settings: Settings) -> None:
         greeting = asyncio.run(_prepare(running, where))
         _say(f"starting the API and {_workers(worker_count(settings))} …")
         keeper = PostgresKeeper(settings.folder) if settings.database_url is None else None
-        (settings.folder / RELAY_AWAY).unlink(missing_ok=True)
-        with Leash() as leash, Supervisor(_children(leash, running, door)) as supervisor:
+        for marker in (RELAY_AWAY, SMS_AWAY):
+            (settings.folder / marker).unlink(missing_ok=True)
+        with Leash() as leash, Supervisor(_children(leash, running, door, _links(settings, host, port))) as supervisor:
             _wait_until_ready(f"http://{_reachable(host)}:{port}/readyz?exclude=files", supervisor, stop)
             if not stop.asked:
+                if settings.smtp_url is not None and settings.public_url is None:
+                    _say(NO_PUBLIC_URL)
                 if settings.smtp_url is None:
                     _say(f"MAIL GOES INTO THE SANDBOX. {SANDBOX_NOTICE}")
                 print(f"Caravan is up at {url}\n{greeting}\nCtrl-C stops it.", flush=True)
             with operator_told(running.database_url or "", say):
                 _keep_running(supervisor, keeper, stop)
+
+
+def _links(settings: Settings, host: str, port: int) -> str:
+    """Where links in messages lead."""
+    return settings.public_url or f"http://{_reachable(host)}:{port}"
 
 
 def _say(words: str) -> None:
@@ -108,36 +121,46 @@ async def _prepare(settings: Settings, where: str) -> str:
         async with pool.connection() as connection:
             await migrate(connection)
         async with pool.connection() as connection:
-            greeting = await _greet(connection, where)
+            greeting = await _greet(connection, settings, where)
             await puts.forget_all(connection)
     return greeting
 
 
-async def _greet(connection: Connection, where: str) -> str:
+async def _greet(connection: Connection, settings: Settings, where: str) -> str:
     customer = await first_customer(connection)
     if customer is not None:
         told = f"customer: {customer.id}\nA new token: caravan tokens create --customer {customer.id}{where}"
     else:
-        number = await add_customer(connection, "first", Clock().now())
-        token = await create_token(connection, number, "first", Clock().now())
+        number, token = await _first_customer(connection)
         told = f"customer: {number}\ntoken: {token}"
-    return "\n".join([told, *await _greet_first_user(connection)])
+    return "\n".join([told, *await _greet_first_user(connection, settings)])
 
 
-async def _greet_first_user(connection: Connection) -> list[str]:
+async def _first_customer(connection: Connection) -> tuple[int, str]:
+    async with connection.transaction():
+        number = await add_customer(connection, "first", Clock().now())
+        actor = machine_user(number)
+        await audit.record(connection, actor, "add_customer", f"customer {number}", {"name": "first"})
+        return number, await create_token(connection, Manager(actor, None), number, "first", Clock())
+
+
+async def _greet_first_user(connection: Connection, settings: Settings) -> list[str]:
     """How to sign in to the console, where nobody can yet."""
-    made = await first_user(connection)
-    if made is None:
-        return []
-    email, password = made
+    async with connection.transaction():
+        made = await first_user(connection, settings.operator_email)
+        if made is None:
+            return []
+        email, password = made
+        await audit.record(connection, machine_user(None), "add_user", f"user {email}", {"role": "operator"})
     return [f"console: sign in at /console/ as {email}", f"one-time password: {password}"]
 
 
-def _children(leash: Leash, settings: Settings, door: socket.socket) -> Starts:
+def _children(leash: Leash, settings: Settings, door: socket.socket, url: str) -> Starts:
     count = worker_count(settings)
-    environment = child_environment(settings, count)
+    environment = {**child_environment(settings, count), OWN_URL: url}
     yield from serve_child(leash, environment, door)
     yield from worker_children(leash, environment, count)
+    yield from bounces_child(leash, environment, settings)
 
 
 def _wait_until_ready(url: str, supervisor: Supervisor, stop: StopSignal) -> None:

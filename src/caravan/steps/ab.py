@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, PlainSerializer
 
-from caravan.journeys.model import DefinitionPart
+from caravan.journeys.model_part import DefinitionPart
 from caravan.steps.sort import Arms, SortStep
 from caravan.steps.why import Why
 
@@ -77,6 +77,14 @@ class AB(SortStep):
     def targets(self) -> list[tuple[str, str]]:
         return [(f"ab[{index}].to", arm.to) for index, arm in enumerate(self.arms)]
 
+    def captions(self) -> list[str]:
+        whole = sum(arm.weight for arm in self.arms)
+        return [f"{float(100 * arm.weight / whole):.3g} %" for arm in self.arms]
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self.arms)} arms by chance"
+
     def check(self) -> Iterator[tuple[str, str]]:
         if len(self.arms) < 2:
             yield "ab", "an A/B step needs at least two arms"
@@ -94,4 +102,5 @@ class AB(SortStep):
     def explain(self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime) -> Why:
         """Its arm, among the weights of all."""
         taken = self.arm(contact)
-        return Why(taken, self.arms[taken].to, arms=[(arm.weight, arm.to) for arm in self.arms])
+        share = point(self.id, contact) / _POINTS
+        return Why(taken, self.arms[taken].to, arms=[(arm.weight, arm.to) for arm in self.arms], share=share)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from caravan.steps.move import Tools
-from caravan.store.cohorts import Cohort, Part, write_contacts
+from caravan.store.cohorts import Cohort, Part, line_range, with_lines, write_contacts
 from caravan.store.files import Draft
+from caravan.store.journal import JOURNAL, Record, write_journal
 
 
 def file_name(cohort: Cohort, name: str) -> str:
@@ -30,8 +31,21 @@ def scratch_file(folder: Path) -> Iterator[Path]:
 
 def write_part(tools: Tools, draft: Draft, cohort: Cohort, contacts: pa.Table, name: str) -> Part:
     """Put contacts of a cohort into the store as a file of their own."""
-    stored = file_name(cohort, name)
+    stored = with_lines(file_name(cohort, name), *line_range(contacts))
     with scratch_file(tools.scratch) as local:
         write_contacts(contacts, local)
         draft.put(local, stored)
     return Part(stored, contacts.num_rows)
+
+
+def write_outcomes(
+    tools: Tools, draft: Draft, cohort: Cohort, contacts: pa.Table, outcomes: pa.Array, details: pa.Array
+) -> Record:
+    """Put into the store what each of these contacts met, as a journal file."""
+    at = pa.repeat(pa.scalar(tools.clock.now(), JOURNAL.field("at").type), contacts.num_rows)
+    name = file_name(cohort, "journal")
+    with scratch_file(tools.scratch) as local:
+        columns = [contacts["line"], contacts["id"], outcomes, at, details]
+        write_journal(pa.table(columns, schema=JOURNAL), local)
+        draft.put(local, name)
+    return Record(cohort.step, name, None)

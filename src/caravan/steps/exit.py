@@ -15,6 +15,10 @@ class Exit(CohortStep):
 
     kind: ClassVar[str] = "exit"
 
+    @property
+    def summary(self) -> str:
+        return "the journey ends here"
+
     def check(self) -> Iterator[tuple[str, str]]:
         if self.next is not None:
             yield "next", "an exit leads nowhere, so it has no next"

@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 
 from caravan.clock import Clock
+from caravan.journeys import exits
+from caravan.journeys.exits import Exits
 from caravan.metrics import Metrics
 from caravan.store.cohorts import Part
 from caravan.store.database import Pool
@@ -47,6 +49,24 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Contacts that stay at the step until they are answered for, or the time for that is over."""
+
+    part: Part
+    until: datetime
+    doubt: bool = False  # whether the question arrived is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Contacts that stay as they are, in a cohort of their own."""
+
+    part: Part
+    provider: str | None = None  # that all of them have
+    sorted_for: str | None = None  # the providers whose contacts are in cohorts of their own, with commas between
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """A cohort's way on. The sum of `outcomes` plus the contacts that stay is the cohort's size, or else that of
     `shares`."""
@@ -56,7 +76,10 @@ class Move:
     records: list[Record]
     retries: list[Retry] = field(default_factory=list)
     standing: list[Standing] = field(default_factory=list)
-    shares: Sequence[Part] = ()  # the whole cohort stays, as if it had come as several
+    dead: Part | None = None  # those who failed, to be sent to once more on command
+    checked: Sequence[Part] = ()  # those stay who have just come, and whom no condition of the journey lets go
+    asked: Sequence[Asked] = ()  # those stay who have been asked something
+    shares: Sequence[Share] = ()  # the whole cohort stays, as if it had come as several
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +93,4 @@ class Tools:
     duck: duckdb.DuckDBPyConnection
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     metrics: Metrics = field(default_factory=Metrics)
+    exits: Exits = exits.NEVER  # of the journey of the cohort that is moved

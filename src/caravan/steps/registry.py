@@ -3,8 +3,10 @@
 
 from caravan.steps.ab import AB
 from caravan.steps.exit import Exit
+from caravan.steps.set import Set
 from caravan.steps.split import Split
 from caravan.steps.step import CohortStep
 from caravan.steps.wait import Wait
+from caravan.steps.wait_for import WaitFor
 
-STEPS: tuple[type[CohortStep], ...] = (Wait, Split, AB, Exit)
+STEPS: tuple[type[CohortStep], ...] = (Wait, WaitFor, Split, AB, Set, Exit)

@@ -33,6 +33,10 @@ class SortStep(CohortStep):
         may stand there more than once."""
 
     @property
+    def may_end(self) -> bool:
+        return None in self.ways
+
+    @property
     def asks_the_clock(self) -> bool:
         """Whether the same contacts may go other ways at another time."""
         return False

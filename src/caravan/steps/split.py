@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from caravan.journeys.fields import Condition
-from caravan.journeys.model import DefinitionPart
+from caravan.journeys.model_part import DefinitionPart
 from caravan.journeys.segment_tree import Kind
 from caravan.journeys.segments import Reading, Segment, compile_segment, each_value, first_true, readings
 from caravan.steps.sort import Arms, SortStep
@@ -61,6 +61,14 @@ class Split(SortStep):
             if target is not None
         ]
         return places + super().targets()
+
+    def captions(self) -> list[str]:
+        own = [f"if {each.condition}" if each.condition else "else" for each in self.branches]
+        return own + ["else" for _ in super().targets()]
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self.ways)} ways" if self.otherwise else f"{len(self.conditions)} ways, or the end"
 
     def check(self) -> Iterator[tuple[str, str]]:
         if not self.conditions:

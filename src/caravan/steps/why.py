@@ -33,3 +33,4 @@ class Why:
     to: str | None  # None: the journey's end
     conditions: list[Tried] = field(default_factory=list)
     arms: list[tuple[Decimal, str]] = field(default_factory=list)  # (weight, step)
+    share: float | None = None  # of an A/B step: where from 0 to 1 the contact's hash stands among the arms

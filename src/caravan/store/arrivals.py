@@ -36,6 +36,8 @@ class Gathering:
 
     batch: str
     queued: bool  # whether a job that gathers them is in the queue
+    version: int = 0
+    guarded: bool = False  # the journey does not let everybody in again, so that nobody was stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,18 @@ async def _add(connection: Connection, singles: Sequence[Single], now: datetime)
         "properties": [each.properties for each in singles],
     }
     found = await rows(connection, _Q.add, **values, since=now - _DAY, lock=GATHER_LOCK)
-    return {(each["customer_id"], each["journey_id"]): Gathering(str(each["id"]), each["queued"]) for each in found}
+    return {
+        (each["customer_id"], each["journey_id"]): Gathering(
+            str(each["id"]), each["queued"], each["version"], each["guarded"]
+        )
+        for each in found
+    }
+
+
+async def add_admitted(connection: Connection, batch: str, singles: Sequence[Single]) -> None:
+    """Store singles of a guarded journey that may enter it."""
+    contacts, properties = [each.contact for each in singles], [each.properties for each in singles]
+    await connection.execute(_Q.add_admitted, {"batch": batch, "contacts": contacts, "properties": properties})
 
 
 async def _open(connection: Connection, place: Place, now: datetime) -> bool:

@@ -46,6 +46,17 @@ class Source(StrEnum):
     UPLOAD = "upload"
     DOWNLOAD = "download"
     DIRECT = "direct"  # an upload that goes to the store itself
+    RESTART = "restart"  # no file: contacts of another batch
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Contacts of a batch: those that left a step, or any step, with an outcome, up to an entry of its journal."""
+
+    batch: str
+    outcome: str
+    step: str | None
+    upto: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,21 @@ class Batch:
     rejects: str | None
     freeze_waits: bool
     hold: bool  # once it is read, it is paused until it is resumed
+    sends_until: datetime | None  # nothing of it is sent from then on
     forgotten_at: datetime | None
+    restart_of: str | None
+    restart_outcome: str | None
+    restart_step: str | None
+    restart_upto: int | None
+
+    @property
+    def restarts(self) -> Choice | None:
+        """Whose contacts it starts again with, if it was not started with a file or with singles."""
+        if self.restart_of is None:
+            return None
+        assert self.restart_outcome is not None
+        assert self.restart_upto is not None
+        return Choice(self.restart_of, self.restart_outcome, self.restart_step, self.restart_upto)
 
     @property
     def shown_state(self) -> BatchState:
@@ -130,6 +155,7 @@ async def add(
     url: str | None = None,
     freeze_waits: bool = False,
     hold: bool = False,
+    sends_until: datetime | None = None,
 ) -> Batch:
     """A new batch that waits for its file (upload) or is about to fetch it (download).
 
@@ -149,10 +175,43 @@ async def add(
         url=url,
         freeze_waits=freeze_waits,
         hold=hold,
+        sends_until=sends_until,
     )
     if made is None:
         raise journeys.not_published(customer, journey)
     return read_batch(made)
+
+
+async def add_restart(
+    connection: Connection,
+    of: Batch,
+    chosen: Choice,
+    now: datetime,
+    *,
+    freeze_waits: bool,
+    hold: bool,
+    sends_until: datetime | None,
+) -> Batch:
+    """A new batch of contacts of `of`, in the newest version of the same journey, that is about to be read. Raises
+    `NotFound` if the journey is not published."""
+    values: dict[str, object] = {
+        "of": chosen.batch,
+        "outcome": chosen.outcome,
+        "step": chosen.step,
+        "upto": chosen.upto,
+    }
+    values |= {"customer": of.customer_id, "journey": of.journey_id, "freeze_waits": freeze_waits, "hold": hold}
+    values |= {"sends_until": sends_until}
+    made = await row(connection, _Q.add_restart, id=new_batch_id(), now=now, **values)
+    if made is None:
+        raise journeys.not_published(of.customer_id, of.journey_id)
+    return read_batch(made)
+
+
+async def being_restarted(connection: Connection, batch: str) -> bool:
+    """Whether a new batch is just now being read out of this one's files."""
+    found = await row(connection, _Q.being_restarted, id=batch)
+    return bool(found and found["there"])
 
 
 async def get(connection: Connection, batch: str) -> Batch:

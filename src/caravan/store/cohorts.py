@@ -1,5 +1,6 @@
 """Cohorts: the contacts of one batch that stand at one step together. One row each, and one Parquet file."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from psycopg.rows import DictRow
 
@@ -18,7 +20,7 @@ _Q = sql.load("caravan.store", "cohorts.sql")
 #: One contact a row: its line in the file, the customer's own id, and the text of a JSON object.
 CONTACTS = pa.schema([("line", pa.int64()), ("id", pa.string()), ("properties", pa.string())])
 
-
+_LINES = re.compile(r"-l([0-9]+)-([0-9]+)\.parquet$")
 #: When contacts are due that stand until an event.
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -55,6 +57,16 @@ class Cohort:
     deaths: int  # of workers that had claimed it, in a row
     batch_created_at: datetime
     turn: int | None  # where it stands in its queue (turns.py); None until it has taken its place there
+    replay: bool = False  # its contacts have left the step before, as failed, and go no further from it
+    provider: str | None = None  # that all its contacts have, once it was sorted by provider
+    sorted_for: str | None = None  # the providers for which it was sorted, with commas between
+    sends_until: datetime | None = None  # nothing of its batch is sent from then on
+    batch_started_at: datetime | None = None
+    opened_at: datetime | None = None
+    entered_at: datetime | None = None  # its contacts the journey; None for cohorts of older versions
+    checks: bool = False  # its contacts have just come; those leave first whom a condition of the journey lets go
+    before_at: datetime | None = None  # when they came to the step before, if there was one
+    asked: bool = False  # its contacts have been asked something here, and stand until they are answered for
     place: int = -1  # of its step among the steps of the journey's version, once it is claimed
 
     def claimed_by(self, token: str, place: int) -> "Cohort":
@@ -78,6 +90,13 @@ class Opening:
     deaths: int = 0
     arrives: bool = True  # its contacts have not stood at this step before
     turn: int | None = None  # the place that it inherits in its queue
+    replay: bool = False  # its contacts have left the step before, as failed
+    provider: str | None = None
+    sorted_for: str | None = None
+    before: datetime | None = None  # when its contacts came to the step before
+    entered_at: datetime | None = None  # when they entered the journey; None: now, or not known
+    checks: bool = False  # those leave first whom a condition of the journey lets go
+    asked: bool = False  # they have been asked something here, and stand until they are answered for
 
 
 async def get(connection: Connection, cohort: int) -> Cohort | None:
@@ -105,7 +124,17 @@ async def get(connection: Connection, cohort: int) -> Cohort | None:
         doubt=found["doubt"],
         deaths=found["deaths"],
         turn=found["turn"],
+        replay=found["replay"],
+        provider=found["provider"],
+        sorted_for=found["sorted_for"],
+        opened_at=found["opened_at"],
+        entered_at=found["entered_at"],
+        checks=found["checks"],
+        asked=found["asked"],
+        before_at=found["before_at"],
         batch_created_at=found["batch_created_at"],
+        batch_started_at=found["batch_started_at"],
+        sends_until=found["sends_until"],
     )
 
 
@@ -128,6 +157,13 @@ class StandingCohort:
 async def standing(connection: Connection, batch: str, step: str | None = None) -> list[StandingCohort]:
     """The open cohorts of a batch, or those at one step."""
     return [StandingCohort(**found) for found in await rows(connection, _Q.standing_files, batch=batch, step=step)]
+
+
+async def arrival_files(connection: Connection, batch: str, step: str, visit: int) -> list[tuple[int, str]]:
+    """The cohorts, with their files, with which contacts came to a step on this visit, also of those who have left
+    it."""
+    found = await rows(connection, _Q.arrival_files, batch=batch, step=step, visit=visit)
+    return [(each["id"], each["file"]) for each in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +190,7 @@ class Requeued:
     step: str
     due_at: datetime
     turn: int | None
+    provider: str | None
 
 
 async def unclosed(connection: Connection, batch: str) -> list[Requeued]:
@@ -172,7 +209,7 @@ async def release(connection: Connection, batch: str) -> list[Requeued]:
 
 
 def _requeued(found: list[DictRow]) -> list[Requeued]:
-    return [Requeued(each["id"], each["step"], each["due_at"], each["turn"]) for each in found]
+    return [Requeued(each["id"], each["step"], each["due_at"], each["turn"], each["provider"]) for each in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +219,17 @@ class Recalled:
     step: str
     part: Part
     doubt: bool
+    asked: bool
+    replay: bool
 
 
 async def close_unclaimed(connection: Connection, batch: str, now: datetime) -> list[Recalled]:
     """Close the cohorts of a batch that no worker has claimed and of which nothing has been sent."""
     found = await rows(connection, _Q.close_standing, batch=batch, now=now)
-    return [Recalled(each["step"], Part(each["file"], each["size"]), each["doubt"]) for each in found]
+    return [
+        Recalled(each["step"], Part(each["file"], each["size"]), each["doubt"], each["asked"], each["replay"])
+        for each in found
+    ]
 
 
 async def leave_out_pause(connection: Connection, batch: str, since: datetime, now: datetime, *, frozen: bool) -> None:
@@ -204,6 +246,7 @@ class Retried:
     part: Part
     visit: int
     doubt: bool
+    replay: bool
     reason: str
 
 
@@ -235,10 +278,24 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         doubt=opening.doubt,
         deaths=opening.deaths,
         turn=opening.turn,
+        arrived=opening.arrives,
         now=now,
+        entry=opening.visit == 0 and opening.arrives,
+        provider=opening.provider,
+        sorted_for=opening.sorted_for,
+        checks=opening.checks,
+        asked=opening.asked,
+        before=opening.before,
+        entered=opening.entered_at or (now if opening.visit == 0 and opening.arrives else None),
     )
     assert made is not None
     return int(made["id"])
+
+
+async def entered_files(connection: Connection, batch: str, entry: str) -> list[str]:
+    """Files that have the batch's contacts as they entered it at its step `entry`, those that brought them in first.
+    Some that follow may repeat contacts, or be gone."""
+    return [str(each["file"]) for each in await rows(connection, _Q.entered_files, batch=batch, step=entry)]
 
 
 async def lock(connection: Connection, cohort: int) -> bool:
@@ -299,6 +356,23 @@ def write_contacts(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="snappy", use_dictionary=False, row_group_size=16_384)
 
 
+def line_range(table: pa.Table) -> tuple[int, int]:
+    """The lowest and the highest line of some contacts."""
+    ends = pc.min_max(table["line"]).as_py()
+    return ends["min"], ends["max"]
+
+
+def with_lines(name: str, first: int, last: int) -> str:
+    """The name of a file that says which lines are in it, so that one contact is found without opening them all."""
+    return f"{name.removesuffix('.parquet')}-l{first}-{last}.parquet"
+
+
+def may_hold(name: str, line: int) -> bool:
+    """Whether the file of this name can have the contact at this line."""
+    found = _LINES.search(name)
+    return found is None or int(found[1]) <= line <= int(found[2])
+
+
 def slices(table: pa.Table, first: int, size: int) -> Iterator[dict[str, Any]]:
     """Some rows of a table of contacts, one dict each."""
     yield from table.slice(first, size).to_pylist()
@@ -312,6 +386,7 @@ class WithoutJob:
     step: str
     due_at: datetime
     turn: int | None
+    provider: str | None
     customer: int
     journey: int
     version: int
@@ -325,6 +400,7 @@ async def without_job(connection: Connection, due_before: datetime) -> list[With
             each["step"],
             each["due_at"],
             each["turn"],
+            each["provider"],
             each["customer_id"],
             each["journey_id"],
             each["version"],

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from psycopg.rows import DictRow
 
-from caravan.errors import Conflict, InvalidInput
+from caravan.errors import Conflict, InvalidInput, NotFound
 from caravan.store import sql
 from caravan.store.database import Connection, row, rows
 
@@ -31,6 +31,8 @@ class Token:
     customer: int
     name: str
     created_at: datetime
+    created_by: str | None = None  # a user, or the machine's user that gave the command
+    used_at: datetime | None = None  # to the minute; None: not yet
 
 
 async def add_customer(connection: Connection, name: str, now: datetime) -> int:
@@ -76,15 +78,30 @@ async def has_customer(connection: Connection, customer: int) -> bool:
     return bool(found and found["there"])
 
 
+async def customer_name(connection: Connection, customer: int) -> str:
+    """The name of a customer. Raises `NotFound`."""
+    found = await row(connection, _Q.customer_name, customer=customer)
+    if found is None:
+        raise NotFound(f"There is no customer {customer}.")
+    return str(found["name"])
+
+
+async def retention_of(connection: Connection, customer: int) -> int | None:
+    """For how many days the contacts of this customer's ended batches are kept; None: as long as the setting says."""
+    found = await row(connection, _Q.retention_of, customer=customer)
+    return found["retention_days"] if found else None
+
+
 async def set_retention(connection: Connection, customer: int, days: int | None) -> None:
     """Keep the contacts of this customer's ended batches for so many days; None: for as long as the setting says."""
     await connection.execute(_Q.set_retention, {"customer": customer, "days": days})
 
 
-async def create_token(connection: Connection, customer: int, name: str, now: datetime) -> str:
-    """Make a token like `crv_<id>_<secret>`. Only its digest is stored: this is the one time it can be read."""
+async def create_token(connection: Connection, customer: int, name: str, now: datetime, by: str | None = None) -> str:
+    """Make a token like `crv_<id>_<secret>`. Only its digest is stored: this is the one time it can be read. `by`: who
+    made it."""
     identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    values = {"id": identity, "customer": customer, "name": name, "digest": _digest(secret), "now": now}
+    values = {"id": identity, "customer": customer, "name": name, "digest": _digest(secret), "now": now, "by": by}
     await connection.execute(_Q.add_token, values)
     return f"crv_{identity}_{secret}"
 
@@ -94,23 +111,28 @@ async def list_tokens(connection: Connection, customer: int | None = None) -> li
     return [Token(**each) for each in await rows(connection, _Q.tokens, customer=customer)]
 
 
-async def revoke_token(connection: Connection, token: str) -> Token | None:
-    """Delete a token, named by its id or by all of it; what was deleted, if anything. The API may take it for five
-    seconds more."""
+async def revoke_token(connection: Connection, token: str, customer: int | None = None) -> Token | None:
+    """Delete a token of a customer, or of any, named by its id or by all of it; what was deleted, if anything. The API
+    may take it for five seconds more."""
     identity = token.split("_")[1] if token.startswith("crv_") else token
-    found = await row(connection, _Q.delete_token, id=identity)
+    found = None if "\0" in identity else await row(connection, _Q.delete_token, id=identity, customer=customer)
     return Token(**found) if found is not None else None
 
 
-async def holds_token(connection: Connection, customer: int, token: str) -> bool:
-    """Whether `token` is one of this customer's; the secret is compared in constant time."""
+async def get_token(connection: Connection, customer: int, token: str) -> Token | None:
+    """The token, if it is one of this customer's; the secret is compared in constant time."""
     kind, _, rest = token.partition("_")
     identity, _, secret = rest.partition("_")
     if kind != "crv" or not token.isascii() or "\0" in token:
-        return False
+        return None
     found = await row(connection, _Q.token, id=identity, customer=customer)
-    known = bytes(found["digest"]) if found else b""
-    return hmac.compare_digest(_digest(secret), known)
+    known = bytes(found.pop("digest")) if found else b""
+    return Token(**found) if hmac.compare_digest(_digest(secret), known) and found is not None else None
+
+
+async def use_token(connection: Connection, token: str, now: datetime, unless_since: datetime) -> None:
+    """Note that the token of this id is in use, unless that was noted after `unless_since`."""
+    await connection.execute(_Q.use_token, {"id": token, "now": now, "since": unless_since})
 
 
 async def shared_secret(connection: Connection, name: str) -> str:

@@ -53,6 +53,12 @@ class Silent:
     without_worker: bool
 
 
+async def hasten(connection: Connection, cohorts: Collection[int]) -> None:
+    """Let the jobs of these cohorts that wait for a later time run now."""
+    if cohorts:
+        await connection.execute(_Q.hasten, {"cohorts": list(cohorts)})
+
+
 async def by_queue(connection: Connection) -> list[JobCount]:
     """The jobs that wait and run, by queue and status."""
     return [JobCount(**each) for each in await rows(connection, _Q.by_queue)]

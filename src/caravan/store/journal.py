@@ -5,9 +5,11 @@ fared differently, as at a message step, a journal file says it of each. Until a
 the records of its windows tell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caravan.store import sql
-from caravan.store.database import Connection, rows
+from caravan.store.database import Connection, row, rows
 from caravan.store.files import Files
 from caravan.store.ledger import Outcome
 
@@ -31,11 +33,14 @@ JOURNAL = pa.schema(
         ("detail", pa.string()),
     ]
 )
+#: Who left a step.
+LEFT = pa.schema([JOURNAL.field("line"), JOURNAL.field("contact")])
 _STORED = JOURNAL.append(pa.field("after", pa.float64()))
 #: The same in a window's record, where a contact may still be at the step: `again` is to be tried once more, after so
 #: many seconds if the other side asked for that, and in doubt if an earlier try may have arrived; `later` was not
-#: tried, and stands for so many seconds from `at` on, or until an event.
-RECORD = _STORED.append(pa.field("doubt", pa.bool_()))
+#: tried, and stands for so many seconds from `at` on, or until an event. `saved` is a JSON object with new properties.
+_SAVED = pa.field("saved", pa.string())
+RECORD = _STORED.append(pa.field("doubt", pa.bool_())).append(_SAVED)
 AGAIN, LATER = "again", "later"
 _PIECE = 8_192  # rows that are read at once
 
@@ -69,15 +74,39 @@ async def add_records(connection: Connection, batch: str, records: list[Record],
         await connection.execute(_Q.add_journal, {"batch": batch, "at": now, **values})
 
 
-async def entries(connection: Connection, batch: str, step: str | None, outcome: str | None) -> list[Entry]:
-    """The entries of a batch, or those that can hold this step and this outcome."""
-    return [Entry(**found) for found in await rows(connection, _Q.journal, batch=batch, step=step, outcome=outcome)]
+async def entries(connection: Connection, batch: str, step: str | None, outcomes: Collection[str]) -> list[Entry]:
+    """The entries of a batch, or those that can hold this step and any of these outcomes; none takes all."""
+    found = await rows(connection, _Q.journal, batch=batch, step=step, outcomes=list(outcomes) or None)
+    return [Entry(**each) for each in found]
 
 
-async def records_of_batch(connection: Connection, batch: str, step: str | None) -> list[tuple[str, pa.Table]]:
-    """What no journal file holds yet, because its cohort is still being sent: (step, rows of JOURNAL)."""
+async def last(connection: Connection, batch: str) -> int:
+    """The last entry of a batch, 0 if there is none. Where the caller has the batch locked, none before it is still to
+    come: a move that adds entries has it locked too."""
+    found = await row(connection, _Q.last, batch=batch)
+    return (found["id"] if found else None) or 0
+
+
+async def entries_after(connection: Connection, batch: str, last: int, limit: int) -> list[Entry]:
+    """The first entries of a batch behind one of them, 0 being before all. What moves a batch has it locked, so none
+    can come between those that were read."""
+    return [Entry(**found) for found in await rows(connection, _Q.journal_after, batch=batch, last=last, limit=limit)]
+
+
+async def windows_of_batch(connection: Connection, batch: str, step: str | None) -> list[tuple[str, bytes]]:
+    """What no journal file holds yet, because its cohort is still being sent: (step, record of a window)."""
     found = await rows(connection, _Q.windows_of_batch, batch=batch, step=step)
-    return [(each["step"], settled(read_record(each["record"], None)).select(JOURNAL.names)) for each in found]
+    return [(str(each["step"]), bytes(each["record"])) for each in found]
+
+
+def read_settled(windows: Iterable[tuple[str, bytes]]) -> list[tuple[str, pa.Table]]:
+    """The rows that have left their step, as rows of JOURNAL; windows of a step that follow each other in one table.
+    Blocks."""
+    tables = []
+    for step, some in groupby(windows, key=itemgetter(0)):
+        records = [pa.ipc.open_stream(record).read_all().select(JOURNAL.names) for _, record in some]
+        tables.append((step, settled(pa.concat_tables(records))))
+    return tables
 
 
 async def forget(connection: Connection, batch: str) -> None:
@@ -85,12 +114,24 @@ async def forget(connection: Connection, batch: str) -> None:
     await connection.execute(_Q.delete_journal, {"batch": batch})
 
 
-def read_entry(store: Files, entry: Entry) -> Iterator[pa.Table]:
-    """What an entry tells, as rows of JOURNAL, some thousand at a time. Blocks."""
-    columns = ["line", "id"] if entry.outcome is not None else JOURNAL.names
+def read_entry(store: Files, entry: Entry, contact: str | None = None) -> Iterator[pa.Table]:
+    """What an entry tells of all contacts or of one, as rows of JOURNAL, some thousand at a time. Blocks."""
+    columns, id = (["line", "id"], "id") if entry.outcome is not None else (JOURNAL.names, "contact")
     with store.local(entry.file) as path, pq.ParquetFile(path) as file:
         for piece in file.iter_batches(_PIECE, columns=columns):
-            yield _described(pa.Table.from_batches([piece]), entry)
+            if contact is not None:
+                piece = piece.filter(pc.equal(piece[id], contact))
+            if piece.num_rows:
+                yield _described(pa.Table.from_batches([piece]), entry)
+
+
+def read_left(store: Files, entry: Entry, outcome: str) -> pa.Table:
+    """The contacts (line, contact) that left with this outcome by an entry that can hold it. Blocks."""
+    with store.local(entry.file) as path:
+        if entry.outcome is not None:
+            return pq.read_table(path, columns=["line", "id"]).rename_columns(LEFT.names).cast(LEFT)
+        found = pq.read_table(path, columns=LEFT.names, filters=[("outcome", "=", outcome)])
+        return found.select(LEFT.names).cast(LEFT)
 
 
 def _described(table: pa.Table, entry: Entry) -> pa.Table:
@@ -126,12 +167,17 @@ def still_there(record: pa.Table) -> pa.ChunkedArray:
 def write_record(record: pa.Table) -> bytes:
     """A window's record as it is stored; which rows are in doubt is stored beside it."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, _STORED, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
-        stream.write_table(record.select(_STORED.names))  # an older version reads just these
+    saves = record["saved"].null_count < record.num_rows
+    schema = _STORED.append(_SAVED) if saves else _STORED  # what older versions read, which know no step that saves
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+        stream.write_table(record.select(schema.names))
     return bytes(sink.getvalue())
 
 
 def read_record(content: bytes, doubt: list[int] | None) -> pa.Table:
     """A window's record, with the places of those in doubt."""
     stored, places = pa.ipc.open_stream(content).read_all(), set(doubt or ())
-    return stored.append_column(RECORD.field("doubt"), pa.array([i in places for i in range(stored.num_rows)]))
+    found = stored.append_column(RECORD.field("doubt"), pa.array([i in places for i in range(stored.num_rows)]))
+    if _SAVED.name not in stored.column_names:
+        found = found.append_column(_SAVED, pa.nulls(stored.num_rows, _SAVED.type))
+    return found.select(RECORD.names)

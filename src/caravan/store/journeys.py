@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from caravan.errors import NotFound
+from caravan.errors import Conflict, NotFound
 from caravan.store import sql
 from caravan.store.database import Connection, row, rows
 
@@ -22,6 +22,15 @@ class Version:
     version: int
     definition: dict[str, Any]
     published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """So many contacts stand at a step of a version."""
+
+    version: int
+    step: str
+    contacts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +52,37 @@ async def publish(
     source: str,
     plain: bool,
     now: datetime,
+    base: int | None = None,
 ) -> int:
     """Publish a definition, with the text that it was read from, and return its version. The newest version's own text
-    once more makes no new one; nor does its definition, if the text is `plain`: has nothing else to keep."""
+    once more makes no new one; nor does its definition, if the text is `plain`: has nothing else to keep.
+
+    Raises `Conflict` if the newest version is not `base`, where that is given: 0 for a journey without a version.
+    """
     async with connection.transaction():
         key = {"customer": customer, "journey": journey}
         locked = await row(connection, _Q.lock_journey, name=name, **key)
         assert locked is not None
-        newest, content = locked["version"], {"definition": Jsonb(definition), "source": source}
+        newest = locked["version"]
+        if base is not None:
+            check_base(journey, newest, base)
+        content = {"definition": Jsonb(definition), "source": source}
         known = await row(connection, _Q.same_definition, version=newest, plain=plain, **content, **key)
         if known and known["same"]:
             return int(newest)
         await connection.execute(_Q.add_version, {**key, **content, "version": newest + 1, "now": now})
-        await connection.execute(_Q.set_version, {**key, "version": newest + 1})
+        await connection.execute(_Q.set_version, {**key, "version": newest + 1, "guarded": "reentry" in definition})
         return int(newest) + 1
+
+
+def check_base(journey: int, newest: int, base: int) -> None:
+    """Raise `Conflict` if a journey's newest version is another than the one that a text began with."""
+    if newest != base:
+        began = f"version {base}" if base else "a journey without a version"
+        raise Conflict(
+            f"Version {newest} of journey {journey} was published meanwhile. This text began with {began}, and nothing "
+            "of it was published: take over what the newest version changed, and publish again."
+        )
 
 
 async def share(connection: Connection, customer: int, journey: int) -> None:
@@ -113,6 +139,68 @@ async def list_versions(connection: Connection, customer: int, journey: int) -> 
 async def list_journeys(connection: Connection, customer: int) -> list[Published]:
     """All journeys of a customer, by number."""
     return [Published(**each) for each in await rows(connection, _Q.journeys, customer=customer)]
+
+
+async def standing(connection: Connection, customer: int, journey: int) -> list[Standing]:
+    """Who stands where, the newest version first."""
+    return [Standing(**each) for each in await rows(connection, _Q.standing, customer=customer, journey=journey)]
+
+
+async def before_entry(connection: Connection, customer: int, journey: int) -> dict[int | None, int]:
+    """How many batches have contacts that have not entered yet, by version; None: those that wait for their file, and
+    take the version that is the newest when it has come."""
+    found = await rows(connection, _Q.before_entry, customer=customer, journey=journey)
+    return {each["version"]: each["batches"] for each in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A journey with its newest version, and how many of its batches have not ended."""
+
+    journey: int
+    version: int
+    name: str
+    published_at: datetime
+    paused_at: datetime | None
+    batches: int
+
+
+async def listed(connection: Connection, customer: int) -> list[Listed]:
+    """All journeys of a customer with what they do just now, by number."""
+    return [Listed(**each) for each in await rows(connection, _Q.listed, customer=customer, journey=None)]
+
+
+async def one_listed(connection: Connection, customer: int, journey: int) -> Listed:
+    """One of them. Raises `NotFound`."""
+    found = await row(connection, _Q.listed, customer=customer, journey=journey)
+    if found is None:
+        raise not_published(customer, journey)
+    return Listed(**found)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """The batches of a journey that have not ended, summed up; `settled` are those standing whose outcome at their step
+    is known already."""
+
+    batches: int
+    entered: int
+    standing: int
+    sent: int
+    settled: int
+
+
+async def under_way(connection: Connection, customer: int, journey: int) -> UnderWay:
+    """What a pause or a recall of the journey would concern."""
+    found = await row(connection, _Q.under_way, customer=customer, journey=journey)
+    assert found is not None
+    return UnderWay(**found)
+
+
+async def publishers(connection: Connection, customer: int, journey: int) -> dict[int, str]:
+    """Who published a version, as far as the audit log says it: {version: name}."""
+    found = await rows(connection, _Q.publishers, customer=customer, subject=f"journey {journey}")
+    return {int(each["version"]): str(each["name"]) for each in found}
 
 
 async def set_paused(connection: Connection, customer: int, journey: int, at: datetime | None) -> list[str]:

@@ -1,5 +1,6 @@
 """The ledger: the counts that must balance (guarantee 1)."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,21 +8,40 @@ from enum import StrEnum
 from psycopg.rows import DictRow
 
 from caravan.store import sql
-from caravan.store.database import Connection
+from caravan.store.database import Connection, rows
 
 _Q = sql.load("caravan.store", "ledger.sql")
 
 
 class Outcome(StrEnum):
-    """How a contact left a step. Whatever it is, the contact goes on; only `cancelled` stops it."""
+    """How a contact left a step. Whatever it is, the contact goes on, but for `cancelled`, `goal` and `exited`."""
 
     SENT = "sent"
     FAILED = "failed"
     SUPPRESSED = "suppressed"
     UNKNOWN = "unknown"
     UNSUPPORTED_ADDRESS = "unsupported_address"
+    QUIET_HOURS = "quiet_hours"  # outside of its step's hours, which says that it is skipped then
+    CAPPED = "capped"  # its recipient had as many messages on the channel as the customer's cap allows
+    EXPIRED = "expired"  # it was too late to send it
     PASSED = "passed"
+    GOAL = "goal"  # the goal of the journey, which ends with it
+    EXITED = "exited"  # a rule of the journey let it go
     CANCELLED = "cancelled"
+
+
+#: With which a contact's journey ends, whatever the step leads to.
+FINAL = (Outcome.GOAL, Outcome.EXITED, Outcome.CANCELLED)
+#: How a contact leaves a message step that has, or may have, not reached it.
+UNREACHED = (
+    Outcome.FAILED,
+    Outcome.UNKNOWN,
+    Outcome.SUPPRESSED,
+    Outcome.UNSUPPORTED_ADDRESS,
+    Outcome.QUIET_HOURS,
+    Outcome.CAPPED,
+    Outcome.EXPIRED,
+)
 
 
 @dataclass(slots=True)
@@ -54,6 +74,14 @@ class Ledger:
         whole = self.lines == self.entered + sum(self.rejected.values()) + self.blank
         return whole and all(step.balances for step in self.steps)
 
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many times contacts left with each outcome, at all steps together."""
+        left: Counter[str] = Counter()
+        for step in self.steps:
+            left.update(step.outcomes)
+        return dict(sorted(left.items()))
+
 
 async def add_arrived(connection: Connection, batch: str, contacts: Mapping[str, int]) -> None:
     """Contacts arrived at steps: {step: contacts}."""
@@ -67,6 +95,11 @@ async def add_left(connection: Connection, batch: str, step: str, outcomes: Mapp
     await connection.execute(_Q.add_left, {**values, "contacts": sum(outcomes.values())})
     for outcome in sorted(outcomes):
         await connection.execute(_Q.add_outcome, {**values, "outcome": outcome, "contacts": outcomes[outcome]})
+
+
+async def outcomes(connection: Connection, batch: str, step: str | None) -> dict[str, int]:
+    """How many times contacts left a step, or any step, with each outcome."""
+    return {each["outcome"]: each["contacts"] for each in await rows(connection, _Q.outcomes, batch=batch, step=step)}
 
 
 def read_ledger(found: DictRow) -> Ledger:

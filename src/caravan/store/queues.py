@@ -12,6 +12,7 @@ class Queue(StrEnum):
     SINGLES = "singles"
     ADVANCE = "advance"
     DELIVER = "deliver"
+    PACED = "paced"
     UPKEEP = "upkeep"
 
 
@@ -25,5 +26,7 @@ class Task(StrEnum):
     JOIN = "join"
     GATHER = "gather"
     ADVANCE = "advance"
+    MATCH = "match"
     TIDY = "tidy"
     LOOK = "look"
+    JUDGE = "judge"

@@ -21,6 +21,13 @@ async def outlived(connection: Connection, now: datetime, days: int) -> list[str
     return _ids(await rows(connection, _BATCHES.outlived, now=now, days=days))
 
 
+async def count_outlived(connection: Connection, customer: int, now: datetime, days: int) -> tuple[int, int]:
+    """How many ended batches of a customer have been kept for so many days, and with how many contacts."""
+    found = await row(connection, _BATCHES.count_outlived, customer=customer, now=now, days=days)
+    assert found is not None
+    return found["batches"], found["contacts"]
+
+
 async def forget(connection: Connection, batch: str, now: datetime) -> None:
     """Its cohorts are gone, and its row says so. The caller has it locked."""
     await connection.execute(_COHORTS.delete_of_batch, {"batch": batch})

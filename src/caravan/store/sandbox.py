@@ -4,8 +4,8 @@ has the same ones.
 Only the newest are kept: a batch of a million mails must not fill the database of somebody who tries it out.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +25,7 @@ class Kept:
     sender: str
     recipient: str
     content: bytes
+    batch: str | None = None
 
 
 class SandboxStore:
@@ -55,6 +56,7 @@ class SandboxStore:
                 senders=[each.sender for each in messages],
                 recipients=[each.recipient for each in messages],
                 contents=[each.content for each in messages],
+                batches=[each.batch for each in messages],
             )
             await self._trim(connection, len(messages))
         return [int(each["id"]) for each in found]
@@ -71,14 +73,42 @@ async def trim_old(connection: Connection, days: int) -> None:
     await connection.execute(_Q.trim_old, {"days": days})
 
 
-async def page(connection: Connection, *, limit: int, before: int | None, recipient: str | None) -> list[DictRow]:
-    """The newest messages first, with the beginning of each (`head`); below the number `before` and to `recipient`."""
-    return await rows(connection, _Q.page, limit=limit, before=before, recipient=recipient)
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which messages are asked for, at most `limit`: those with numbers below `before`, to the address `recipient`, to
+    addresses that contain `containing`, of a batch, of some customers; what is None takes all."""
+
+    limit: int = 50
+    before: int | None = None
+    recipient: str | None = None
+    containing: str | None = None
+    batch: str | None = None
+    customers: tuple[int, ...] | None = None
 
 
-async def get(connection: Connection, number: int) -> DictRow | None:
-    """One message with its content."""
-    return await row(connection, _Q.get, id=number)
+async def page(connection: Connection, wanted: Page) -> list[DictRow]:
+    """The newest messages first, with the beginning of each (`head`)."""
+    values = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
+    if wanted.customers is not None:
+        values["customers"] = list(wanted.customers)
+    return await rows(connection, _Q.page, **values)
+
+
+async def get(connection: Connection, number: int, customers: Collection[int] | None) -> DictRow | None:
+    """One message with its content, if it is of one of these customers; None: of whomever."""
+    return await row(connection, _Q.get, id=number, customers=None if customers is None else list(customers))
+
+
+async def forget(connection: Connection, batches: Sequence[str]) -> None:
+    """Forget the messages of these batches."""
+    await connection.execute(_Q.forget, {"batches": list(batches)})
+
+
+async def count(connection: Connection) -> int:
+    """How many messages are kept."""
+    found = await row(connection, _Q.count)
+    assert found is not None
+    return int(found["messages"])
 
 
 async def clear(connection: Connection) -> int:

@@ -41,6 +41,15 @@ async def use_session(connection: Connection, digest: bytes, now: datetime) -> N
     await connection.execute(_Q.use_session, {"digest": digest, "now": now})
 
 
+async def still_open(
+    connection: Connection, asked: Sequence[tuple[bytes, int | None]], idle_since: datetime, made_since: datetime
+) -> set[tuple[bytes, int | None]]:
+    """Which of these sessions have not ended, and, where a customer is named, have a user with a role for it."""
+    values = {"digests": [digest for digest, _ in asked], "customers": [customer for _, customer in asked]}
+    found = await rows(connection, _Q.still_open, idle_since=idle_since, made_since=made_since, **values)
+    return {(bytes(each["digest"]), each["customer"]) for each in found}
+
+
 async def delete_session(connection: Connection, digest: bytes) -> None:
     """End a session."""
     await connection.execute(_Q.delete_session, {"digest": digest})

@@ -46,6 +46,17 @@ async def lock_user(connection: Connection, email: str) -> tuple[int, bool] | No
     return (int(found["id"]), bool(found["is_operator"])) if found else None
 
 
+async def has_role(connection: Connection, email: str, customer: int) -> bool:
+    """Whether the user of this address has a role for a customer."""
+    found = await row(connection, _Q.has_role, email=email, customer=customer)
+    return bool(found and found["there"])
+
+
+async def lock_owners(connection: Connection, customer: int) -> list[str]:
+    """The addresses of a customer's owners but for the operator, who stay so until the transaction ends."""
+    return [each["email"] for each in await rows(connection, _Q.lock_owners, customer=customer)]
+
+
 async def credentials(connection: Connection, email: str) -> Credentials | None:
     """What the user's password is checked against, if there is such a user."""
     found = await row(connection, _Q.credentials, email=email)

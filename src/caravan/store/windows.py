@@ -17,6 +17,7 @@ from caravan.store import sql
 from caravan.store.batches import BatchState
 from caravan.store.database import Connection, Pool, row, rows
 from caravan.store.journal import read_record, write_record
+from caravan.store.ledger import Outcome
 
 _Q = sql.load("caravan.store", "cohorts.sql")
 
@@ -29,6 +30,7 @@ class Verdict(StrEnum):
     CANCELLED = "cancelled"
     LOST = "lost"  # another worker has claimed the cohort
     TURN_OVER = "turn_over"  # other cohorts come first now
+    PACED = "paced"  # the channel's pace is used up; the cohort stands until there are slots again
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,10 @@ class Windows:
             await self._settle(connection, first, record)
 
     async def _settle(self, connection: Connection, first: int, record: pa.Table) -> None:
-        values = {"cohort": self._cohort, "first": first, "claim": self._claim}
+        values: dict[str, object] = {"cohort": self._cohort, "first": first, "claim": self._claim}
         doubt = pc.indices_nonzero(record["doubt"]).to_pylist() or None
-        await connection.execute(_Q.settle_window, {**values, "record": write_record(record), "doubt": doubt})
+        values |= {"record": write_record(record), "doubt": doubt, "unsent": _unsent(record)}
+        await connection.execute(_Q.settle_window, values)
 
     async def _ask(self, connection: Connection) -> Verdict:
         found = await row(connection, _Q.standing_of_window, cohort=self._cohort)
@@ -123,6 +126,13 @@ class Windows:
         if found["paused_at"] is not None or found["state"] != BatchState.RUNNING:
             return Verdict.PAUSED
         return Verdict.GO
+
+
+def _unsent(record: pa.Table) -> list[int]:
+    """The lines of those whom certainly nothing has reached."""
+    reached = pc.is_in(record["outcome"], pa.array([Outcome.SENT, Outcome.UNKNOWN], pa.string()))
+    lines: list[int] = record["line"].filter(pc.invert(pc.or_(reached, record["doubt"]))).to_pylist()
+    return lines
 
 
 def _window(found: DictRow) -> Window:

@@ -156,6 +156,7 @@ class Door(Protocol):
 
 async def _end_tasks() -> None:
     """Nothing is left open, to be found by whoever collects it later."""
+    await asyncio.sleep(0.05)  # what was accepted last has begun, and can so end in order
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for each in others:
         each.cancel()

@@ -214,7 +214,7 @@ async def test_the_first_user_is_the_operator_and_there_is_one_only(idle_system:
 
     async def first() -> tuple[str, str] | None:
         async with engine.pool.connection() as connection:
-            return await first_user(connection)
+            return await first_user(connection, "owner@localhost")
 
     made = [each for each in await asyncio.gather(*(first() for _ in range(4))) if each is not None]
     assert len(made) == 1

@@ -27,7 +27,7 @@ async def test_head_is_answered_wherever_get_is_with_the_same_headers(system: Sy
 async def test_head_of_a_stream_that_never_ends_ends(system: System) -> None:
     await system.publish(MAIL)
     opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
-    head = await system.http.head(system.path(f"batches/{opened['batchId']}/events"), timeout=5)
+    head = await system.http.head(system.path(f"batches/{opened['batchId']}/events"), timeout=60)
     assert (head.status_code, head.content) == (200, b"")
 
 
@@ -89,9 +89,9 @@ async def test_each_call_is_described_with_its_answer_its_token_and_its_problem(
     described = (await system.http.get("/openapi.json")).json()
     for path, methods in described["paths"].items():
         for method, call in methods.items():
-            good = next(answer for status, answer in call["responses"].items() if status.startswith("2"))
-            schemas = [each.get("schema") for each in good["content"].values()]
-            assert all(schemas), f"{method} {path} says nothing of its answer"
+            status, good = next(each for each in call["responses"].items() if each[0].startswith("2"))
+            schemas = [each.get("schema") for each in good.get("content", {}).values()]
+            assert all(schemas) and bool(schemas) == (status != "204"), f"{method} {path} says nothing of its answer"
             assert "application/problem+json" in call["responses"]["default"]["content"]
             assert bool(call.get("security")) == path.startswith("/{customerid}")
             keys = [each for each in call.get("parameters", ()) if each["name"] == "Idempotency-Key"]

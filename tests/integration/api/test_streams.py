@@ -1,6 +1,8 @@
 """Rejects and journal: what is wrong is told by a status, and what can't be whole does not look whole."""
 
 import asyncio
+import csv
+import io
 import shutil
 import tempfile
 import threading
@@ -20,7 +22,7 @@ from caravan.errors import Unavailable
 from caravan.queries.journal import Journal, open_journal
 from caravan.store.files import Files
 from tests.integration.conftest import System
-from tests.integration.journeys_for_tests import EXIT, contacts
+from tests.integration.journeys_for_tests import EXIT, MAIL, contacts
 
 COUNT = 300  # three cohorts, and so three files of the journal
 
@@ -57,7 +59,7 @@ async def _served(system: System, files: Any) -> AsyncIterator[httpx.AsyncClient
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     headers = {"Authorization": f"Bearer {system.token}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as http:
         yield http
     server.should_exit = True
     await serving
@@ -162,3 +164,37 @@ async def test_what_is_whole_ends_well(system: System) -> None:
         rejects = await http.get(system.path(f"batches/{batch}/rejects"))
     assert (journal.text.count("\n"), rejects.text.count("\n")) == (COUNT, 1)
     assert journal.headers["content-type"] == "application/x-ndjson"
+
+
+async def test_rejects_and_journal_are_csv_where_that_is_asked_for(system: System) -> None:
+    await system.publish(EXIT)
+    batch = await system.start(contacts(3) + b'=cmd()\n{"id": ""}\n')
+    await system.ended(batch)
+    rejects = await system.get(f"batches/{batch}/rejects?format=csv")
+    assert rejects.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    assert rejects.headers["content-disposition"] == f'attachment; filename="{batch}-rejects.csv"'
+    rows = list(csv.DictReader(io.StringIO(rejects.text, newline="")))
+    assert [(row["line"], row["code"], row["row"]) for row in rows] == [
+        ("4", "not_json", "'=cmd()"),
+        ("5", "bad_id", '{"id": ""}'),
+    ]
+    (only,) = await system.lines(f"batches/{batch}/rejects?code=bad_id")
+    assert only["line"] == 5
+    journal = await system.http.get(system.path(f"batches/{batch}/journal"), headers={"Accept": "text/csv"})
+    found = list(csv.DictReader(io.StringIO(journal.text, newline="")))
+    assert [(row["contact"], row["step"], row["outcome"]) for row in found] == [
+        (str(i), "out", "passed") for i in range(3)
+    ]
+    assert (await system.get(f"batches/{batch}/rejects?format=xls")).status_code == 400
+    assert (await system.get(f"batches/{batch}/rejects?code=ugly")).status_code == 400
+
+
+async def test_the_journal_takes_several_outcomes(system: System) -> None:
+    await system.publish(MAIL)
+    batch = await system.start(contacts(3) + b'{"id": "x", "properties": {"emailAddress": "nobody"}}\n')
+    await system.ended(batch)
+    one = await system.lines(f"batches/{batch}/journal?outcome=failed")
+    assert [each["contact"] for each in one] == ["x"]
+    both = await system.lines(f"batches/{batch}/journal?outcome=failed&outcome=sent")
+    assert len(both) == 4
+    assert (await system.get(f"batches/{batch}/journal?outcome=failed&outcome=lost")).status_code == 400

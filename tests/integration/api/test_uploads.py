@@ -36,7 +36,7 @@ async def test_a_put_that_stands_still_is_408_and_its_batch_awaits_the_file_as_b
     system = idle_system
     await system.publish(EXIT)
     opened = (await system.post("batchtrigger/v2", {"entityId": 1})).json()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await system.http.put(opened["uploadUrl"], content=body(), headers=NDJSON)
     assert (answer.status_code, answer.headers["content-type"]) == (408, "application/problem+json")
     assert answer.headers["connection"] == "close"

@@ -63,13 +63,13 @@ async def test_of_many_from_two_workers_the_newest_are_kept(database: str, pool:
         for number in range(60):
             await channel.send(_mail(number))
     async with pool.connection() as connection:
-        kept = await sandbox.list_messages(connection, limit=10_000)
+        kept = await sandbox.list_messages(connection, sandbox.Page(10_000))
         assert 50 <= len(kept) <= 100
         assert kept[0].recipient == "c59@example.com"
-        assert [each.id for each in await sandbox.list_messages(connection, before=kept[2].id, limit=2)] == [
+        assert [each.id for each in await sandbox.list_messages(connection, sandbox.Page(2, before=kept[2].id))] == [
             each.id for each in kept[3:5]
         ]
-        assert len(await sandbox.list_messages(connection, recipient="C59@example.com")) == 1
+        assert len(await sandbox.list_messages(connection, sandbox.Page(recipient="C59@example.com"))) == 1
         await connection.execute("update sandbox set at = at - interval '8 days' where id < %s", (kept[5].id,))
         await trim_old(connection, 7)
         assert len(await sandbox.list_messages(connection)) == 6
@@ -90,7 +90,7 @@ async def test_a_batch_without_a_relay_is_sent_into_the_sandbox(settings: Settin
         found = await system.ended(await system.start(contacts(250)))
         assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 250}
         async with system.engine.pool.connection() as connection:
-            kept = await sandbox.list_messages(connection, limit=1_000)
+            kept = await sandbox.list_messages(connection, sandbox.Page(1_000))
         assert sorted(each.recipient for each in kept) == sorted(f"c{n}@example.com" for n in range(250))
         ready = (await system.http.get("/readyz")).json()
         assert ready["mail"].startswith("sandbox: No CARAVAN_SMTP_URL is set")

@@ -29,11 +29,11 @@ from tests.integration.journeys_for_tests import MAIL, contacts
 # The file begins here: settings, rules, driver, step, entry.
 
 
-class SmsSettings(ChannelSettings):
-    """The gateway for text messages."""
+class PagerSettings(ChannelSettings):
+    """The gateway for pagers."""
 
-    sms_gateway: str = Field(description="host:port of the gateway.")
-    sms_timeout: float = Field(5, gt=0, description="Seconds to wait for the gateway's answer.")
+    pager_gateway: str = Field(description="host:port of the gateway.")
+    pager_timeout: float = Field(5, gt=0, description="Seconds to wait for the gateway's answer.")
 
 
 RULES = {"OK": Result.SENT, "BUSY": Result.RETRY, "NO": Result.FAILED}
@@ -48,19 +48,19 @@ def meaning(reply: str) -> SendResult:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text message."""
+    """A page."""
 
     number: str
     text: str
     key: str
 
 
-class SmsChannel:
-    """Hands text messages to a gateway, one connection each."""
+class PagerChannel:
+    """Hands pages to a gateway, one connection each."""
 
-    def __init__(self, settings: SmsSettings) -> None:
-        self._host, _, self._port = settings.sms_gateway.rpartition(":")
-        self._timeout = settings.sms_timeout
+    def __init__(self, settings: PagerSettings) -> None:
+        self._host, _, self._port = settings.pager_gateway.rpartition(":")
+        self._timeout = settings.pager_timeout
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,10 +85,10 @@ class SmsChannel:
             writer.close()
 
 
-class Sms(MessageStep):
-    """`sms: {to, text}`, both templates."""
+class Pager(MessageStep):
+    """`pager: {to, text}`, both templates."""
 
-    kind = "sms"
+    kind = "pager"
 
     to: LineTemplate
     text: LineTemplate
@@ -100,11 +100,11 @@ class Sms(MessageStep):
         return Envelope(number, key, Text(number, text, key))
 
 
-SMS = ChannelType(step=Sms, settings=SmsSettings, driver=lambda own, settings: SmsChannel(own))
+PAGER = ChannelType(step=Pager, settings=PagerSettings, driver=lambda own, settings: PagerChannel(own))
 
 # The file ends here. The entry:
 
-WITH_SMS = (*CHANNELS, SMS)
+WITH_PAGER = (*CHANNELS, PAGER)
 
 
 JOURNEY = """
@@ -112,7 +112,7 @@ journey: 1
 name: A text
 steps:
   - id: tell
-    sms: {to: "{{ mobile }}", text: "Hello {{ name }}"}
+    pager: {to: "{{ mobile }}", text: "Hello {{ name }}"}
     on_unknown: resend
     next: mail
   - id: mail
@@ -139,7 +139,7 @@ class Gateway:
 async def gateway(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
     gateway = Gateway()
     server = await asyncio.start_server(gateway.take, "127.0.0.1", 0)
-    monkeypatch.setenv("CARAVAN_SMS_GATEWAY", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    monkeypatch.setenv("CARAVAN_PAGER_GATEWAY", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
     yield gateway
     server.close()
 
@@ -148,7 +148,7 @@ async def gateway(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
 async def texting(settings: Settings, sandbox: Sandbox, gateway: Gateway) -> AsyncIterator[System]:
     """A system with the channel, and a worker."""
     reachable = settings.model_copy(update={"smtp_url": sandbox.url})
-    async with open_house(reachable, sandbox, channels=WITH_SMS) as system, working(system):
+    async with open_house(reachable, sandbox, channels=WITH_PAGER) as system, working(system):
         yield system
 
 
@@ -191,19 +191,19 @@ async def test_a_gateway_that_is_away_is_an_outage(texting: System, monkeypatch:
 
 
 def test_its_step_is_checked_like_all_others() -> None:
-    wrong = "journey: 1\nname: x\nsteps:\n  - id: a\n    sms: {to: '{{ mobile', txt: Hello}\n"
+    wrong = "journey: 1\nname: x\nsteps:\n  - id: a\n    pager: {to: '{{ mobile', txt: Hello}\n"
     with pytest.raises(InvalidDefinition) as refused:
-        read_journey(wrong, step_types(WITH_SMS))
+        read_journey(wrong, step_types(WITH_PAGER))
     told = str(refused.value)
-    assert "line 5: a.sms.txt: unknown key 'txt'; did you mean 'text'? The keys here are to, text" in told
-    assert "line 5: a.sms.to: the template can't be read" in told
-    assert "sms" not in STEP_TYPES
-    assert read_journey(JOURNEY, step_types(WITH_SMS)).entry.id == "tell"
+    assert "line 5: a.pager.txt: unknown key 'txt'; did you mean 'text'? The keys here are to, text" in told
+    assert "line 5: a.pager.to: the template can't be read" in told
+    assert "pager" not in STEP_TYPES
+    assert read_journey(JOURNEY, step_types(WITH_PAGER)).entry.id == "tell"
 
 
 async def test_without_its_settings_nothing_starts(settings: Settings, sandbox: Sandbox) -> None:
-    with pytest.raises(InvalidSetting, match="CARAVAN_SMS_GATEWAY: Field required"):
-        async with open_house(settings, sandbox, channels=WITH_SMS):
+    with pytest.raises(InvalidSetting, match="CARAVAN_PAGER_GATEWAY: Field required"):
+        async with open_house(settings, sandbox, channels=WITH_PAGER):
             pass
 
 
@@ -212,4 +212,4 @@ async def test_the_others_go_on_without_it(system: System) -> None:
     assert (await system.ended(await system.start(contacts(3))))["ledger"]["steps"][0]["outcomes"] == {"sent": 3}
     answer = await system.http.put(system.path("journeys/2"), content=JOURNEY.replace("journey: 1", "journey: 2"))
     assert answer.status_code == 422
-    assert "sms" in answer.text
+    assert "pager" in answer.text

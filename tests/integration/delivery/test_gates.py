@@ -46,7 +46,7 @@ class Rule:
 async def gated(settings: Settings, sandbox: Sandbox, *gates: Any) -> AsyncIterator[System]:
     """A system without a worker yet, whose workers have these gates."""
     reachable = settings.model_copy(update={"smtp_url": sandbox.url})
-    makers = [lambda pool, gate=gate: gate for gate in gates]
+    makers = [lambda pool, clock, gate=gate: gate for gate in gates]
     async with open_house(reachable, sandbox, gates=makers) as system:
         yield system
 

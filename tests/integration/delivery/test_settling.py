@@ -35,7 +35,7 @@ class Away:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caravan.delivery.deliver._ASK_EVERY", 0.02)
+    monkeypatch.setattr("caravan.delivery.insist.ASK_EVERY", 0.02)
 
 
 @pytest.mark.parametrize("name", ["take", "settle"])

@@ -89,7 +89,7 @@ def _meanwhile(monkeypatch: pytest.MonkeyPatch, mails: int, act: Callable[[], Aw
 
 async def _all_ended(system: System, *entered: str) -> None:
     for batch in entered:
-        found = await system.ended(batch, 60)
+        found = await system.ended(batch)
         (step,) = found["ledger"]["steps"]
         assert step["outcomes"] == {"sent": found["ledger"]["entered"]}
     assert set(Counter(mail.recipients[0] for mail in system.sandbox.mails).values()) == {1}
@@ -152,7 +152,7 @@ async def test_while_a_large_batch_is_shared_out_nothing_of_it_counts_as_served(
         large = await _enter(system, "l", 20 * COHORT)
         _meanwhile(monkeypatch, 50, come)
         async with _sending(system, {Queue.DELIVER: 4}):
-            await system.until(large, lambda _: bool(entered), 60)
+            await system.until(large, lambda _: bool(entered))
             await _all_ended(system, large, *entered)
         assert came[0] < 15 * COHORT
         assert _order(system).index("x") <= came[0] + 2 * COHORT
@@ -166,7 +166,7 @@ async def test_a_sender_far_behind_what_is_shared_out_puts_no_newcomer_there(
     go, cut = Event(), share._cut
 
     def slowly(*arguments: Any) -> Move:
-        assert go.wait(20)
+        assert go.wait(60)
         return cut(*arguments)
 
     monkeypatch.setattr(share, "_cut", slowly)
@@ -184,7 +184,7 @@ async def test_a_sender_far_behind_what_is_shared_out_puts_no_newcomer_there(
         large = await _enter(system, "l", 12 * COHORT + 5 * WINDOW)
         _meanwhile(monkeypatch, 2 * WINDOW, come)
         async with _sending(system, {Queue.DELIVER: 4}):
-            await system.until(large, lambda _: bool(came), 60)
+            await system.until(large, lambda _: bool(came))
             await _all_ended(system, large, *entered)
         assert _order(system).index("x") <= came[0] + 3 * COHORT
 
@@ -233,10 +233,10 @@ async def test_however_many_come_anew_a_large_batch_is_served_all_the_same(
     entered.append(await _enter(system, "s", 10))
     monkeypatch.setattr(EmailChannel, "send", watched)
     async with _sending(system):
-        await system.ended(large, 60)
+        await system.ended(large)
         assert len(entered) < 60
         await system.until(entered[0], lambda _: len(entered) == 60)
-        await asyncio.gather(*(system.ended(each, 90) for each in entered))
+        await asyncio.gather(*(system.ended(each) for each in entered))
 
 
 async def test_jobs_of_an_older_version_take_their_places(idle_system: System) -> None:

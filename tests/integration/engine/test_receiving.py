@@ -107,7 +107,7 @@ async def test_a_put_that_was_taken_for_dead_is_seen_again(idle_system: System) 
     batch, _ = await _opened(system)
     async with receiving(system.engine, batch):
         await _execute(system, sql.load("caravan.store", "batches.sql").receiving_uploads)
-        await system.until(batch, lambda b: b["state"] == "receiving", 5)
+        await system.until(batch, lambda b: b["state"] == "receiving")
         await _until_puts(system, 1)
     assert await _state(system, batch) == "awaiting_upload"
 

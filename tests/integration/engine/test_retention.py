@@ -173,7 +173,7 @@ async def test_while_files_are_deleted_nothing_is_locked(system: System, monkeyp
 
     def slowly(self: LocalFiles, name: str) -> None:
         asked.set()
-        assert go.wait(10)
+        assert go.wait(60)
         delete_folder(self, name)
 
     monkeypatch.setattr(LocalFiles, "delete_folder", slowly)
@@ -181,7 +181,7 @@ async def test_while_files_are_deleted_nothing_is_locked(system: System, monkeyp
     await asyncio.to_thread(asked.wait, 10)
     async with system.engine.pool.connection() as connection:
         await connection.execute("select from batches where id = %s for update nowait", (batch,))
-        async with asyncio.timeout(5):  # the worker has short transactions of its own
+        async with asyncio.timeout(30):  # the worker has short transactions of its own
             while await (await connection.execute(IDLE)).fetchall():  # noqa: ASYNC110 - it tells by nothing else
                 await asyncio.sleep(0.01)
     go.set()

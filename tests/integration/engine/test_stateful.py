@@ -24,15 +24,18 @@ from procrastinate.jobs import Status
 from caravan.clock import TurnedClock
 from caravan.delivery.envelope import Envelope
 from caravan.delivery.gates import SEND, Decision, Later, Skip
+from caravan.delivery.pacer import Pacer
 from caravan.delivery.result import Result
 from caravan.delivery.signing import read_back
 from caravan.delivery.tools import DeliveryTools, Pacing
-from caravan.engine import control, reading, singles, spans, start
+from caravan.engine import control, matching, reading, singles, spans, start
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine, Journeys
 from caravan.engine.publish import publish
 from caravan.engine.worker import open_duckdb
 from caravan.errors import Conflict
+from caravan.events.event import Event
+from caravan.events.take import take
 from caravan.queries.journal import Filter, open_journal, read_journal
 from caravan.queue.job_manager import queue_app
 from caravan.queue.jobs import Jobs
@@ -56,16 +59,20 @@ steps:
     email: {from: shop@example.com, to: "{{ emailAddress }}", subject: "Hello", text: "Hello"}
     next: days
   - id: days
-    wait: 3 days
-    next: tell
+    wait_for:
+      any: [{event: purchase, if: "total > 1", to: tell}, {event: unsubscribed, to: gone}]
+      timeout: 3 days
+      to: tell
   - id: tell
     webhook: {url: "https://example.com/hook"}
     next: insist
   - id: insist
     webhook: {url: "https://example.com/insist", on_unknown: resend}
+  - id: gone
+    exit: {}
 """
 _LANES = [str(queue) for queue in Queue]
-_STEPS = ("which", "mail", "days", "tell", "insist")
+_STEPS = ("which", "mail", "days", "tell", "insist", "gone")
 _SENDS = {"mail": (1,), "tell": (2, 3), "insist": (3, 4)}  # and how many steps may lie behind
 _EXAMPLES = os.environ.get("STATEFUL_EXAMPLES")
 _DEATHS = st.one_of(
@@ -137,6 +144,7 @@ class Process:
             traces=traces,
             channels={"email": world.mails, "webhook": world.calls},
             pacing=pacing,
+            pacer=Pacer(self.pool, world.clock),
             gates=[world.gate],
         )
         self.worker = await self.app.job_manager.register_worker()
@@ -171,6 +179,9 @@ class Process:
                 await singles.gather(self.engine, arguments["batch"])
             case "advance":
                 await advance(self.engine, self.tools, arguments["cohort"])
+            case "match":
+                finders = matching.finders_of(self.engine)
+                await matching.match(self.engine, self.tools, finders, arguments["customer"])
             case _:
                 raise AssertionError(name)
 
@@ -275,6 +286,26 @@ class Stories(RuleBasedStateMachine):
     def work(self, jobs: int, death: Death | None) -> None:
         self.run(self.process.work(jobs), death)
 
+    @rule(
+        who=st.lists(st.integers(1, 14), min_size=1, max_size=6),
+        event=st.sampled_from(["purchase", "unsubscribed"]),
+        total=st.integers(1, 2),
+        jobs=st.integers(0, 6),
+        death=_DEATHS,
+    )
+    def happen(self, who: list[int], event: str, total: int, jobs: int, death: Death | None) -> None:
+        """Contacts do something; some of them twice, and some who do not stand."""
+        names = [str(each) for each in who] + [f"s{each}" for each in who[:2]]
+        self.run(self._happen(names, event, total))
+        self.run(self.process.work(jobs), death)
+
+    async def _happen(self, who: list[str], event: str, total: int) -> None:
+        events = [Event(each, event, self.world.clock.now(), {"total": total}) for each in who]
+        async with self.process.pool.connection() as connection:
+            await take(connection, self.world.customer, events)
+        # What is matched soon is matched now: the database's clock does not turn.
+        await self._do("update procrastinate_jobs set scheduled_at = null where task_name = 'match'")
+
     @rule(mood=st.sampled_from([Result.SENT, Result.RETRY, Result.UNKNOWN, Result.FAILED, Result.UNREACHABLE]))
     def mood(self, mood: Result) -> None:
         self.world.mails.mood = self.world.calls.mood = mood
@@ -363,6 +394,9 @@ class Stories(RuleBasedStateMachine):
         for cohort in await self._rows("select * from cohorts where batch_id = %s and closed_at is null", batch):
             with self.process.engine.files.local(cohort["file"]) as path:
                 lines = pq.read_table(path, columns=["line"])["line"].to_pylist()
+            gone = await self._rows("select place from departures where cohort_id = %s", cohort["id"])
+            for place in sorted((each["place"] for each in gone), reverse=True):
+                del lines[place]
             assert len(lines) == cohort["size"]
             found += [(line, cohort["step"]) for line in lines]
         assert len({line for line, _ in found}) == len(found), "in two places at once"
@@ -398,6 +432,8 @@ class Stories(RuleBasedStateMachine):
             assert batch["state"] in ("completed", "cancelled"), batch
             assert batch["id"] not in self.files or batch["entered"] in (0, self.files[batch["id"]])
         assert not await self._rows("select * from cohorts where closed_at is null")
+        assert not await self._rows("select * from departures")
+        assert not await self._rows("select * from unmatched_events")
         assert not await self._rows("select * from procrastinate_jobs where status = 'doing'")
 
     async def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:

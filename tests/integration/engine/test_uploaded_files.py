@@ -41,7 +41,7 @@ async def _put(system: System, url: str, content: bytes) -> int:
 
 async def _gone(system: System) -> None:
     """Deleting comes right after everybody entered."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while _uploads(system):  # noqa: ASYNC110 - nothing tells but the folder
             await asyncio.sleep(0.01)
 

@@ -1,5 +1,6 @@
 """Webhook steps, against a real HTTP server."""
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ class Sink:
     keys: list[str] = field(default_factory=list)
     bodies: list[dict] = field(default_factory=list)  # type: ignore[type-arg]
     statuses: dict[str, list[int]] = field(default_factory=dict)  # 0: none, the connection breaks
+    answers: dict[str, object] = field(default_factory=dict)  # JSON for each contact
+    retry_after: dict[str, str] = field(default_factory=dict)  # said with each answer that is none of success
 
 
 @pytest.fixture
@@ -34,7 +37,10 @@ async def sink() -> AsyncIterator[Sink]:
         if not status:
             assert request.transport is not None
             request.transport.abort()
-        return web.Response(status=status or 200)
+        wait = {} if status == 200 else {"Retry-After": sink.retry_after.get(body["contact"], "")}
+        answer = sink.answers.get(body["contact"], "")
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        return web.Response(status=status or 200, headers=wait, text=text)
 
     app = web.Application()
     app.router.add_post("/hook", hook)
@@ -167,3 +173,168 @@ async def test_the_time_of_a_pause_is_no_time_in_which_was_tried(idle_system: Sy
         await system.until(batch, lambda b: len(sink.keys) == 2 and b["waitingFor"] is not None)
         await system.turn(minutes=5)
         assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 1}
+
+
+async def test_who_is_asked_to_wait_waits_as_long_and_holds_up_no_other(system: System, sink: Sink) -> None:
+    sink.statuses, sink.retry_after = {"3": [429], "4": [503]}, {"3": "3000"}
+    await system.publish(_journey(sink.url))
+    batch = await system.start(contacts(6))
+    found = await system.until(batch, lambda b: b["ledger"]["steps"][0]["outcomes"] == {"sent": 5})
+    assert found["ledger"]["steps"][0]["standing"] == 1
+    assert found["waiting"]["reason"].startswith("429")
+    await system.turn(seconds=2900)
+    assert (await system.batch(batch))["ledger"]["steps"][0]["standing"] == 1
+    await system.turn(seconds=101)
+    await system.ended(batch)
+    assert Counter(Counter(sink.keys).values()) == {1: 4, 2: 2}
+
+
+async def test_a_host_that_asks_all_to_wait_is_left_alone_until_then(system: System, sink: Sink) -> None:
+    """Of a cohort of many windows it is called for the first one alone."""
+    sink.statuses = {str(number): [429] for number in range(10)}
+    sink.retry_after = {str(number): "600" for number in range(10)}
+    await system.publish(_journey(sink.url))
+    batch = await system.start(contacts(60))
+    await system.until(batch, lambda b: len(sink.keys) >= 10 and b["waiting"])
+    assert len(sink.keys) == 10
+    await system.turn(seconds=601)
+    found = await system.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 60}
+    assert len(sink.keys) == 70
+
+
+async def test_an_endpoint_that_is_gone_is_called_no_more(system: System, sink: Sink) -> None:
+    """The calls that were under way with it are answered; then nobody calls, in this window or a later one."""
+    sink.statuses = {str(number): [410] for number in range(60)}
+    await system.publish(_journey(sink.url))
+    batch = await system.start(contacts(60))
+    found = await system.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"failed": 60}
+    assert len(sink.keys) <= 10
+    details = Counter(line["detail"].split()[0] for line in await system.lines(f"batches/{batch}/journal"))
+    assert details == {"410": len(sink.keys), "not": 60 - len(sink.keys)}
+    other = await system.start(contacts(1))
+    await system.ended(other)
+    assert len(sink.keys) <= 11, "a batch of its own finds out for itself"
+
+
+async def test_an_endpoint_that_is_gone_stops_no_other(system: System, sink: Sink) -> None:
+    sink.statuses = {"1": [410], "2": [410]}
+    await system.publish(_journey(sink.url + "?contact={{ id }}"))
+    found = await system.ended(await system.start(contacts(30)))
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 28, "failed": 2}
+    assert len(sink.keys) == 30
+
+
+async def test_who_may_have_been_reached_by_an_endpoint_that_is_gone_now_is_unknown(system: System, sink: Sink) -> None:
+    sink.statuses = {"3": [0, 410]}
+    await system.publish(_journey(sink.url, _RESEND))
+    batch = await system.start(contacts(5))
+    found = await system.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 4, "unknown": 1}
+
+
+_SAVING = """journey: 1
+name: hook
+steps:
+  - id: ask
+    webhook:
+      url: "{url}"
+      save: {{score: $.score, "first tag": "$.tags[0]", firstname: $.name}}
+    next: good
+  - id: good
+    split:
+      - if: score >= 70
+        to: tell
+  - id: tell
+    webhook: {{url: "{url}", body: {{contact: "{{{{ id }}}}", score: "{{{{ score }}}}", tag: '{{{{ contact["first tag"] }}}}'}}}}
+"""  # noqa: E501
+
+
+async def test_what_a_step_saves_of_the_answer_is_there_for_the_steps_that_follow(system: System, sink: Sink) -> None:
+    """Each answer has a score of ten times the contact's number; some have none, and some are tried twice."""
+    sink.answers = {str(n): {"score": n * 10, "tags": [f"t{n}"]} for n in range(12)} | {"3": "no JSON", "11": []}
+    sink.statuses = {"9": [503, 200]}
+    await system.publish(_SAVING.format(url=sink.url))
+    batch = await system.start(contacts(12))
+    found = await system.ended(batch)
+    assert [step["outcomes"] for step in found["ledger"]["steps"]] == [{"sent": 12}, {"passed": 12}, {"sent": 4}]
+    told = sorted((body for body in sink.bodies if "tag" in body), key=lambda body: int(body["contact"]))
+    assert told == [{"contact": str(n), "score": n * 10, "tag": f"t{n}"} for n in (7, 8, 9, 10)]
+    (line,) = await system.lines(f"batches/{batch}/journal?step=ask&contact=3")
+    assert line["detail"].endswith("(nothing was saved: the answer is no JSON)")
+    for contact, score in (("9", "90"), ("3", None)):
+        (entry,) = (await system.get(f"contacts/{contact}")).json()["entries"]
+        why = next(stay["why"] for stay in entry["stays"] if stay["step"] == "good")
+        assert [each["value"] for each in why["conditions"][0]["values"]] == [score], "as it was at the split"
+        assert why["agrees"]
+
+
+@pytest.fixture
+async def taker() -> AsyncIterator[Sink]:
+    """A server that takes several contacts at once, and answers as to the first of them."""
+    sink = Sink()
+
+    async def hook(request: web.Request) -> web.Response:
+        bodies = await request.json()
+        sink.keys.append(request.headers["Idempotency-Key"])
+        sink.bodies.append({"calls": bodies})
+        waiting = sink.statuses.get(bodies[0]["contact"], [])
+        status = waiting.pop(0) if waiting else 200
+        if not status:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=status or 200)
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", hook)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    sink.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield sink
+    await runner.cleanup()
+
+
+def _told(sink: Sink) -> Counter[str]:
+    return Counter(each["contact"] for body in sink.bodies for each in body["calls"])
+
+
+async def test_several_contacts_go_out_in_one_request(system: System, taker: Sink) -> None:
+    await system.publish(_journey(taker.url, ", batch: 4"))
+    found = await system.ended(await system.start(contacts(25)))
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 25}
+    assert sorted(len(body["calls"]) for body in taker.bodies) == [1, 2, 2, 4, 4, 4, 4, 4]
+    assert _told(taker) == Counter(str(number) for number in range(25))
+    assert len({each["key"] for body in taker.bodies for each in body["calls"]}) == 25
+    assert len(set(taker.keys)) == 8
+
+
+async def test_only_what_is_alike_goes_out_together(system: System, taker: Sink) -> None:
+    await system.publish(_journey(taker.url + "/{{ id | slice: 0 }}", ", batch: 100, body: {contact: '{{ id }}'}"))
+    await system.ended(await system.start(contacts(10)))
+    assert [len(body["calls"]) for body in taker.bodies] == [1] * 10
+
+
+async def test_one_answer_is_the_outcome_of_all_that_went_out_with_it(system: System, taker: Sink) -> None:
+    taker.statuses = {"0": [503, 200], "5": [400], "10": [0], "15": [0]}
+    await system.publish(_journey(taker.url, ", batch: 5"))
+    batch = await system.start(contacts(25))
+    found = await system.ended(batch)
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 10, "failed": 5, "unknown": 10}
+    unknown = {line["contact"] for line in await system.lines(f"batches/{batch}/journal?outcome=unknown")}
+    assert unknown == {str(number) for number in range(10, 20)}
+    assert _told(taker) == Counter({str(n): 2 if n < 5 else 1 for n in range(25)})
+    assert Counter(Counter(taker.keys).values()) == {1: 4, 2: 1}, "those of a retry are the same, so is their key"
+    letters = await system.lines(f"batches/{batch}/dead-letters")
+    assert {each["contact"] for each in letters} == {str(number) for number in range(5, 10)}
+
+
+async def test_several_of_whom_nobody_knows_are_sent_again_with_their_key_if_the_step_says_so(
+    system: System, taker: Sink
+) -> None:
+    taker.statuses = {"5": [0, 200]}
+    await system.publish(_journey(taker.url, ", batch: 5" + _RESEND))
+    found = await system.ended(await system.start(contacts(20)))
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 20}
+    assert Counter(Counter(taker.keys).values()) == {1: 3, 2: 1}

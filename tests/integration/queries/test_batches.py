@@ -25,6 +25,22 @@ async def _without_relay(system: System) -> int:
     return port
 
 
+async def test_a_wait_for_events_names_them_and_its_end(system: System) -> None:
+    await system.publish(
+        "journey: 1\nname: Bought\nsteps:\n  - id: bought\n    wait_for:\n      any:\n"
+        "        - {event: purchase, if: total > 100, to: big}\n        - {event: purchase, to: out}\n"
+        "        - {event: cart.left, to: out}\n      timeout: 2 days\n"
+        "  - {id: big, wait: 1 day}\n  - {id: out, exit: {}}\n"
+    )
+    batch = await system.start(contacts(7))
+    found = await system.until(batch, lambda b: b["waiting"] is not None and b["waiting"]["kind"] == "wait")
+    assert found["waiting"]["reason"] == "for the event cart.left or purchase"
+    assert found["waitingFor"].startswith("7 contacts at bought are waiting for cart.left or purchase, until 20")
+    assert (await system.post("events", {"id": "3", "event": "purchase", "properties": {"total": 500}})).is_success
+    found = await system.until(batch, lambda b: "6 contacts at bought are waiting for" in (b["waitingFor"] or ""))
+    assert "1 contact at big is waiting until 20" in found["waitingFor"]
+
+
 async def test_a_wait_is_told_as_a_value_and_as_a_sentence(system: System) -> None:
     await system.publish(WAIT)
     batch = await system.start(contacts(7))
@@ -105,7 +121,7 @@ async def test_giving_up_touches_none_that_only_wait(system: System) -> None:
         ("journal?step=mial", "did you mean mail?"),
         ("journal?outcom=sent", "did you mean outcome?"),
         ("journal?version=1", "There is no parameter 'version' here"),
-        ("rejects?code=not_json", "this call takes none"),
+        ("rejects?kode=not_json", "did you mean code?"),
     ],
 )
 async def test_a_misspelt_query_is_refused_with_the_good_ones(system: System, query: str, said: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from caravan.queries import preflight as module
 from tests.integration.conftest import System
 from tests.integration.engine.test_hold import hold
-from tests.integration.journeys_for_tests import EXIT, SPRING, contacts
+from tests.integration.journeys_for_tests import EXIT, MAIL, SPRING, contacts
 
 FORKS = """
 journey: 1
@@ -131,6 +131,32 @@ async def test_splits_behind_waits_and_shares_by_weight_are_decided_as_the_steps
     assert offer["noRecipient"] > 0
 
 
+async def test_those_whom_a_condition_of_the_journey_lets_go_are_foretold(system: System) -> None:
+    """At each step where they are looked at: waits and messages. Splits still decide about them."""
+    rules = "goal: {if: ltv = 15}\nexit_when: [{event: purchase}, {if: ltv >= 14}, {if: city = 'Oslo' and ltv = 3}]\n"
+    await system.publish(rules + FORKS)
+    batch = await hold(system, mixed())
+    found = await _preflight(system, batch)
+    exits = {(each["step"], each["outcome"], each["rule"]): each["contacts"] for each in found["exits"]}
+    words = "once this is true of them: "
+    oslo = (f"{words}ltv >= 14", f"{words}city = 'Oslo' and ltv = 3")
+    assert set(exits) == {
+        *((step, "goal", f"{words}ltv = 15") for step in ("days", "offer")),
+        *((step, "exited", oslo[0]) for step in ("days", "offer")),
+        *((step, "exited", oslo[1]) for step in ("days", "offer")),
+    }
+    assert sum(number for (_, outcome, _), number in exits.items() if outcome == "goal") == 12
+    ways = {(each["step"], each["to"]): each["contacts"] for each in found["branches"]}
+    left_at_days = sum(number for (step, *_), number in exits.items() if step == "days")
+    assert ways["again", "days_later"] + ways["again", "offer"] == ways["halves", "days"] - left_at_days
+    await system.post(f"batches/{batch}/resume", {})
+    wanted = Counter[str]()
+    for (step, outcome, _), number in exits.items():
+        wanted[outcome] += number if step == "days" else 0
+    days = await system.until(batch, lambda b: b["ledger"]["steps"][2]["outcomes"] == wanted)
+    assert days["ledger"]["steps"][2]["standing"] == ways["halves", "days"] - left_at_days
+
+
 async def test_a_placeholder_counts_as_missing_only_where_its_message_would_print_nothing(system: System) -> None:
     await system.publish(FORKS)
     batch = await hold(
@@ -218,3 +244,15 @@ async def test_of_a_batch_that_failed_it_says_why(system: System) -> None:
     await system.http.put(opened["uploadUrl"], content=b"nonsense\n", headers={"Content-Type": "text/plain"})
     await system.ended(opened["batchId"])
     assert "failed: The only row can't be used" in (await _preflight(system, opened["batchId"], status=409))["detail"]
+
+
+async def test_what_the_hours_of_a_step_would_mean_is_foretold_for_now(system: System) -> None:
+    hour = (system.clock.now().hour + 2) % 24
+    window = f'{{from: "{hour:02}:00", to: "{(hour + 1) % 24:02}:00", timezone: "{{{{ tz }}}}", otherwise: skip}}'
+    await system.publish(MAIL + f"    send_window: {window}\n")
+    rows = [row(n, emailAddress="c@example.com", firstname="N", tz=("UTC", "", "Mars")[n % 3]) for n in range(9)]
+    found = await _preflight(system, await hold(system, b"".join(rows)))
+    assert found["messages"][0]["hours"] == {"closed": 9, "noZone": 6, "otherwise": "skip"}
+    await system.publish(MAIL + '    send_window: {from: "00:00", to: "24:00", timezone: "{{ tz }}"}\n')
+    found = await _preflight(system, await hold(system, b"".join(rows)))
+    assert found["messages"][0]["hours"] == {"closed": 0, "noZone": 6, "otherwise": "wait"}

@@ -10,7 +10,7 @@ from procrastinate import App
 from procrastinate.jobs import Status
 
 from caravan.backoff import Backoff
-from caravan.delivery import deliver
+from caravan.delivery import send_window
 from caravan.engine import reading
 from caravan.engine import worker as workers
 from caravan.engine.advance import advance
@@ -70,14 +70,14 @@ async def test_of_a_cohort_with_one_contact_that_kills_workers_all_others_are_se
     idle_system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each death leaves a window in the air, which the next sender settles: so it goes through many cohorts."""
-    system, prepare = idle_system, deliver._prepare
+    system, prepare = idle_system, send_window._prepare
 
     def killing(delivery: Any, people: list[dict[str, Any]], lease: Any) -> Any:
         if any(person["id"] == "25" for person in people):
             raise Crash
         return prepare(delivery, people, lease)
 
-    monkeypatch.setattr(deliver, "_prepare", killing)
+    monkeypatch.setattr(send_window, "_prepare", killing)
     batch, died = await _read(system, 40), 0
     async with queue_app().open_async(system.engine.pool) as app, workers.tools_of(system.engine) as tools:
         quick = replace(tools, pacing=replace(tools.pacing, lease=0.2))
@@ -95,7 +95,7 @@ async def test_of_a_cohort_with_one_contact_that_kills_workers_all_others_are_se
     found = await system.batch(batch)
     assert "1 contact at mail is stuck" in found["waitingFor"]
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 39}
-    monkeypatch.setattr(deliver, "_prepare", prepare)
+    monkeypatch.setattr(send_window, "_prepare", prepare)
     assert (await system.post(f"batches/{batch}/retry", {})).status_code == 200
     async with working(system):
         assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"sent": 40}

@@ -42,7 +42,7 @@ async def test_a_retry_that_could_not_be_noted_is_made_all_the_same(
     await system.publish(SPRING)
     batch = await system.start(contacts(10))
     async with working(system):
-        await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10, 10)
+        await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
     assert (failing, lost) == ([], [])
 
 
@@ -60,7 +60,7 @@ async def test_a_job_that_runs_for_long_is_not_put_back(idle_system: System, mon
     await system.publish(SPRING)
     batch = await system.start(contacts(10))
     async with working(system):
-        await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10, 10)
+        await system.until(batch, lambda b: b["ledger"]["steps"][3]["standing"] == 10)
     assert tries == 1
 
 

@@ -48,7 +48,7 @@ class Jobs:
         )
         return await self.app.job_manager.defer_job_async(job.evolve(**more))
 
-    async def until(self, *names: str, seconds: float = 5) -> None:
+    async def until(self, *names: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not set(names) <= set(self.ran):
             assert time.monotonic() < deadline, self.ran

@@ -11,13 +11,14 @@ from procrastinate import App
 from procrastinate.jobs import Job, Status
 
 from caravan.queue import recovery
-from caravan.queue.job_manager import queue_app
+from caravan.queue.job_manager import ResilientJobManager, queue_app
 from caravan.queue.presence import Presence
 from caravan.queue.recovery import Watch
-from caravan.store import metrics
+from caravan.store import metrics, queues
 from caravan.store.database import Pool, row
 from caravan.store.jobs import RunningJob
 from caravan.store.process_locks import OwnFolder
+from tests.integration.conftest import System, working
 
 _OFTEN = 2.5  # seconds between two looks
 
@@ -257,6 +258,29 @@ async def test_the_jobs_of_a_dead_process_of_this_machine_are_put_back_without_w
     presence._file.close()  # what the kernel does when a process ends
     assert await recovery.put_back_jobs_of_the_dead(queue.pool, folder, "db") == 1
     assert (await queue.status(job))[0] == "todo"
+
+
+async def test_a_process_that_dies_with_a_job_that_it_has_not_begun_is_known_all_the_same(
+    queue: Queue, folder: Path
+) -> None:
+    await queue.add()
+    presence, manager = Presence(folder, "db"), queue.app.job_manager
+    assert isinstance(manager, ResilientJobManager)
+    manager.before_fetch = presence.note
+    job = await queue.fetch()
+    presence._file.close()
+    assert await recovery.put_back_jobs_of_the_dead(queue.pool, folder, "db") == 1
+    assert (await queue.status(job))[0] == "todo"
+
+
+async def test_a_process_at_work_has_named_a_worker_of_each_queue_before_any_has_a_job(idle_system: System) -> None:
+    home = idle_system.engine.settings.folder / "present"
+
+    async def named() -> bool:
+        return [len(each.read_text().split()) for each in home.glob("*/*")] == [len(queues.Queue)]
+
+    async with working(idle_system):
+        await _until(named)
 
 
 async def test_a_process_looks_as_soon_as_it_is_on_watch(queue: Queue, folder: Path) -> None:

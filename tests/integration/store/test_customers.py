@@ -10,7 +10,7 @@ from caravan.store.customers import (
     add_customer,
     create_token,
     first_customer,
-    holds_token,
+    get_token,
     list_tokens,
     revoke_token,
     shared_secret,
@@ -25,8 +25,8 @@ async def test_a_token_opens_its_own_customer_only(pool: Pool) -> None:
         ours = await add_customer(connection, "ours", NOW)
         theirs = await add_customer(connection, "theirs", NOW)
         token = await create_token(connection, ours, "nightly", NOW)
-        assert await holds_token(connection, ours, token)
-        assert not await holds_token(connection, theirs, token)
+        assert await get_token(connection, ours, token) is not None
+        assert not await get_token(connection, theirs, token)
 
 
 async def test_a_token_that_is_changed_or_odd_opens_nothing(pool: Pool) -> None:
@@ -34,7 +34,7 @@ async def test_a_token_that_is_changed_or_odd_opens_nothing(pool: Pool) -> None:
         customer = await add_customer(connection, "ours", NOW)
         token = await create_token(connection, customer, "nightly", NOW)
         for odd in (token[:-1], token + "x", token.replace("crv", "abc"), "", "crv", "crv__", "crv_\0_x", "é" * 20):
-            assert not await holds_token(connection, customer, odd), odd
+            assert not await get_token(connection, customer, odd), odd
 
 
 async def test_the_secret_of_a_token_is_not_stored(pool: Pool) -> None:
@@ -90,5 +90,5 @@ async def test_a_revoked_token_opens_nothing_whether_named_by_its_id_or_whole(po
             found = await revoke_token(connection, named)
             assert found is not None
         assert await revoke_token(connection, tokens[0]) is None
-        assert [await holds_token(connection, customer, each) for each in tokens] == [False, False, True]
+        assert [await get_token(connection, customer, each) is not None for each in tokens] == [False, False, True]
         assert [each.name for each in await list_tokens(connection)] == ["three"]

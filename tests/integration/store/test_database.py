@@ -13,7 +13,7 @@ from caravan.store.database import AWAY, Pool, connect, row, single
 async def _idle(pool: Pool, connections: int) -> list[int]:
     """Leave so many connections idle in the pool; the process ids at their other ends."""
     ids = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         held = [await pool.getconn() for _ in range(connections)]
         for each in held:
             ids.append(each.info.backend_pid)
@@ -73,7 +73,7 @@ async def test_who_falls_silent_in_the_middle_of_a_transaction_loses_its_locks(
     async with connect(database, size=2) as pool:
         silent, other = await pool.getconn(), await pool.getconn()
         await silent.execute("lock table customers")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await other.execute("lock table customers")
         with pytest.raises(AWAY):
             await silent.execute("select 1")

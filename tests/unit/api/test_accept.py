@@ -2,7 +2,7 @@
 
 import pytest
 
-from caravan.api.accept import wanted
+from caravan.api.accept import prefers_csv, wanted
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ def test_json_is_answered_unless_the_text_is_preferred(accept: str) -> None:
 )
 def test_the_text_is_answered_to_who_prefers_it(accept: str, media: str) -> None:
     assert wanted(accept) == media
+
+
+@pytest.mark.parametrize(
+    ("accept", "csv"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/csv", True),
+        ("text/csv, application/x-ndjson", True),
+        ("text/csv;q=0.5, application/x-ndjson", False),
+        ("text/csv, */*;q=0.8", True),
+        ("text/csv;q=0", False),
+        ("text/html, */*", False),
+    ],
+)
+def test_csv_is_sent_to_whoever_names_it_and_likes_nothing_better(accept: str, csv: bool) -> None:
+    assert prefers_csv(accept) is csv

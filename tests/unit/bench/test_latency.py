@@ -43,7 +43,7 @@ async def opened(doors: Doors) -> AsyncIterator[System]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     try:
-        yield System(0, Path(), f"http://{host}:{port}", 1, "t")
+        yield System(0, Path(), f"http://{host}:{port}", 1, "t", "", "")
     finally:
         await runner.cleanup()
 

@@ -17,9 +17,12 @@ from caravan.channels.mail import Mail
 from caravan.channels.mail_sandbox import MailSandbox
 from caravan.channels.replies import Stage
 from caravan.channels.sandbox import Act, Received, Sandbox
+from caravan.channels.sms.gateway import SmsChannel
+from caravan.channels.sms.sandbox import SmsSandbox
 from caravan.channels.webhook import Call, WebhookChannel
 from caravan.delivery.result import Result, SendResult
 from caravan.store.sandbox import Kept
+from tests.unit.channels.sms.gateways import FakeGateway, described, message, serving, twilio
 
 TIMEOUT = 0.3
 
@@ -156,7 +159,50 @@ async def sandbox_room() -> AsyncIterator[Room]:
         yield Room(channel, mail, arrived, lambda: MailSandbox(MemoryStore(away=True)))
 
 
-@pytest.fixture(params=[email_room, webhook_room, sandbox_room], ids=["email", "webhook", "sandbox"])
+@asynccontextmanager
+async def sms_room(make: Callable[[str], Any]) -> AsyncIterator[Room]:
+    """A channel to a gateway on loopback."""
+    gateway = FakeGateway()
+    async with serving(gateway) as url, SmsChannel(make(url), connections=8, timeout=TIMEOUT) as channel:
+        yield Room(
+            channel,
+            lambda who: message(who),
+            lambda: gateway.arrived,
+            lambda: SmsChannel(make(f"http://127.0.0.1:{unused_port()}")),
+        )
+
+
+def twilio_room() -> Any:
+    return sms_room(twilio)
+
+
+def described_room() -> Any:
+    return sms_room(described)
+
+
+@asynccontextmanager
+async def sms_sandbox_room() -> AsyncIterator[Room]:
+    def answers(text: Any) -> SendResult | None:
+        delivery = scripted(text.text)
+        return None if delivery.result is Result.SENT else delivery
+
+    store = MemoryStore()
+    async with SmsSandbox(store, answers) as channel:
+        arrived = lambda: [each.content.decode() for each in store.kept]  # noqa: E731
+        yield Room(channel, message, arrived, lambda: SmsSandbox(MemoryStore(away=True)))
+
+
+ROOMS = {
+    "email": email_room,
+    "webhook": webhook_room,
+    "sandbox": sandbox_room,
+    "twilio": twilio_room,
+    "described": described_room,
+    "sms sandbox": sms_sandbox_room,
+}
+
+
+@pytest.fixture(params=ROOMS.values(), ids=ROOMS)
 async def room(request: pytest.FixtureRequest) -> AsyncIterator[Room]:
     async with request.param() as furnished:
         yield furnished

@@ -1,14 +1,23 @@
 """The email step's fields."""
 
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from caravan.channels.email_step import Email
+from caravan.errors import RenderFailed
 from caravan.journeys.fields import OnUnknown
+from caravan.journeys.placeholders import ContactView
 
 GOOD = {"id": "e", "from": "Shop <shop@example.com>", "to": "{{ mail }}", "subject": "Hi {{ name }}", "text": "x"}
+
+COHORT: Any = SimpleNamespace(customer=1, batch="b_1", journey=4711, step="e")
 
 
 def test_an_email_has_its_fields() -> None:
@@ -37,10 +46,48 @@ def test_an_address_may_be_fixed_or_a_template(address: str) -> None:
     [
         {"from": "shop"}, {"from": ""}, {"from": "a@b.se, c@d.se"}, {"from": "a@b.se\r\nBcc: x@y.se"}, {"to": "@"},
         {"to": "{{ x"}, {"to": None}, {"subject": "a\nb"}, {"subject": " "}, {"subject": "{% if %}"}, {"text": "{{"},
-        {"html": "{% nope %}"}, {"reply_to": "x"}, {"on_unknown": "maybe"}, {"headers": {}}, {"cc": "a@b.se"},
+        {"html": "{% nope %}"}, {"reply_to": "x"}, {"on_unknown": "maybe"}, {"headers": []},
+        {"headers": {"X-A": "a\nb"}}, {"cc": "a@b.se"},
         {"id": "a b"},
     ],
 )  # fmt: skip
 def test_a_field_that_can_not_be_used_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Email.model_validate(GOOD | changed)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["From", "bcc", "Content-Type", "DKIM-Signature", "List-Unsubscribe", "List-ID", "ARC-Seal", "Received", "a b",
+     "a:", "", "ä", "X\r\nBcc", "Resent-To"],
+)  # fmt: skip
+def test_headers_that_others_set_are_not_to_be_set(name: str) -> None:
+    step = Email.model_validate(GOOD | {"headers": {name: "x"}})
+    assert [where for where, _ in step.check()] == [f"email.headers.{name}"]
+
+
+@given(value=st.text() | st.text(st.sampled_from(" a\r\n:\0=?ä\u2028"), max_size=200))
+def test_whatever_a_contact_has_a_header_of_ones_own_is_one_header(value: str) -> None:
+    step = Email.model_validate(
+        GOOD | {"headers": {"Feedback-ID": "spring:{{ v }}:7:caravan", "X-Empty": "{{ none }}"}}
+    )
+    contact = ContactView("1", {"mail": "a@b.se", "v": value})
+    try:
+        mail = step.write(contact, "k" * 40, COHORT, datetime.now(UTC)).message
+    except RenderFailed:
+        assert len(value) > 900
+        return
+    message = message_from_bytes(mail.content, policy=policy.default)
+    assert message.defects == []
+    assert sorted(map(str.lower, message.keys())) == [
+        "content-transfer-encoding", "content-type", "date", "feedback-id", "from", "list-id", "message-id",
+        "mime-version", "subject", "to",
+    ]  # fmt: skip
+    assert max(map(len, mail.content.split(b"\r\n"))) <= 998
+
+
+def test_a_header_of_ones_own_keeps_every_octet_of_a_link() -> None:
+    link = "https://example.com/?a=%2F&b=" + "x" * 500
+    step = Email.model_validate(GOOD | {"headers": {"X-Link": link}})
+    mail = step.write(ContactView("1", {"mail": "a@b.se"}), "k" * 40, COHORT, datetime.now(UTC)).message
+    assert f"X-Link: {link}\r\n".encode() in mail.content

@@ -16,7 +16,7 @@ from caravan.journeys.definition import read_journey
 from caravan.store.cohorts import Cohort
 
 MOMENT = datetime(1999, 12, 31, 23, 59, tzinfo=UTC)  # of a turned clock
-COHORT = cast(Cohort, SimpleNamespace(batch="b", step="s", journey=1, visit=1))
+COHORT = cast(Cohort, SimpleNamespace(customer=1001, batch="b", step="s", journey=1, visit=1))
 
 
 def row(properties: str) -> dict[str, Any]:

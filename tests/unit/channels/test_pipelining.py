@@ -1,11 +1,13 @@
 """The next mail's envelope goes out with a mail's content, and wherever a connection breaks, what is known is true."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from itertools import product
+from typing import Any
 
 import pytest
+import uvloop
 
 from caravan.channels.email import EmailChannel
 from caravan.channels.mail import Mail
@@ -136,6 +138,34 @@ async def test_a_mail_costs_one_write(extensions: tuple[str, ...]) -> None:
     assert all(b"MAIL FROM" in data and b"RCPT TO" in data for data in contents[:-1])
     assert all(data.count(b"Subject: ") == 1 for data in contents)
     assert len(line.heard) == 8 + 3  # EHLO, the first envelope, QUIT
+
+
+async def most_in_doubt(extensions: tuple[str, ...], connections: int, mails: int) -> int:
+    """Of how many mails a sender does not know, at the worst moment of all, whether they arrived."""
+    doubted: set[int] = set()
+    counts: list[int] = []
+
+    async def send(channel: EmailChannel, number: int) -> None:
+        def under_way() -> None:
+            doubted.add(number)
+            counts.append(len(doubted))
+
+        assert (await channel.send(mail(number), under_way)).result is Result.SENT
+        doubted.remove(number)
+
+    async with Sandbox(extensions=extensions) as sandbox, EmailChannel(sandbox.url, connections=connections) as channel:
+        await asyncio.gather(*(send(channel, n) for n in range(mails)))
+    assert len(counts) == mails
+    return max(counts)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("connections", [1, 5])
+@pytest.mark.parametrize("extensions", OFFERS)
+def test_never_are_more_mails_in_doubt_than_there_are_connections(
+    extensions: tuple[str, ...], connections: int, run: Callable[[Coroutine[Any, Any, int]], int]
+) -> None:
+    assert run(most_in_doubt(extensions, connections, 60)) == connections
 
 
 @pytest.mark.parametrize("extensions", OFFERS)

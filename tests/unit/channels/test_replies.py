@@ -1,9 +1,13 @@
 """What a relay says decides between failed, retried and unknown; the rules are in replies.yaml."""
 
+from pathlib import Path
+
 import pytest
 
-from caravan.channels.replies import Reply, Stage, again_in, classify, rules
+from caravan.channels.replies import Reply, Rule, Stage, again_in, classify, read_rules, shipped
 from caravan.delivery.result import Result
+from caravan.errors import InvalidSetting
+from caravan.store.suppressions import Reason
 
 
 @pytest.mark.parametrize(
@@ -104,10 +108,75 @@ def test_only_a_temporary_refusal_has_a_time_to_come_back() -> None:
 
 def test_no_rule_is_shadowed_by_the_ones_above_it() -> None:
     """Each rule decides at least one reply; else it could be deleted without anybody noticing."""
-    deciding = set()
+    rules, deciding = shipped(), set[Rule]()
+    codes = ("", "5.7.1", "5.6.7", "5.1.1", "5.1.7", "5.1.8", "5.1.10", "5.2.1", "5.2.2", "5.4.1", "5.4.4", "4.7.28")
     for stage in Stage:
         for code in range(1000):
-            for enhanced in ("", "5.7.1", "5.6.7", "5.1.1"):
-                fitting = (rule for rule in rules() if rule.fits(stage, f"{code:03d}", enhanced))
-                deciding.add(rules().index(next(fitting)))
-    assert deciding == set(range(len(rules())))
+            for enhanced in codes:
+                deciding.update(rules.fitting(stage, f"{code:03d}", enhanced, None))
+            for provider in ("yahoo", "comcast"):
+                deciding.update(rules.fitting(stage, f"{code:03d}", "", provider))
+    assert [rule for rule in rules.rules if rule not in deciding] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "provider", "signal", "suppressed"),
+    [
+        (451, "4.7.1 [TSS04] Messages temporarily deferred", "yahoo", ("stop", 7_200, 1), False),
+        (421, "4.7.0 [TS01] All messages will be permanently deferred", "yahoo", ("stop", 7_200, 1), False),
+        (451, "4.7.650 The mail server has been temporarily rate limited due to IP reputation", "microsoft",
+         ("slow", 5_400, 1), False),
+        (421, "4.7.28 Gmail has detected an unusual rate", "gmail", ("slow", 5_400, 5), False),
+        (550, "5.7.1 Service unavailable; client host blocked using Spamhaus", "gmail", ("stop", 3_600, 20), False),
+        (550, "5.1.1 The email account that you tried to reach does not exist", "gmail", None, True),
+        (550, "5.7.26 This mail is unauthenticated", "gmail", None, False),
+        (450, "4.2.0 Greylisted", "gmail", None, False),
+    ],
+)  # fmt: skip
+def test_a_reply_asks_this_of_all_who_send_there(
+    code: int, text: str, provider: str, signal: tuple[str, float, int] | None, suppressed: bool
+) -> None:
+    result = shipped().classify(Stage.RCPT, Reply(code, text), provider)
+    found = None if result.heard is None else result.heard.signal
+    assert (found and (str(found.act), found.seconds, found.after)) == signal
+    assert (result.suppress is Reason.HARD_BOUNCE) == suppressed
+
+
+def test_rules_of_the_operator_go_before_ours(tmp_path: Path) -> None:
+    file = tmp_path / "replies.yaml"
+    file.write_text("- {code: 550, enhanced: 5.1.1, text: 'quota', result: retry, slow: {rate: 10/min, for: 1h}}\n")
+    rules = read_rules(file)
+    ours, theirs = Reply(550, "5.1.1 nobody"), Reply(550, "5.1.1 over Quota")
+    assert rules.classify(Stage.RCPT, ours).result is Result.FAILED
+    found = rules.classify(Stage.RCPT, theirs, "gmail")
+    assert found.result is Result.RETRY and found.heard is not None and found.heard.signal is not None
+    assert (found.heard.provider, found.heard.signal.rate) == ("gmail", pytest.approx(1 / 6))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- {code: 55, result: failed}", "line 1: code should be three digits"),
+        ("- {code: 550}", "line 1: result should be one of sent, failed"),
+        ("\n- {code: 550, result: fail}", "line 2: result should be one of"),
+        ("- {code: 550, result: failed, stage: greeting}", "line 1: stage should be one of connect"),
+        ("- {code: 550, result: failed, enhanced: 5.7}", "enhanced should be like 5.7.1"),
+        ("- {code: 550, result: failed, text: '(x'}", "text is no regular expression"),
+        ("- {code: 450, result: retry, suppress: true}", "suppress goes with result: failed"),
+        ("- {code: 450, result: retry, stop: {after: 3}}", "stop needs for"),
+        ("- {code: 450, result: retry, stop: {for: 3}}", "stop.for should be a time like"),
+        ("- {code: 450, result: retry, slow: {for: 1h}}", "slow needs a rate or connections"),
+        ("- {code: 450, result: retry, slow: {rate: fast, for: 1h}}", "slow.rate should be a rate like"),
+        ("- {code: 450, result: retry, slows: {rate: 1/s, for: 1h}}", "no member 'slows'; did you mean slow?"),
+        ("- {code: 450, result: retry, slow: {rate: 1/s, for: 1h}, stop: {for: 1h}}", "slow or stop, not both"),
+        ("- {code: 450, result: retry, stop: {for: 1h, what: all}}", "stop.what should be provider or relay"),
+        ("code: 450", "line 1: the file should be a list"),
+        ("- [x", "can't be used: line"),
+    ],
+)
+def test_what_is_wrong_in_rules_is_told_by_line(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "replies.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidSetting) as wrong:
+        read_rules(file)
+    assert problem in wrong.value.message

@@ -383,3 +383,22 @@ class TestConnections:
             for each in fillers:
                 each.close()
         assert delivery == SendResult(Result.UNREACHABLE, "The webhook was not called: its host did not answer.")
+
+
+async def test_never_are_more_calls_in_doubt_than_there_are_connections() -> None:
+    doubted: set[int] = set()
+    counts: list[int] = []
+
+    async with hooked(connections=5) as (_, url, channel):
+
+        async def send(number: int) -> None:
+            def under_way() -> None:
+                doubted.add(number)
+                counts.append(len(doubted))
+
+            assert (await channel.send(Call("POST", url, {}, b"{}", f"k{number}"), under_way)).result is Result.SENT
+            doubted.remove(number)
+
+        await asyncio.gather(*(send(n) for n in range(60)))
+    assert len(counts) == 60
+    assert max(counts) == 5

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import typer.main
@@ -10,17 +11,24 @@ from caravan import __version__
 from caravan.cli.commands import app
 from tests.acceptance.conftest import environment
 
-_WITHOUT_A_FOLDER = {"demo", "journeys check", "contacts check", "contacts show"}
+_WITHOUT_A_FOLDER = {
+    *("channels check", "demo", "journeys check", "contacts check", "contacts show"),
+    *("journeys pause", "journeys resume", "journeys cancel"),
+}
 
 
 def _commands() -> dict[str, list[str]]:
     """Each command, by its words, and its options."""
-    root = typer.main.get_command(app)
     found = {}
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", {"": command})
-        for word, each in inner.items():
-            found[f"{name} {word}".strip()] = [option for param in each.params for option in param.opts]
+
+    def walk(words: str, command: Any) -> None:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            found[words] = [option for param in command.params for option in param.opts]
+        for word, each in (inner or {}).items():
+            walk(f"{words} {word}".strip(), each)
+
+    walk("", typer.main.get_command(app))
     return found
 
 

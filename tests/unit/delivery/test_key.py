@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caravan.delivery.key import LONGEST, MAX_LINE, MAX_STEP, MAX_VISIT, DeliveryKey, make_key, read_key
+from caravan.delivery.key import LONGEST, MAX_LINE, MAX_STEP, MAX_VISIT, DeliveryKey, batch_of, make_key, read_key
 from caravan.journeys.definition import MAX_STEPS
 from caravan.store.batches import new_batch_id
 
@@ -30,6 +30,16 @@ secrets = st.binary(min_size=1, max_size=48)
 def test_never_changes_because_a_retry_may_come_after_an_upgrade() -> None:
     key = DeliveryKey("b_0123456789abcdef0123", 3, 2, 4711)
     assert make_key(key, SECRET) == "104hkaps9lf6uu09303124j7biu8q1gakhu9"
+
+
+@given(keys, secrets)
+def test_of_our_own_making_names_its_batch_without_a_secret(key: DeliveryKey, secret: bytes) -> None:
+    assert batch_of(make_key(key, secret)) == key.batch
+
+
+@pytest.mark.parametrize("text", ["", "x", "c7", "1" * 100, "b_0123456789abcdef0123"])
+def test_what_is_no_key_names_no_batch(text: str) -> None:
+    assert batch_of(text) is None
 
 
 @given(keys, secrets)

@@ -131,7 +131,7 @@ steps:
   - wait: 1 day
     email: {}
   - id: c
-    sms: {}
+    pigeon: {}
 """
     )
     told = [
@@ -147,13 +147,13 @@ steps:
         "line 11: a.email.subject: 'subject' is missing",
         "line 11: a.email.to: the template can't be read",
         "line 12: w: no contact ever reaches this step",
-        "line 13: w.wait: `wait: {until: …}` is not supported yet",
+        "line 13: w.wait.until: 'x' is no date like 2026-01-31",
         "line 17: h.webhook.url: 'ftp://x' is no address",
         "line 18: h.webhook.method: input should be 'POST', 'PUT' or 'PATCH'",
         "line 19: h.webhook.headers.X: there is no filter b",
         "line 20: steps[4]: a step has an id and one of email",
         "line 22: steps[5].email: a step does one thing, but this has wait and email",
-        "line 24: c.sms: unknown key 'sms'",
+        "line 24: c.pigeon: unknown key 'pigeon'",
     ]
     for sentence in told:
         assert any(each.startswith(sentence) for each in found), (sentence, found)

@@ -21,7 +21,7 @@ def test_without_options_a_worker_has_all_queues() -> None:
 
 
 def test_queues_and_their_size_can_be_chosen() -> None:
-    assert queues_of("deliver, fetch", 7) == {"deliver": 7, "fetch": 7}
+    assert queues_of("deliver, fetch", 7) == {"deliver": 7, "fetch": 7, "paced": 7}
 
 
 def test_who_moves_cohorts_gathers_singles_too() -> None:
@@ -30,5 +30,5 @@ def test_who_moves_cohorts_gathers_singles_too() -> None:
 
 @pytest.mark.parametrize("queues", ["foo", "", "deliver,", "Deliver"])
 def test_a_queue_that_there_is_not_is_wrong_usage_and_told_which_there_are(queues: str) -> None:
-    with pytest.raises(WrongUsage, match="there are fetch, intake, spans, singles, advance, deliver, upkeep"):
+    with pytest.raises(WrongUsage, match="there are fetch, intake, spans, singles, advance, deliver, paced, upkeep"):
         queues_of(queues, None)

@@ -22,7 +22,7 @@ SLEEPS: Callable[[], Process] = partial(_start, "import time; time.sleep(60)")
 ENDS: Callable[[], Process] = partial(_start, "raise SystemExit(3)")
 
 
-def _until(supervisor: Supervisor, reached: Callable[[], bool], seconds: float = 10) -> None:
+def _until(supervisor: Supervisor, reached: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline

@@ -37,3 +37,28 @@ create table if not exists singles (number bigint generated always as identity p
 
 -- name: add_single
 insert into singles (id, properties) values (%(id)s, %(properties)s)
+
+-- name: transactions
+-- How many transactions this database has ended.
+select xact_commit + xact_rollback from pg_stat_database where datname = current_database()
+
+-- name: moments
+-- Cohorts at the wait of a batch: those whose moments are not found yet, and all.
+select count(*) filter (where not stands), count(*) from cohorts
+where batch_id = %(batch)s and step = 'hold' and closed_at is null
+
+-- name: looking
+-- How many cohorts that listen for events have no copy yet in which contacts are found.
+select count(*) from listening where look
+
+-- name: create_listening
+-- What a system that finds each contact by a row of its own needs at the least.
+create table standing (id text primary key, step text not null, properties text not null, moved_at timestamptz)
+
+-- name: fill_listening
+insert into standing select 'c-' || lpad(number::text, 8, '0'), 'hold', '{"ltv": 17}' from generate_series(1, %(rows)s) number
+
+-- name: move_listening
+update standing s set step = 'rest', moved_at = %(now)s
+from jsonb_to_recordset(%(events)s::jsonb) as e (id text, total numeric)
+where s.id = e.id and s.step = 'hold' and e.total > (s.properties::jsonb->>'ltv')::numeric

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from caravan.console.page import Fragments, Page
 from caravan.console.rendering import macro
 from caravan.console.visit import HOME, Visit
 from caravan.errors import InvalidInput
-from caravan.queries.batch import BatchReport, batch_reports
+from caravan.queries.listed import ListedBatch, listed
 from caravan.store import batches, journeys
 from caravan.store.batches import BatchState
 from caravan.store.database import snapshot
@@ -24,10 +25,10 @@ async def show(visit: Visit) -> Response:
     """The list, or what to do where it is empty."""
     wanted = _wanted(visit)
     async with snapshot(visit.engine.pool) as connection:
-        found = await batch_reports(visit.engine, connection, visit.customer, wanted)
+        found = await listed(visit.engine, connection, visit.customer, wanted)
         known = await journeys.list_journeys(connection, visit.customer)
     path = f"{HOME}/{visit.customer}/batches"
-    last = found[-1].batch.id if len(found) == _ON_A_PAGE else None
+    last = found[-1].report.batch.id if len(found) == _ON_A_PAGE else None
     return visit.page(
         "batches.html",
         found=found,
@@ -35,6 +36,7 @@ async def show(visit: Visit) -> Response:
         states=list(BatchState),
         wanted=wanted,
         path=path,
+        may_edit=visit.may_edit,
         live=path + "/live" + _query(wanted),
         following=path + _query(replace(wanted, before=last)) if last else None,
         first=path + _query(replace(wanted, before=None)) if wanted.before else None,
@@ -43,18 +45,21 @@ async def show(visit: Visit) -> Response:
 
 async def live(visit: Visit) -> AsyncIterator[Fragments]:
     """Each batch's row, and the whole list where batches have come or gone."""
-    return _fragments(visit.watches.follow_page(visit.customer, _wanted(visit)), visit.customer)
+    return _fragments(visit, _wanted(visit))
 
 
-async def _fragments(followed: AsyncIterator[list[BatchReport]], customer: int) -> AsyncIterator[Fragments]:
+async def _fragments(visit: Visit, wanted: batches.Page) -> AsyncIterator[Fragments]:
     told: list[str] | None = None
-    async for found in followed:
-        listed = [each.batch.id for each in found]
-        rows = {f"batch-{each.batch.id}": macro("parts.html", "row", each, customer) for each in found}
-        if told is not None and listed != told:
-            yield {"batches": macro("parts.html", "rows", found, customer)}
-        told = listed
-        yield rows
+    async for found in visit.watches.follow_page(visit.customer, wanted):
+        there = [each.report.batch.id for each in found]
+        if told is not None and there != told:
+            yield {"batches": macro("parts.html", "rows", found, visit.customer)}
+        told = there
+        yield await visit.shared.of(("batches", visit.customer, wanted), found, partial(_rows, found, visit.customer))
+
+
+async def _rows(found: list[ListedBatch], customer: int) -> Fragments:
+    return {f"batch-{each.report.batch.id}": macro("parts.html", "row", each, customer) for each in found}
 
 
 def _wanted(visit: Visit) -> batches.Page:
@@ -84,4 +89,4 @@ def _query(wanted: batches.Page) -> str:
     return f"?{urlencode(pairs)}" if pairs else ""
 
 
-PAGE = Page("/{customer:int}/batches", show, live=live)
+PAGE = Page("/{customer:int}/batches", show, live=live, menu="Batches", menu_place=10)

@@ -24,8 +24,12 @@ async def submit(visit: Visit) -> Response:
         return visit.page("password.html", HTTPStatus.BAD_REQUEST, problem=problem)
     token = visit.request.cookies[cookie_name(visit.engine)]
     try:
-        renewed = await sessions.change_password(visit.engine, token, old, new)
-    except (InvalidInput, SignInRefused, TooManyAttempts) as error:
+        renewed = await sessions.change_password(visit.engine, token, old, new, visit.address)
+    except TooManyAttempts as error:
+        answer = visit.page("password.html", HTTPStatus.TOO_MANY_REQUESTS, problem=error.message)
+        answer.headers["Retry-After"] = str(int(error.after) + 1)
+        return answer
+    except (InvalidInput, SignInRefused) as error:
         return visit.page("password.html", HTTPStatus.BAD_REQUEST, problem=error.message)
     return set_session(see_other(HOME), visit.engine, renewed)
 

@@ -16,7 +16,7 @@ async def submit(visit: Visit) -> Response:
     """End the session here and at the browser."""
     token = visit.request.cookies.get(cookie_name(visit.engine))
     if token is not None and visit.visitor is not None:
-        await sessions.sign_out(visit.engine, token)
+        await sessions.sign_out(visit.engine, token, visit.address)
     return drop_session(see_other(LOGIN), visit.engine)
 
 

@@ -1,4 +1,4 @@
-// <live-fragments src="…">: replaces elements of the page by id with the HTML that one stream brings, if they differ.
+// <live-fragments src="…">: makes elements of the page, found by id, like the HTML that one stream brings.
 // Without it the page is as true as it was when it was loaded. A hidden tab holds no stream; one that breaks off is
 // opened again, later each time, at whichever process answers then.
 const FIRST = 500; // milliseconds before the first new try
@@ -61,18 +61,46 @@ function replace(id, html) {
   const made = document.createElement("template");
   made.innerHTML = html.trim();
   const fresh = made.content.firstElementChild;
-  if (!old || !fresh || old.isEqualNode(fresh)) return;
+  if (!old || !fresh) return;
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  old.replaceWith(document.importNode(fresh, true));
-  if (focused) again(document.getElementById(id), focused)?.focus({ preventScroll: true });
+  const meant = focused && meaning(focused);
+  become(old, document.importNode(fresh, true));
+  if (focused && !focused.isConnected) {
+    const same = [...(document.getElementById(id)?.querySelectorAll(ACTS) ?? [])].find((each) => meaning(each) === meant);
+    same?.focus({ preventScroll: true });
+  }
 }
 
-// The element of the new fragment that does what the focused one of the old one did.
-function again(fragment, focused) {
-  const same = (each) =>
-    each.localName === focused.localName && each.textContent === focused.textContent &&
-    each.getAttribute("href") === focused.getAttribute("href");
-  return [...fragment.querySelectorAll("a, button, input, select, summary")].find(same);
+// What a person acts with: an element of these is never turned into one that means something else, since a finger may
+// be on it.
+const ACTS = "a, button, input, select, textarea, summary, form";
+
+function meaning(element) {
+  const names = ["href", "name", "type", "action", "formaction"];
+  const own = names.map((name) => element.getAttribute(name) ?? "");
+  return [element.localName, ...own, element.localName === "form" ? "" : element.textContent.trim()].join("\n");
+}
+
+// Makes a node like a fresh one, changing only what differs: what a person typed, opened, focused or holds pressed stays.
+function become(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (!alike(old, fresh)) return old.replaceWith(fresh);
+  if (old.nodeType !== Node.ELEMENT_NODE) return void (old.nodeValue = fresh.nodeValue);
+  for (const { name } of [...old.attributes])
+    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes)
+    if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
+  const kept = [...old.childNodes];
+  const wanted = [...fresh.childNodes]; // a list of its own: those that come into the page leave the fresh node
+  wanted.forEach((child, at) => (kept[at] ? become(kept[at], child) : old.append(child)));
+  for (const child of kept.slice(wanted.length)) child.remove();
+}
+
+function alike(old, fresh) {
+  if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) return false;
+  if (old.nodeType !== Node.ELEMENT_NODE) return true;
+  if (old.shadowRoot) return false; // made of what it was given (local-time.js)
+  return !old.matches(ACTS) || meaning(old) === meaning(fresh);
 }
 
 customElements.define("live-fragments", LiveFragments);

@@ -9,11 +9,15 @@ from typing import Any
 from caravan.clock import Clock
 from caravan.journeys.placeholders.limits import MAX_DIGITS
 
+UNSUBSCRIBE_URL = "unsubscribe_url"
+OWN_NAMES = frozenset({"contact", UNSUBSCRIBE_URL})  # in a template, whatever properties there are
+
 
 @dataclass(frozen=True, slots=True)
 class ContactView:
     """What a template sees of a contact: its id, its properties (JSON values), and the moment for `'now' | date`.
 
+    `unsubscribe_url` is where the contact can unsubscribe from the message that is being written.
     Without `now` that is the moment of the first question. Where `empty` is a set, the placeholders that came out empty
     in a text of this contact are added to it, each as it is written and without `contact.`.
     """
@@ -22,16 +26,22 @@ class ContactView:
     properties: Mapping[str, Any]
     now: datetime | None = None
     empty: set[str] | None = None
+    unsubscribe_url: str | None = None
 
     @classmethod
     def read(
-        cls, id: str, properties: str, now: datetime | None = None, empty: set[str] | None = None
+        cls,
+        id: str,
+        properties: str,
+        now: datetime | None = None,
+        empty: set[str] | None = None,
+        unsubscribe_url: str | None = None,
     ) -> "ContactView":
         """A contact whose properties are JSON text. A number with too many digits for an int stays their text."""
         try:
-            return cls(id, json.loads(properties), now, empty)
+            return cls(id, json.loads(properties), now, empty, unsubscribe_url)
         except ValueError:
-            return cls(id, json.loads(properties, parse_int=_integer), now, empty)
+            return cls(id, json.loads(properties, parse_int=_integer), now, empty, unsubscribe_url)
 
     def moment(self) -> datetime:
         """The moment of the rendering, timezone-aware."""
@@ -100,14 +110,17 @@ class Names(ContactNames):
         self._whole: ContactNames | None = None
 
     def __getitem__(self, name: str) -> object:
-        if name == "contact":
-            return self._all()
+        if name in OWN_NAMES:
+            return self._own(name)
         try:
             return super().__getitem__(name)
         except KeyError:
-            if name.casefold() == "contact":
-                return self._all()
+            if name.casefold() in OWN_NAMES:
+                return self._own(name.casefold())
             raise
+
+    def _own(self, name: str) -> object:
+        return self._all() if name == "contact" else self._contact.unsubscribe_url
 
     def _all(self) -> ContactNames:
         if self._whole is None:

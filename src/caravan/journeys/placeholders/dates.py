@@ -54,6 +54,19 @@ def date(rendering: Rendering, value: object, pattern: str, zone: str = "") -> s
     return trusted(strftime(moment, pattern), like=pattern)
 
 
+def read_date(text: str) -> datetime | None:
+    """The date or time that a text is, by the rules of the filter; without a zone where the text tells none."""
+    plain = text.strip()
+    if len(text) > _LONGEST_DATE or not plain:
+        return None
+    try:
+        if plain.isascii() and plain.isdigit():
+            return datetime.fromtimestamp(int(plain), UTC)
+        return datetime.fromisoformat(plain)
+    except (ValueError, OverflowError, OSError):
+        return None if plain.isdigit() else _read_freely(plain)
+
+
 def is_zone(name: object) -> bool:
     """Whether the tz database has this time zone."""
     return isinstance(name, str) and name in zones()

@@ -77,6 +77,7 @@ FILTERS: Final[dict[str, Filter]] = {
     "fixed": _of_any(numbers.fixed, decimals=kinds.read_decimals),
     "floor": _of_number(numbers.floor),
     "join": _of_list(lists.join, separator=kinds.read_text),
+    "json": _of_any(texts.json_),
     "last": _of_any(lists.last),
     "lstrip": _of_text(texts.lstrip),
     "map": _of_list(lists.map_, 1, name=kinds.read_text),

@@ -4,7 +4,7 @@ Outputs and conditions are still Liquid's own expressions, so that both ways giv
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
@@ -15,7 +15,7 @@ from liquid.expression import Expression
 
 from caravan.journeys.placeholders.engine import Context, placeholder
 from caravan.journeys.placeholders.limits import LONG
-from caravan.journeys.placeholders.values import printed
+from caravan.journeys.placeholders.values import as_json, printed
 
 
 class Value:
@@ -25,6 +25,17 @@ class Value:
 
     def __init__(self, node: OutputNode) -> None:
         self._expression, self._token = node.expression, node.token
+
+    def json(self, context: Context) -> Any:
+        """The value as JSON has it, with its type; None for what there is not. Raises `LiquidError`."""
+        try:
+            value = as_json(self._expression.evaluate(context), context)
+        except LiquidError as error:
+            error.token = error.token or self._token
+            raise
+        if context.empty is not None and (value is None or (isinstance(value, str) and not value.strip())):
+            context.empty.add(placeholder(self._expression))
+        return value
 
     def fill(self, context: Context) -> str:
         """The value's text. Raises `LiquidError`, also when this rendering's long values come to too much."""
@@ -54,6 +65,12 @@ class Block:
         """None if there is something else among the nodes."""
         parts = tuple(part for node in nodes if (part := _part(node)) is not None)
         return cls(parts, silent=silent) if len(parts) == len(nodes) else None
+
+    @property
+    def sole(self) -> Value | None:
+        """The one value that it consists of, if it does."""
+        (only,) = self._parts if len(self._parts) == 1 else (None,)
+        return only if isinstance(only, Value) else None
 
     def fill(self, context: Context) -> str:
         """The text for one contact. Raises `LiquidError`."""

@@ -1,7 +1,9 @@
 """A template: read once, with every mistake told, and filled in for each contact."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
 from liquid import Environment, RenderContext
 from liquid.exceptions import LiquidError
@@ -15,6 +17,8 @@ from caravan.journeys.placeholders.filters import Misused
 from caravan.journeys.placeholders.limits import MAX_OUTPUT, output_too_long
 from caravan.journeys.placeholders.parts import Block
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 MAX_TEMPLATE = 1 << 19  # characters
 
 
@@ -33,16 +37,17 @@ class Template:
 
     def render(self, contact: ContactView) -> str:
         """The text for this contact. Raises `RenderFailed` with one sentence."""
+        return self.text if self._liquid is None else _tried(self._render, self._liquid, contact)
+
+    def value(self, contact: ContactView) -> Any:
+        """What JSON has for this contact: of a template that is one placeholder and nothing else, its value with its
+        type (None for nothing), else the text. Raises `RenderFailed` with one sentence."""
         if self._liquid is None:
             return self.text
-        try:
-            return self._render(self._liquid, contact)
-        except LiquidError as error:
-            raise RenderFailed(f"A placeholder can't be filled: {_sentence(error)}.") from None
-        except RecursionError:
-            raise RenderFailed("A placeholder can't be filled: a value or a condition is nested too deeply.") from None
-        except Exception:  # what no filter foresees must fail one contact, and not the batch
-            raise RenderFailed("A placeholder can't be filled: a filter can't work with its value.") from None
+        sole = None if self._quick is None else self._quick.sole
+        if sole is None:
+            return _tried(self._render, self._liquid, contact)
+        return _tried(sole.json, Context(self._liquid, contact))
 
     def _render(self, liquid: BoundTemplate, contact: ContactView) -> str:
         context = Context(liquid, contact)
@@ -54,6 +59,18 @@ class Template:
         if len(result) * 4 > MAX_OUTPUT and len(result.encode(errors="replace")) > MAX_OUTPUT:
             raise output_too_long()
         return result
+
+
+def _tried(render: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Result:
+    """What `render` gives. Raises `RenderFailed`, and nothing else."""
+    try:
+        return render(*given, **named)
+    except LiquidError as error:
+        raise RenderFailed(f"A placeholder can't be filled: {_sentence(error)}.") from None
+    except RecursionError:
+        raise RenderFailed("A placeholder can't be filled: a value or a condition is nested too deeply.") from None
+    except Exception:  # what no filter foresees must fail one contact, and not the batch
+        raise RenderFailed("A placeholder can't be filled: a filter can't work with its value.") from None
 
 
 _PLAIN, _HTML = make_environment(html=False), make_environment(html=True)

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 import re
 from urllib.parse import quote_plus, unquote_plus
 
@@ -10,7 +11,7 @@ from markupsafe import escape as escaped
 
 from caravan.journeys.placeholders.comparisons import is_default
 from caravan.journeys.placeholders.limits import MAX_ITEMS, MAX_OUTPUT, text_too_long
-from caravan.journeys.placeholders.values import Rendering, as_text, trusted
+from caravan.journeys.placeholders.values import Rendering, as_json, as_text, trusted
 
 _LINE_END = re.compile(r"\r?\n")
 
@@ -115,6 +116,13 @@ def url_encode(rendering: Rendering, text: str) -> str:
 def url_decode(rendering: Rendering, text: str) -> str:
     rendering.charge(4 * len(text))
     return unquote_plus(text)
+
+
+def json_(rendering: Rendering, value: object) -> str:
+    """A value as JSON, a text with its quotation marks."""
+    text = json.dumps(as_json(value, rendering), ensure_ascii=False)
+    rendering.charge(len(text))
+    return text
 
 
 def base64_encode(rendering: Rendering, text: str) -> str:

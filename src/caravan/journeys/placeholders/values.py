@@ -76,6 +76,21 @@ def as_text(value: object, rendering: Rendering) -> str:
     return _json_text(value, rendering)
 
 
+def as_json(value: object, rendering: Rendering) -> Any:
+    """A value as JSON has it, with its type; None for nothing. Raises `LiquidError` for a number without an end."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float | Decimal):
+        number_text(value)
+        return float(value) if value == value else None
+    if isinstance(value, list | tuple | dict | ContactNames):
+        return json.loads(_json_text(value, rendering))  # so that its size is bounded, and it is JSON all the way down
+    text = as_text(value, rendering)
+    if len(text) > LONG:
+        rendering.charge(len(text))
+    return None if isinstance(value, Undefined) else str(text)
+
+
 def number_text(value: float | Decimal) -> str:
     """A decimal number with all its digits: `2.0`, `0.0000001`. Raises `LiquidError` for one without an end."""
     if isinstance(value, Decimal) or "e" in (text := repr(value)):

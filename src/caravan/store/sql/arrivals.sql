@@ -15,11 +15,12 @@ on conflict do nothing
 
 -- name: add
 -- Singles arrive in the open batches of their journeys' newest versions. What comes back are these, and whether a job that
--- gathers them is in the queue; one that begins just now waits for the batch and finds them. The batches are shared, so
+-- gathers them is in the queue; one that begins just now waits for the batch and finds them. Those of journeys that do not
+-- let everybody in again (`guarded`) are left out. The batches are shared, so
 -- that many calls add at once; a move or a gathering takes the row alone and shuts them out. In the order of their ids,
 -- in which every transaction locks that locks several.
 with place as materialized (
-    select b.customer_id, b.journey_id, b.id
+    select b.customer_id, b.journey_id, b.id, b.version, j.guarded
     from (
         select distinct customer, journey
         from unnest(%(customers)s::bigint[], %(journeys)s::bigint[]) as k (customer, journey)
@@ -34,13 +35,19 @@ with place as materialized (
     select p.id, a.contact, a.properties
     from unnest(%(customers)s::bigint[], %(journeys)s::bigint[], %(contacts)s::text[], %(properties)s::text[])
         with ordinality as a (customer, journey, contact, properties, number)
-    join place p on p.customer_id = a.customer and p.journey_id = a.journey
+    join place p on p.customer_id = a.customer and p.journey_id = a.journey and not p.guarded
     order by a.number
 )
-select customer_id, journey_id, id, exists (
+select customer_id, journey_id, id, version, guarded, exists (
     select from procrastinate_jobs where queueing_lock = %(lock)s || id and status = 'todo'
 ) as queued
 from place
+
+-- name: add_admitted
+insert into arrivals (batch_id, contact, properties)
+select %(batch)s, contact, properties
+from unnest(%(contacts)s::text[], %(properties)s::text[]) with ordinality as a (contact, properties, number)
+order by number
 
 -- name: last
 select max(id) as id from arrivals where batch_id = %(id)s

@@ -1,10 +1,27 @@
 -- name: add
 -- Nothing comes back if the journey is not published. Its row is shared, so that a pause of it finds this batch.
-insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits, hold)
-select %(id)s, j.customer_id, j.id, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s, %(hold)s
+insert into batches (id, customer_id, journey_id, starter, state, created_at, expires_at, source, download_url, freeze_waits, hold,
+    sends_until)
+select %(id)s, j.customer_id, j.id, 'batch', %(state)s, %(now)s, %(expires)s, %(source)s, %(url)s, %(freeze_waits)s, %(hold)s,
+    %(sends_until)s
 from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.version > 0
 for share of j
 returning *
+
+-- name: add_restart
+-- A batch of contacts of another one, to be read at once. Nothing comes back if the journey is not published.
+insert into batches (id, customer_id, journey_id, version, starter, state, created_at, source, freeze_waits, hold, paused_at,
+    restart_of, restart_outcome, restart_step, restart_upto, sends_until)
+select %(id)s, j.customer_id, j.id, j.version, 'batch', 'reading', %(now)s, 'restart', %(freeze_waits)s, %(hold)s,
+    case when j.paused_at is not null then %(now)s::timestamptz end,
+    %(of)s, %(outcome)s, %(step)s, %(upto)s, %(sends_until)s
+from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.version > 0
+for share of j
+returning *
+
+-- name: being_restarted
+-- Whether a batch is just now being read out of the files of this one.
+select exists (select from batches where restart_of = %(id)s and state = 'reading') as there
 
 -- name: batch
 select * from batches where id = %(id)s
@@ -15,12 +32,15 @@ select * from batches where id = %(id)s and customer_id = %(customer)s
 -- name: shown
 -- All that is shown of some batches, in one statement: so it is of one moment, and a ledger that moves balances.
 -- `standing` has a row for each step and each way in which contacts stand there: `moving` (a worker has claimed them),
+-- `slowed` (the same, no faster than they may go),
 -- `stuck`, `standing` (until a time or an event, for a reason), `retrying` (an attempt failed), `waiting` (not due yet) or `queued` (due, and in line for a worker).
+-- Of those that stand, the reason is that of the first who are due. `events`: those that they wait for.
 -- `settled` counts contacts whose outcome is known although their cohort is still being sent.
 select b.*, j.name, n.standing,
     (select count(*) from arrivals a where a.batch_id = b.id) as arrivals,
     (select coalesce(sum(w.size), 0) from windows w join cohorts c on c.id = w.cohort_id
      where c.batch_id = b.id and w.record is not null) as settled,
+    (select coalesce(sum(d.size), 0) from dead_letters d where d.batch_id = b.id) as dead_letters,
     (select json_agg(s) from ledger_steps s where s.batch_id = b.id) as steps,
     (select json_agg(o) from ledger_outcomes o where o.batch_id = b.id) as outcomes,
     (select json_object_agg(r.code, r.contacts) from rejected r where r.batch_id = b.id) as rejected
@@ -29,17 +49,21 @@ join journeys j on j.customer_id = b.customer_id and j.id = b.journey_id
 left join lateral (
     select json_agg(g order by g.due_at, g.step) as standing from (
         select s.step, s.how, sum(s.size) as contacts, min(s.due_at) as due_at, min(s.opened_at) as since,
-            min(s.stuck_at) as stuck_at, max(s.attempt) as attempt, mode() within group (order by s.reason) as reason
+            min(s.stuck_at) as stuck_at, max(s.attempt) as attempt, min(s.events) as events,
+            case s.how when 'standing' then (array_agg(s.reason order by s.due_at, s.id))[1]
+                else mode() within group (order by s.reason) end as reason
         from (
-            select c.*, case
+            select c.*, l.events, case
                 when c.stuck_at is not null then 'stuck'
+                when c.holder is not null and c.stands and c.reason is not null then 'slowed'
                 when c.holder is not null then 'moving'
                 when c.stands and c.due_at > %(now)s then 'standing'
                 when c.stands then 'queued'
                 when c.reason is not null then 'retrying'
                 when c.due_at > %(now)s then 'waiting'
                 else 'queued' end as how
-            from cohorts c where c.batch_id = b.id and c.closed_at is null
+            from cohorts c left join listening l on l.cohort_id = c.id
+            where c.batch_id = b.id and c.closed_at is null
         ) s group by s.step, s.how
     ) g
 ) n on b.state in ('running', 'cancelled')
@@ -201,7 +225,14 @@ where b.forgotten_at is null
   and b.finished_at <= %(now)s - make_interval(days => coalesce(c.retention_days, %(days)s))
   and not exists (select from cohorts where batch_id = b.id and closed_at is null)
   and not exists (select from arrivals where batch_id = b.id)
+  and not exists (select from batches r where r.restart_of = b.id and r.state = 'reading')
 order by random() limit 100
+
+-- name: count_outlived
+-- The same of one customer, if it kept its batches for so many days: how many there are, with how many contacts.
+select count(*) as batches, coalesce(sum(b.entered), 0)::bigint as contacts from batches b
+where b.customer_id = %(customer)s and b.forgotten_at is null
+  and b.finished_at <= %(now)s - make_interval(days => %(days)s)
 
 -- name: set_forgotten
 -- To be swept once more: a worker that did not know of its end yet may still write.
@@ -219,8 +250,10 @@ order by random() limit 100
 update batches set swept_at = %(now)s where id = %(id)s
 
 -- name: named_files
--- All files of an ended batch that may still be asked for.
+-- All files of an ended batch that may still be asked for: also by a recipient who unsubscribes.
 select file from journal where batch_id = %(id)s
+union select file from cohorts where batch_id = %(id)s and (entry or arrived)
+union select file from dead_letters where batch_id = %(id)s
 union select rejects from batches where id = %(id)s and rejects is not null
 union select file from batches where id = %(id)s and file is not null
 

@@ -1,12 +1,25 @@
 -- name: open
 insert into cohorts (batch_id, step, file, size, visit, attempt, first_tried_at, due_at, reason, stands, doubt,
-    deaths, turn, opened_at)
+    deaths, turn, entry, arrived, opened_at, entered_at, provider,
+    sorted_for, checks, before_at, asked)
 values (%(batch)s, %(step)s, %(file)s, %(size)s, %(visit)s, %(attempt)s, %(first_tried)s, %(due)s, %(reason)s, %(stands)s,
-    %(doubt)s, %(deaths)s, %(turn)s, %(now)s)
+    %(doubt)s, %(deaths)s, %(turn)s, %(entry)s, %(arrived)s, %(now)s, %(entered)s, %(provider)s,
+    %(sorted_for)s, %(checks)s, %(before)s, %(asked)s)
 returning id
 
+-- name: entered_files
+-- The files in which a batch's contacts are as they entered: first those that brought them in. The others, for batches
+-- that entered before these were marked, and for singles that were recalled before they were gathered, repeat some.
+select file from (
+    select file, case when entry then 0 else 1 end as kind, id from cohorts where batch_id = %(batch)s and visit = 0
+    union all
+    select file, 2, id from journal where batch_id = %(batch)s and step = %(step)s and outcome is not null
+) files
+group by file order by min(kind), min(id)
+
 -- name: cohort
-select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version, b.created_at as batch_created_at
+select c.*, b.state, b.paused_at, b.customer_id, b.journey_id, b.version, b.sends_until,
+    b.created_at as batch_created_at, b.started_at as batch_started_at
 from cohorts c join batches b on b.id = c.batch_id where c.id = %(id)s
 
 -- name: lock
@@ -25,23 +38,25 @@ update cohorts set closed_at = %(now)s, holder = null
 where id = %(id)s and closed_at is null and holder = %(claim)s returning id
 
 -- name: close_standing
--- Closes all cohorts of a batch that no worker has claimed or has begun to send, for a cancel.
+-- Closes all cohorts of a batch that no worker has claimed or has begun to send, for a cancel. Where some have left a
+-- cohort, the others are told from them by a worker.
 update cohorts c set closed_at = %(now)s
 where batch_id = %(batch)s and closed_at is null and holder is null
   and not exists (select from windows where cohort_id = c.id)
-returning id, step, file, size, doubt
+  and not exists (select from departures where cohort_id = c.id)
+returning id, step, file, size, doubt, asked, replay
 
 -- name: release
 -- All others of a cancelled batch, under whatever claim, also of a dead worker: each is looked at once more.
 update cohorts set stuck_at = null, failures = 0, deaths = 0
-where batch_id = %(batch)s and closed_at is null returning id, step, due_at, turn
+where batch_id = %(batch)s and closed_at is null returning id, step, due_at, turn, provider
 
 -- name: has_windows
 -- Whether a sender has begun to send to this cohort.
 select exists (select from windows where cohort_id = %(cohort)s) as there
 
 -- name: standing
-select id, step, due_at, turn, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
+select id, step, due_at, turn, provider, holder from cohorts where batch_id = %(batch)s and closed_at is null order by id
 
 -- name: standing_files
 -- Where contacts stand: the files of a batch's open cohorts.
@@ -52,7 +67,7 @@ order by id
 -- name: retried
 -- The cohorts of a batch of which an attempt failed and that only wait for the next one. Stuck ones are not among them,
 -- nor those that were held back by a pause, which are due as soon as they are opened.
-select id, step, file, size, visit, doubt, reason from cohorts c
+select id, step, file, size, visit, doubt, replay, reason from cohorts c
 where batch_id = %(batch)s and closed_at is null and holder is null and stuck_at is null
   and first_tried_at is not null and reason is not null and due_at > opened_at and not stands
   and not exists (select from windows where cohort_id = c.id)
@@ -69,9 +84,14 @@ select exists (select from cohorts where batch_id = %(batch)s and closed_at is n
 -- frozen, nor did it come nearer to being due, unless what it stands for has a time of its own.
 update cohorts set
     first_tried_at = first_tried_at + (%(now)s - greatest(opened_at, %(since)s)),
-    due_at = case when %(frozen)s and due_at > %(since)s and not stands
+    due_at = case when %(frozen)s and due_at >= %(since)s and not stands
         then due_at + (%(now)s - greatest(opened_at, %(since)s)) else due_at end
-where batch_id = %(batch)s and closed_at is null and (first_tried_at is not null or %(frozen)s and due_at > %(since)s and not stands)
+where batch_id = %(batch)s and closed_at is null and (first_tried_at is not null or %(frozen)s and due_at >= %(since)s and not stands)
+
+-- name: arrival_files
+-- The files with which contacts came to a step, also of those who have left it.
+select id, file from cohorts
+where batch_id = %(batch)s and step = %(step)s and visit = %(visit)s and arrived order by id
 
 -- name: delete_of_batch
 delete from cohorts where batch_id = %(batch)s
@@ -113,7 +133,7 @@ update cohorts set deaths = 0 where id = %(cohort)s and deaths > 0
 -- name: unstick
 -- All stuck cohorts of a batch are free to be taken up again.
 update cohorts set stuck_at = null, failures = 0, deaths = 0, reason = null
-where batch_id = %(batch)s and closed_at is null and stuck_at is not null returning id, step, due_at, turn
+where batch_id = %(batch)s and closed_at is null and stuck_at is not null returning id, step, due_at, turn, provider
 
 -- name: windows
 select first, size, holder, record, doubt from windows where cohort_id = %(cohort)s order by first
@@ -132,8 +152,17 @@ where windows.holder = excluded.holder and windows.size = excluded.size and wind
 returning first
 
 -- name: settle_window
-update windows set record = %(record)s, doubt = %(doubt)s
-where cohort_id = %(cohort)s and first = %(first)s and holder = %(claim)s
+-- What a cap has counted of it and was not sent counts no longer.
+with settled as (
+    update windows set record = %(record)s, doubt = %(doubt)s
+    where cohort_id = %(cohort)s and first = %(first)s and holder = %(claim)s returning cohort_id
+), known as (
+    delete from capped_windows where cohort_id = (select cohort_id from settled) returning *
+)
+delete from capped_sends s
+using known k, unnest(k.lines, k.recipients, k.deliveries) as u (line, recipient, delivery)
+where u.line = any (%(unsent)s) and s.customer_id = k.customer_id and s.channel = k.channel
+  and s.recipient = u.recipient and s.delivery = u.delivery
 
 -- name: recover_window
 -- A window that a dead worker left in flight, taken over to say what is known of it.
@@ -149,7 +178,7 @@ delete from windows where cohort_id = %(cohort)s
 -- name: without_job
 -- Standing, due, of a batch that runs or was cancelled, and without the job that each of these must have, also if it was
 -- claimed.
-select c.id, c.step, c.due_at, c.turn, b.customer_id, b.journey_id, b.version
+select c.id, c.step, c.due_at, c.turn, c.provider, b.customer_id, b.journey_id, b.version
 from cohorts c join batches b on b.id = c.batch_id
 where c.closed_at is null and b.state in ('running', 'cancelled') and b.paused_at is null
   and c.due_at <= %(now)s and c.stuck_at is null

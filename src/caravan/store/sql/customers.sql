@@ -33,26 +33,37 @@ insert into customers (name, created_at) values (%(name)s, %(now)s) returning id
 -- name: first_customer
 select id, name from customers order by id limit 1
 
+-- name: customer_name
+select name from customers where id = %(customer)s
+
 -- name: has_customer
 select exists (select from customers where id = %(customer)s) as there
+
+-- name: retention_of
+select retention_days from customers where id = %(customer)s
 
 -- name: set_retention
 -- Null: as long as the installation's setting says.
 update customers set retention_days = %(days)s where id = %(customer)s
 
 -- name: add_token
-insert into tokens (id, customer_id, name, digest, created_at)
-values (%(id)s, %(customer)s, %(name)s, %(digest)s, %(now)s)
+insert into tokens (id, customer_id, name, digest, created_at, created_by)
+values (%(id)s, %(customer)s, %(name)s, %(digest)s, %(now)s, %(by)s)
 
 -- name: tokens
-select id, customer_id as customer, name, created_at from tokens
+select id, customer_id as customer, name, created_at, created_by, used_at from tokens
 where %(customer)s::bigint is null or customer_id = %(customer)s order by customer_id, created_at, id
 
 -- name: delete_token
-delete from tokens where id = %(id)s returning id, customer_id as customer, name, created_at
+delete from tokens where id = %(id)s and (%(customer)s::bigint is null or customer_id = %(customer)s)
+returning id, customer_id as customer, name, created_at, created_by, used_at
 
 -- name: token
-select digest from tokens where id = %(id)s and customer_id = %(customer)s
+select id, customer_id as customer, name, digest, created_at, created_by, used_at from tokens
+where id = %(id)s and customer_id = %(customer)s
+
+-- name: use_token
+update tokens set used_at = %(now)s where id = %(id)s and (used_at is null or used_at < %(since)s)
 
 -- name: keep_secret
 -- The first one to come sets it; everyone reads what is set.

@@ -67,3 +67,14 @@ with own as (
     where id = %(job)s and status = 'doing' and worker_id = %(worker)s for update
 )
 select procrastinate_retry_job_v2(id, %(at)s, %(priority)s, %(queue)s, %(lock)s), false as successor from own
+
+-- name: hasten
+-- Jobs of these cohorts that wait for a later time run now.
+with hastened as (
+    update procrastinate_jobs set scheduled_at = null
+    where status = 'todo' and scheduled_at > now()
+      and queueing_lock = any(select 'cohort:' || id from unnest(%(cohorts)s::bigint[]) id)
+    returning id, queue_name
+)
+select pg_notify('procrastinate_queue_v1#' || queue_name, json_build_object('type', 'job_inserted', 'job_id', id)::text)
+from hastened

@@ -6,8 +6,15 @@ values (%(batch)s, %(step)s, %(file)s, %(outcome)s, %(at)s, %(detail)s)
 select id, step, file, outcome, at, detail from journal
 where batch_id = %(batch)s
   and (%(step)s::text is null or step = %(step)s)
-  and (%(outcome)s::text is null or outcome is null or outcome = %(outcome)s)
+  and (%(outcomes)s::text[] is null or outcome is null or outcome = any(%(outcomes)s))
 order by id
+
+-- name: last
+select max(id) as id from journal where batch_id = %(batch)s
+
+-- name: journal_after
+select id, step, file, outcome, at, detail from journal
+where batch_id = %(batch)s and id > %(last)s order by id limit %(limit)s
 
 -- name: delete_journal
 delete from journal where batch_id = %(batch)s

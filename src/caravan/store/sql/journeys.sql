@@ -13,7 +13,7 @@ insert into journey_versions (customer_id, journey_id, version, definition, sour
 values (%(customer)s, %(journey)s, %(version)s, %(definition)s, %(source)s, %(now)s)
 
 -- name: set_version
-update journeys set version = %(version)s where customer_id = %(customer)s and id = %(journey)s
+update journeys set version = %(version)s, guarded = %(guarded)s where customer_id = %(customer)s and id = %(journey)s
 
 -- name: latest
 select v.journey_id as journey, v.version, v.definition, v.published_at
@@ -55,3 +55,48 @@ select j.id as journey, j.version, j.name, v.published_at
 from journeys j join journey_versions v
   on v.customer_id = j.customer_id and v.journey_id = j.id and v.version = j.version
 where j.customer_id = %(customer)s order by j.id
+
+-- name: standing
+-- How many contacts of batches that have not ended stand at which step of which version.
+select b.version, c.step, sum(c.size)::bigint as contacts
+from batches b join cohorts c on c.batch_id = b.id and c.closed_at is null
+where b.customer_id = %(customer)s and b.journey_id = %(journey)s and b.finished_at is null
+group by b.version, c.step order by b.version desc, c.step
+
+-- name: before_entry
+-- Batches whose contacts have not entered yet, by their version, which one without a file does not have yet.
+select version, count(*) as batches from batches
+where customer_id = %(customer)s and journey_id = %(journey)s and finished_at is null and state <> 'running'
+group by version order by version desc nulls first
+
+-- name: listed
+select j.id as journey, j.version, j.name, v.published_at, j.paused_at, coalesce(o.batches, 0) as batches
+from journeys j
+join journey_versions v on v.customer_id = j.customer_id and v.journey_id = j.id and v.version = j.version
+left join (
+    select journey_id, count(*) as batches from batches
+    where customer_id = %(customer)s and finished_at is null group by journey_id
+) o on o.journey_id = j.id
+where j.customer_id = %(customer)s and (%(journey)s::bigint is null or j.id = %(journey)s) order by j.id
+
+-- name: under_way
+-- In one statement, so that all is of one moment.
+with open as (
+    select id, entered from batches
+    where customer_id = %(customer)s and journey_id = %(journey)s and finished_at is null
+)
+select (select count(*) from open) as batches,
+    (select coalesce(sum(entered), 0)::bigint from open) as entered,
+    (select coalesce(sum(s.standing), 0)::bigint from ledger_steps s join open on open.id = s.batch_id) as standing,
+    (select coalesce(sum(o.contacts), 0)::bigint from ledger_outcomes o join open on open.id = o.batch_id
+     where o.outcome = 'sent') as sent,
+    (select coalesce(sum(w.size), 0)::bigint from windows w join cohorts c on c.id = w.cohort_id
+     join open on open.id = c.batch_id where w.record is not null) as settled
+
+-- name: publishers
+-- Of the newest acts on a customer only: the log has no index by subject.
+select distinct on (version) version, name from (
+    select id, coalesce(nullif(actor_label, ''), actor_name) as name, (detail ->> 'version')::integer as version
+    from (select * from audit where customer_id = %(customer)s order by id desc limit 5000) recent
+    where subject = %(subject)s and act = 'publish' and jsonb_typeof(detail -> 'version') = 'number'
+) published order by version, id

@@ -16,6 +16,14 @@ where r.user_id = %(user)s order by c.id
 -- name: use_session
 update sessions set used_at = %(now)s where digest = %(digest)s and used_at < %(now)s
 
+-- name: still_open
+-- Those of many sessions, each with the customer whose page it looks at, that may go on.
+select a.digest, a.customer
+from unnest(%(digests)s::bytea[], %(customers)s::bigint[]) a (digest, customer)
+join sessions s on s.digest = a.digest and s.used_at > %(idle_since)s and s.created_at > %(made_since)s
+where a.customer is null
+    or exists (select from user_roles r where r.user_id = s.user_id and r.customer_id = a.customer)
+
 -- name: delete_session
 delete from sessions where digest = %(digest)s
 

@@ -14,6 +14,15 @@ on conflict (email) do nothing returning id
 -- Until the transaction ends; what roles the user has does not change meanwhile.
 select id, is_operator from users where email = %(email)s for update
 
+-- name: has_role
+select exists (select from users u join user_roles r on r.user_id = u.id
+    where u.email = %(email)s and r.customer_id = %(customer)s) as there
+
+-- name: lock_owners
+-- In one order, so that of two who take each other's role the second one waits, and then sees that it is the last.
+select u.email from roles r join users u on u.id = r.user_id
+where r.customer_id = %(customer)s and r.role = 'owner' order by r.user_id for update of r
+
 -- name: credentials
 select id, password, must_change_password from users where email = %(email)s
 

@@ -1,0 +1,1 @@
+"""Text messages: the step, what is sent, and the gateways that send it."""
