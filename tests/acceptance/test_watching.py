@@ -55,7 +55,10 @@ def test_a_table_is_started_with_its_column_of_ids(running: Up, tmp_path: Path) 
         assert client.contact("A1").entries[0].properties == {"city": "Oslo"}
         assert client.contact("A2").entries[0].properties == {}
     done = subprocess.run(command, env=_environment(running), capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (1, "caravan: Row 1 has nothing in 'id', where its id should be.\n")
+    awaits, problem = done.stderr.splitlines()
+    assert (done.returncode, problem) == (1, "caravan: Row 1 has nothing in 'id', where its id should be.")
+    with running.client() as client:
+        assert client.batch(awaits.split()[0]).state == "awaiting_upload"  # a file cut off starts nothing
     done = _start(running, "--journey", "2", "--id-column", "x")
     assert (done.returncode, done.stderr) == (1, b"caravan: --id-column names a column of a .csv or .parquet file.\n")
 
