@@ -89,16 +89,6 @@ def test_api_calls_beside_a_batch_that_is_read_and_beside_nothing() -> None:
     assert found["ledger"]["lines"] == 100_000
 
 
-@pytest.mark.parametrize("command", ["entry", "email"])
-def test_a_number_of_workers_that_is_none_is_wrong_usage(command: str) -> None:
-    assert bench(command, "--workers", "0").returncode == 2
-
-
-@pytest.mark.parametrize("command", ["intake", "entry", "api", "wait", "email", "webhook", "console"])
-def test_a_number_of_rows_that_is_none_is_wrong_usage(command: str) -> None:
-    assert run(command, "--rows", "0").returncode == 2
-
-
 def test_single_starts_beside_a_bare_route() -> None:
     done = bench("single", "--seconds", "1", "--connections", "4", "--rate", "50", "--json")
     assert done.returncode == 0, done.stderr

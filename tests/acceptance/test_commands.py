@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +24,23 @@ from tests.acceptance.conftest import BackgroundSandbox, Up, caravan, environmen
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def shared(shared_folder: Path) -> Iterator[Up]:
+    """A running system for tests that leave it as it is, each with journeys of its own number."""
+    with up(shared_folder) as running:
+        yield running
+
+
+def _published(running: Up, journey: int, source: str = EXIT) -> int:
+    with running.client() as client:
+        client.publish(journey, source.replace("journey: 1", f"journey: {journey}"))
+    return journey
+
+
+def _reach(running: Up) -> dict[str, str]:
+    return {"URL": running.url, "CUSTOMER": running.told["customer"], "TOKEN": running.told["token"]}
 
 
 def _ended(running: Up, batch: str):  # type: ignore[no-untyped-def]
@@ -97,9 +115,8 @@ def test_the_readmes_files_are_the_examples() -> None:
         assert "".join(f"    {line}\n" for line in text.splitlines()) in readme
 
 
-def test_a_second_up_on_a_folder_is_refused_in_one_sentence(folder: Path) -> None:
-    with up(folder):
-        second = caravan(folder, "up", "--port", "0")
+def test_a_second_up_on_a_folder_is_refused_in_one_sentence(shared: Up) -> None:
+    second = caravan(shared.folder, "up", "--port", "0")
     assert second.returncode == 1
     assert len(second.stderr.strip().splitlines()) == 1
     assert "is running" in second.stderr
@@ -130,30 +147,27 @@ def test_commands_work_beside_a_running_up_and_without_one(folder: Path, tmp_pat
     assert caravan(folder, "journeys", "apply", str(journey), "--customer", "9").returncode == 1
 
 
-def test_batch_commands_start_watch_and_tell(folder: Path, tmp_path: Path) -> None:
+def test_batch_commands_start_watch_and_tell(shared: Up, tmp_path: Path) -> None:
+    folder, settings = shared.folder, _reach(shared)
     file = tmp_path / "contacts.ndjson"
     file.write_bytes(contacts(20) + b"nonsense\n")
-    with up(folder) as running:
-        settings = {"URL": running.url, "CUSTOMER": running.told["customer"], "TOKEN": running.told["token"]}
-        with running.client() as client:
-            client.publish(1, EXIT)
-            client.publish(2, WAIT.replace("journey: 1", "journey: 2"))
-        watched = caravan(folder, "batch", "start", str(file), "--journey", "1", "--watch", **settings)
-        assert watched.returncode == 0, watched.stderr
-        assert "rejected as not_json: 1" in watched.stdout
-        batch = caravan(folder, "batch", "start", str(file), "--journey", "2", **settings).stdout.strip()
-        shown = json.loads(caravan(folder, "batch", "show", batch, "--json", **settings).stdout)
-        assert shown["id"] == batch
-        until(lambda: "standing 20" in caravan(folder, "batch", "show", batch, **settings).stdout)
-        assert "line 21: not_json" in caravan(folder, "batch", "rejects", batch, **settings).stdout
-        for change, state in [("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")]:
-            assert state in caravan(folder, "batch", change, batch, **settings).stdout
-        journal = caravan(folder, "batch", "journal", batch, "--outcome", "cancelled", "--json", **settings).stdout
-        assert len(journal.splitlines()) == 20
-        assert batch in caravan(folder, "batch", "list", **settings).stdout
-        missing = caravan(folder, "batch", "show", "b_none", **settings)
-        assert (missing.returncode, len(missing.stderr.strip().splitlines())) == (1, 1)
-    assert caravan(folder, "batch", "list", **settings).returncode == 1
+    passed, stood = str(_published(shared, 11)), str(_published(shared, 12, WAIT))
+    watched = caravan(folder, "batch", "start", str(file), "--journey", passed, "--watch", **settings)
+    assert watched.returncode == 0, watched.stderr
+    assert "rejected as not_json: 1" in watched.stdout
+    batch = caravan(folder, "batch", "start", str(file), "--journey", stood, **settings).stdout.strip()
+    shown = json.loads(caravan(folder, "batch", "show", batch, "--json", **settings).stdout)
+    assert shown["id"] == batch
+    until(lambda: "standing 20" in caravan(folder, "batch", "show", batch, **settings).stdout)
+    assert "line 21: not_json" in caravan(folder, "batch", "rejects", batch, **settings).stdout
+    for change, state in [("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")]:
+        assert state in caravan(folder, "batch", change, batch, **settings).stdout
+    journal = caravan(folder, "batch", "journal", batch, "--outcome", "cancelled", "--json", **settings).stdout
+    assert len(journal.splitlines()) == 20
+    assert batch in caravan(folder, "batch", "list", **settings).stdout
+    missing = caravan(folder, "batch", "show", "b_none", **settings)
+    assert (missing.returncode, len(missing.stderr.strip().splitlines())) == (1, 1)
+    assert caravan(folder, "batch", "list", **settings | {"URL": "http://127.0.0.1:1"}).returncode == 1
     assert caravan(folder, "batch", "list").returncode == 1
 
 
@@ -202,22 +216,24 @@ def _change(running: Up, batch: str, change: str) -> bool:
     return True
 
 
-def test_batch_start_with_a_key_may_be_repeated_and_starts_one_batch(folder: Path, tmp_path: Path) -> None:
+def test_batch_start_with_a_key_may_be_repeated_and_starts_one_batch(shared: Up, tmp_path: Path) -> None:
     file = tmp_path / "contacts.ndjson"
     file.write_bytes(contacts(20))
-    with up(folder) as running, running.client() as client:
-        client.publish(1, EXIT)
-        settings = {"URL": running.url, "CUSTOMER": running.told["customer"], "TOKEN": running.told["token"]}
-        command = ["batch", "start", str(file), "--journey", "1", "--key", "night 1"]
-        started = [caravan(folder, *command, **settings) for _ in range(2)]
-        batch = next(client.batches()).id
+    journey = _published(shared, 13)
+    command = ["batch", "start", str(file), "--journey", str(journey), "--key", "night 1"]
+
+    def start(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return caravan(shared.folder, *arguments, **_reach(shared))
+
+    with shared.client() as client:
+        started = [start(*command) for _ in range(2)]
+        (batch,) = (each.id for each in client.batches(journey=journey))
         assert [(each.returncode, each.stdout) for each in started] == [(0, f"{batch}\n")] * 2
-        assert len(list(client.batches())) == 1
-        assert _ended(running, batch)["ledger"]["entered"] == 20
+        assert _ended(shared, batch)["ledger"]["entered"] == 20
         file.write_bytes(contacts(21))
-        other = caravan(folder, *command, **settings)
+        other = start(*command)
         assert (other.returncode, "already has another file" in other.stderr) == (1, True)
-        none = caravan(folder, *command[:-1], "", **settings)
+        none = start(*command[:-1], "")
         assert (none.returncode, "1 to 255 printable" in none.stderr) == (1, True)
 
 
@@ -280,49 +296,47 @@ def test_journeys_check_prints_warnings_and_fails_for_problems_only(folder: Path
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_journeys_are_applied_over_http_with_a_token_where_there_is_no_data_folder(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_journeys_are_applied_over_http_with_a_token_where_there_is_no_data_folder(shared: Up, tmp_path: Path) -> None:
     file = tmp_path / "journey.yaml"
-    source = EXIT.replace("Straight out", "Sale #1").replace("\n", "\r\n").encode()
+    source = EXIT.replace("journey: 1", "journey: 14").replace("Straight out", "Sale #1").replace("\n", "\r\n").encode()
     file.write_bytes(source)
-    with up(folder) as running:
-        settings = {"URL": running.url, "TOKEN": running.told["token"] + "\n", "DATA": ""}
-        arguments = ("journeys", "apply", str(file), "--customer", running.told["customer"])
-        applied = caravan(folder, *arguments, **settings)
-        assert applied.returncode == 0, applied.stderr
-        assert applied.stdout == "journey 1 (Sale) is published as version 1\n"
-        assert applied.stderr.startswith(f"{file}:3: warning: name: YAML takes #1 for a comment")
-        with running.client() as client:
-            assert client.source(1) == client.source(1, 1) == source
-            assert [each.version for each in client.versions(1)] == [1]
-            kept = [client.open_upload(1).batch for _ in range(2)]
-        settings |= {"CUSTOMER": running.told["customer"]}
-        paused = caravan(folder, "journeys", "pause", "1", **settings)
-        assert (paused.returncode, paused.stderr) == (0, "journey 1: 0 batches paused\n"), "none has its file yet"
-        assert caravan(folder, "journeys", "resume", "1", **settings).returncode == 0
-        recalled = caravan(folder, "journeys", "cancel", "1", "--json", **settings)
-        assert sorted(json.loads(recalled.stdout)["batches"]) == sorted(kept)
-        refused = caravan(folder, *arguments, **settings | {"TOKEN": "crv_wrong"})
-        assert refused.returncode == 1
-        assert "crv_wrong" not in refused.stderr
-        local = caravan(folder, *arguments, "--data", str(folder), **settings | {"URL": "http://127.0.0.1:1"})
-        assert local.stdout.endswith("is published as version 1\n"), local.stderr
+    folder, settings = shared.folder, {"URL": shared.url, "TOKEN": shared.told["token"] + "\n", "DATA": ""}
+    arguments = ("journeys", "apply", str(file), "--customer", shared.told["customer"])
+    applied = caravan(folder, *arguments, **settings)
+    assert applied.returncode == 0, applied.stderr
+    assert applied.stdout == "journey 14 (Sale) is published as version 1\n"
+    assert applied.stderr.startswith(f"{file}:3: warning: name: YAML takes #1 for a comment")
+    with shared.client() as client:
+        assert client.source(14) == client.source(14, 1) == source
+        assert [each.version for each in client.versions(14)] == [1]
+        kept = [client.open_upload(14).batch for _ in range(2)]
+    settings |= {"CUSTOMER": shared.told["customer"]}
+    paused = caravan(folder, "journeys", "pause", "14", **settings)
+    assert (paused.returncode, paused.stderr) == (0, "journey 14: 0 batches paused\n"), "none has its file yet"
+    assert caravan(folder, "journeys", "resume", "14", **settings).returncode == 0
+    recalled = caravan(folder, "journeys", "cancel", "14", "--json", **settings)
+    assert sorted(json.loads(recalled.stdout)["batches"]) == sorted(kept)
+    refused = caravan(folder, *arguments, **settings | {"TOKEN": "crv_wrong"})
+    assert refused.returncode == 1
+    assert "crv_wrong" not in refused.stderr
+    local = caravan(folder, *arguments, "--data", str(folder), **settings | {"URL": "http://127.0.0.1:1"})
+    assert local.stdout.endswith("is published as version 1\n"), local.stderr
 
 
-def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(folder: Path) -> None:
-    with up(folder) as running, running.client() as client:
-        client.publish(1, EXIT)
-        started = client.open_upload(1)
+def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(shared: Up) -> None:
+    with shared.client() as client:
+        started = client.open_upload(_published(shared, 15))
         assert started.upload_url is not None
         address = urlsplit(started.upload_url)
+        kept = shared.folder / "uploads"
+        before = set(kept.glob("*/*"))
         with socket.create_connection((address.hostname, address.port)) as line:  # type: ignore[arg-type]
             head = f"PUT {address.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
             line.sendall(head.encode() + b"Content-Length: 90000000\r\n\r\n" + contacts(30_000))
             until(lambda: client.batch(started.batch).raw["state"] == "receiving")
-            until(lambda: any((folder / "uploads").glob("*/*")))
+            until(lambda: set(kept.glob("*/*")) - before)
         until(lambda: client.batch(started.batch).raw["state"] == "awaiting_upload")
-        assert list((folder / "uploads").glob("*/*")) == []
+        assert set(kept.glob("*/*")) <= before
 
 
 def test_a_client_that_vanishes_without_a_word_is_given_up_and_the_put_can_be_repeated(folder: Path) -> None:
@@ -344,19 +358,19 @@ def test_a_client_that_vanishes_without_a_word_is_given_up_and_the_put_can_be_re
         assert _ended(running, started.batch)["ledger"]["entered"] == 3
 
 
-def test_a_put_that_broke_off_and_is_repeated_starts_one_batch(folder: Path) -> None:
-    with up(folder) as running, running.client() as client:
-        client.publish(1, EXIT)
-        started = client.open_upload(1)
+def test_a_put_that_broke_off_and_is_repeated_starts_one_batch(shared: Up) -> None:
+    with shared.client() as client:
+        journey = _published(shared, 16)
+        started = client.open_upload(journey)
         assert started.upload_url is not None
         for sent in (0, 10_000, 290_000):
             _break_off(started.upload_url, contacts(5_000), sent)
         for _ in range(2):
             assert _put(started.upload_url, contacts(5_000)) == 200
-        found = _ended(running, started.batch)
+        found = _ended(shared, started.batch)
         assert _put(started.upload_url, contacts(5_000)) == 200
         assert client.batch(started.batch).raw == found
-        assert [each.id for each in client.batches()] == [started.batch]
+        assert [each.id for each in client.batches(journey=journey)] == [started.batch]
         assert found["ledger"]["steps"] == [
             {"step": "out", "arrived": 5_000, "standing": 0, "outcomes": {"passed": 5_000}}
         ]
