@@ -323,6 +323,30 @@ def test_journeys_are_applied_over_http_with_a_token_where_there_is_no_data_fold
     assert local.stdout.endswith("is published as version 1\n"), local.stderr
 
 
+def test_a_contact_is_forgotten_by_command_and_by_call_beside_a_running_up(shared: Up, tmp_path: Path) -> None:
+    file = tmp_path / "contacts.ndjson"
+    file.write_bytes(contacts(20))
+    customer = shared.told["customer"]
+    with shared.client() as client:
+        batch = client.start_file(_published(shared, 17, WAIT), file).batch
+        until(lambda: client.batch(batch).ledger.standing == 20)
+        done = caravan(shared.folder, "contacts", "forget", "c7", "--customer", customer)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("forgotten (") and "batches: 1," in done.stdout
+        asked = client.forget_contact("c8")
+        found = until(lambda: (told := client.erasure(asked.id)).finished and told)
+        assert (found.erased["batches"], found.waiting_for, asked.finished) == (1, None, False)
+        for contact in ("c7", "c8"):
+            with pytest.raises(CallFailed):
+                client.contact(contact)
+        assert client.contact("c9").entries[0].batch == batch
+        client.change(batch, "cancel")
+    nobody = caravan(shared.folder, "contacts", "forget", "nobody", "--customer", customer)
+    assert (nobody.returncode, nobody.stdout) == (0, "forgotten (nothing was kept)\n")
+    wrong = caravan(shared.folder, "contacts", "forget", "c9", "--customer", "99")
+    assert (wrong.returncode, "There is no customer 99" in wrong.stderr) == (1, True)
+
+
 def test_a_client_that_goes_away_in_mid_upload_leaves_the_batch_awaiting(shared: Up) -> None:
     with shared.client() as client:
         started = client.open_upload(_published(shared, 15))

@@ -22,6 +22,7 @@ USERS = [
     ["tokens", "list"],
     ["tokens", "revoke", "abc"],
     ["journeys", "apply", "journey.yaml", "--customer", "1001"],
+    ["contacts", "forget", "c1", "--customer", "1001"],
 ]
 
 

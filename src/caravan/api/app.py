@@ -16,6 +16,7 @@ from caravan.api import (
     channels,
     contacts,
     dead_letters,
+    erasures,
     events,
     health,
     journeys,
@@ -60,6 +61,7 @@ OF_CUSTOMERS = (
     preflight,
     events,  # before the contacts, whose path takes all that follows
     contacts,
+    erasures,
     channels,
     caps,
     suppressions,

@@ -1,5 +1,7 @@
-"""`contacts check`: what the server would say of a file, without a server. `contacts show`: one contact, over HTTP."""
+"""`contacts check`: what the server would say of a file, without a server. `contacts show`: one contact, over HTTP.
+`contacts forget`: nothing is kept of one."""
 
+import asyncio
 import json
 import sys
 import tempfile
@@ -9,11 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caravan.cli.batch import Json, open_client
-from caravan.errors import FileFailed, InvalidInput
+from caravan.cli.session import Data, record, with_engine
+from caravan.errors import FileFailed, InvalidInput, NotFound
 from caravan.settings import read_settings
 
 if TYPE_CHECKING:
     from caravan.client import Contact, Stay
+    from caravan.engine.engine import Engine
+    from caravan.store.database import Connection
+    from caravan.store.erasures import Erasure
+
+_PATIENCE = 60.0  # seconds for which the command waits for the end
+_PAUSE = 5.0  # seconds between two looks
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     contacts = typer.Typer(help="Files of contacts.", no_args_is_help=True)
     contacts.command("check")(check)
     contacts.command("show")(show)
+    contacts.command("forget")(forget)
     app.add_typer(contacts, name="contacts")
 
 
@@ -87,3 +97,45 @@ def _reasons(stay: "Stay") -> list[str]:
         values = "; ".join(f"{v['property']} {v['value']!r} as {v['as']}: {v['read']!r}" for v in each["values"])
         lines.append(f"    {'true ' if each['true'] else 'false'} {each['if']} -> {each['to']} ({values})")
     return lines + [f"    weight {each['weight']:g} -> {each['to']}" for each in stay.why["arms"]]
+
+
+def forget(
+    contact: Annotated[str, typer.Argument(help="The contact's id.")],
+    customer: Annotated[int, typer.Option(help="The customer's number.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Delete what is kept of one contact in all batches: id, properties, messages, events. Counts, line numbers and
+    suppressions stay. The exit code is 1 if that has to go on in the workers.
+
+    Example: caravan contacts forget 10042 --customer 1001
+    """
+    from caravan.engine.erasure import erase, request
+    from caravan.store import customers
+
+    async def work(engine: "Engine") -> "Erasure":
+        async def note(connection: "Connection", erasure: int) -> None:
+            await record(connection, customer, "forget_contact", f"erasure {erasure}")
+
+        async with engine.pool.connection() as connection:
+            if not await customers.has_customer(connection, customer):
+                raise NotFound(f"There is no customer {customer}; `caravan customers list` shows all.")
+        found = await request(engine, customer, contact, note)
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while (found := await erase(engine, found.id)).finished_at is None:
+            if asyncio.get_running_loop().time() + _PAUSE > deadline:
+                break
+            await asyncio.sleep(_PAUSE)
+        return found
+
+    found = with_engine(read_settings(data=data), work)
+    if as_json:
+        typer.echo(
+            json.dumps({"id": found.id, "finished": found.finished_at is not None, "erased": dict(found.erased)})
+        )
+    else:
+        counts = [f"{kind}: {count:,}" for kind, count in found.erased.items() if count]
+        typer.echo(f"forgotten ({', '.join(counts) or 'nothing was kept'})")
+    if found.finished_at is None:
+        print(f"caravan: The workers go on with erasure {found.id}: {found.waiting_for}.", file=sys.stderr)
+        raise typer.Exit(1)

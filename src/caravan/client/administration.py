@@ -2,9 +2,27 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+from urllib.parse import quote
 
-from caravan.client.transport import Transport, check
+from caravan.client.transport import Transport, check, content
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A contact that is forgotten. `erased` says how much that was, like `{"rows": 7, "events": 2}`."""
+
+    id: int
+    finished: bool
+    waiting_for: str | None
+    erased: dict[str, int]
+    raw: dict[str, Any]
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Self:
+        """What the API answered."""
+        return cls(raw["id"], raw["state"] == "finished", raw["waitingFor"], raw["erased"], raw)
 
 
 class Administration:
@@ -55,6 +73,16 @@ class Administration:
         """Keep the contacts of ended batches for so many days (None: as the installation is set); how many that are.
         With fewer days, what is older is deleted within minutes."""
         return int(self._transport.call("PUT", "retention", json={"days": days})["days"])
+
+    def forget_contact(self, contact: str) -> Erasure:
+        """Have all that is kept of a contact deleted, which takes some seconds; `erasure` says how far that is."""
+        answer = self._transport.answer("DELETE", f"contacts/{quote(contact, safe='')}")
+        check(answer)
+        return Erasure.of(content(answer))
+
+    def erasure(self, number: int) -> Erasure:
+        """How far the forgetting of a contact is."""
+        return Erasure.of(self._transport.call("GET", f"erasures/{number}"))
 
 
 def _rate(channel: str, provider: str | None) -> str:

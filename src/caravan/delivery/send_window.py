@@ -26,7 +26,7 @@ from caravan.delivery.result import Result
 from caravan.delivery.too_late import Deadlines, LastLook, TooLate
 from caravan.delivery.trace import Mark, Trace
 from caravan.errors import RenderFailed, UnsupportedRecipient
-from caravan.store.cohorts import slices
+from caravan.store.cohorts import FORGOTTEN, slices
 from caravan.store.database import AWAY
 from caravan.store.journal import AGAIN
 from caravan.store.ledger import Outcome
@@ -98,6 +98,8 @@ def _message(
 ) -> Envelope[Message] | ContactOutcome:
     if lease.halted:
         return _held_back(delivery)
+    if person["id"] == FORGOTTEN:
+        return ContactOutcome(Outcome.FORGOTTEN, "nothing is kept of this contact", delivery.tools.clock.now())
     try:
         return delivery.prepare(person)
     except RenderFailed as error:

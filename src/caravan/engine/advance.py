@@ -164,14 +164,15 @@ async def _claim(engine: Engine, cohort_id: int) -> tuple[Cohort, Journey] | Non
         if turn is None:
             return None
         token = secrets.token_hex(8)
-        if not await cohorts.claim(connection, cohort.id, token):
+        part = await cohorts.claim(connection, cohort.id, token)
+        if part is None:
             return None
         if queue is Queue.ADVANCE:  # a sender says so itself, once it sends: it may only share the cohort out
             await turns.note_served(connection, queue, turn, cohort.part.size)
     late = engine.clock.now() - cohort.due_at
     engine.metrics.wake_lateness_seconds.observe(max(0.0, late.total_seconds()))
     claimed = cohort.claimed_by(token, journey.place(cohort.step))
-    return replace(claimed, turn=turn), journey
+    return replace(claimed, part=part, turn=turn), journey
 
 
 async def _has_events_before(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort) -> bool:

@@ -17,7 +17,7 @@ from caravan.events.event import Event, Origin
 from caravan.events.take import take_each
 from caravan.events.verdicts import LOOKED_BEFORE, SEEN_TOGETHER, Judgement, Verdict, judge
 from caravan.store import cohorts, hits
-from caravan.store.cohorts import may_hold
+from caravan.store.cohorts import FORGOTTEN, may_hold
 from caravan.store.database import Connection
 from caravan.store.hits import Hit
 
@@ -160,12 +160,13 @@ async def _contacts(engine: Engine, found: Iterable[Hit]) -> dict[tuple[str, str
 
 
 def ids_at(engine: Engine, files: Sequence[str], lines: Sequence[int]) -> dict[int, str]:
-    """The ids of the contacts at these lines. Blocks."""
+    """The ids of the contacts at these lines, without those who were forgotten. Blocks."""
     ids = dict[int, str]()
     for file in files:
         try:
             with engine.files.local(file) as path:
-                found = pq.read_table(path, columns=["line", "id"], filters=[("line", "in", lines)])
+                wanted = [("line", "in", lines), ("id", "!=", FORGOTTEN)]
+                found = pq.read_table(path, columns=["line", "id"], filters=wanted)
         except FileNotFoundError:  # forgotten meanwhile
             continue
         ids.update(zip(found["line"].to_pylist(), found["id"].to_pylist(), strict=True))

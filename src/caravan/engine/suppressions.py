@@ -1,5 +1,6 @@
 """Suppressions are added and lifted; which addresses a channel can have is told by the channel itself."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from caravan.store.suppressions import Reason, Suppression, Way
 
 LONGEST_ADDRESS: Final = 1_000  # characters
 _LONGEST_DETAIL: Final = 500
+_HIDDEN = re.compile(r"hash:[0-9a-f]{64}", re.ASCII)  # as lists have it of recipients who were forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ def address_of(channel: str, text: object) -> str:
         raise InvalidInput("An address is missing.")
     if len(text) > LONGEST_ADDRESS or "\0" in text:
         raise InvalidInput(f"An address has at most {LONGEST_ADDRESS:,} characters, and no NUL.")
+    if _HIDDEN.fullmatch(text):
+        return text
     try:
         if channel == "email":
             text = parse_mailbox(text.strip(), "address").address

@@ -2,7 +2,7 @@
 
 from procrastinate import App
 
-from caravan.engine import direct, hits, matching, reading, singles, spans, start, upkeep
+from caravan.engine import direct, erasure, hits, matching, reading, singles, spans, start, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
@@ -55,6 +55,10 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.task(name=Task.JUDGE, retry=policy)
     async def judge() -> None:
         await hits.judge_hits(engine)
+
+    @app.task(name=Task.ERASE, retry=policy)
+    async def erase(number: int) -> None:
+        await erasure.erase(engine, number)
 
     @app.periodic(cron="* * * * * */30")
     @app.task(name=Task.TIDY, queue=Queue.UPKEEP, lock=Task.TIDY, queueing_lock=Task.TIDY)

@@ -20,7 +20,7 @@ from caravan.engine.engine import Engine
 from caravan.errors import NotFound, RenderFailed, Unavailable
 from caravan.store import batches, cohorts
 from caravan.store.batches import Batch
-from caravan.store.cohorts import Cohort, may_hold
+from caravan.store.cohorts import FORGOTTEN, Cohort, may_hold
 from caravan.store.customers import customer_name, signing_secrets
 
 _KEPT: Final = 4_096  # recipients in memory, for those who look, and then decide
@@ -169,14 +169,15 @@ def _recipient(batch: Batch, name: str, step: MessageStep) -> Recipient:
 
 
 def _contacts(engine: Engine, files: list[str], lines: list[int]) -> dict[int, dict[str, Any]]:
-    """The rows of CONTACTS at these lines, by line. Blocks."""
+    """The rows of CONTACTS at these lines, by line, without those who were forgotten. Blocks."""
     people: dict[int, dict[str, Any]] = {}
     for file in files:
         if len(people) == len(lines):
             break
         try:
             with engine.files.local(file) as path:
-                found = pq.read_table(path, schema=cohorts.CONTACTS, filters=[("line", "in", lines)])
+                wanted = [("line", "in", lines), ("id", "!=", FORGOTTEN)]
+                found = pq.read_table(path, schema=cohorts.CONTACTS, filters=wanted)
         except FileNotFoundError:  # forgotten meanwhile
             continue
         people = {person["line"]: person for person in found.to_pylist()} | people

@@ -71,6 +71,12 @@ class Jobs:
         at = self._clock.to_machine(due)
         await self._defer(connection, _job(Task.JUDGE, Queue.UPKEEP, "hits", scheduled_at=at))
 
+    async def erase(self, connection: Connection, erasure: int, due: datetime | None = None) -> None:
+        """Forget a contact; now, or what is left of it once it is due."""
+        at = None if due is None else self._clock.to_machine(due)
+        identity = f"erase:{erasure}"
+        await self._defer(connection, _job(Task.ERASE, Queue.UPKEEP, identity, scheduled_at=at, number=erasure))
+
     async def _defer(self, connection: Connection, job: Job) -> None:
         # A savepoint: the job that waits already is as good, and must not undo the caller's transaction.
         with suppress(AlreadyEnqueued):

@@ -20,6 +20,8 @@ _Q = sql.load("caravan.store", "cohorts.sql")
 #: One contact a row: its line in the file, the customer's own id, and the text of a JSON object.
 CONTACTS = pa.schema([("line", pa.int64()), ("id", pa.string()), ("properties", pa.string())])
 
+#: In place of the id of a contact that was forgotten (engine/erasure.py). Its row has no properties, and goes on.
+FORGOTTEN = ""
 _LINES = re.compile(r"-l([0-9]+)-([0-9]+)\.parquet$")
 #: When contacts are due that stand until an event.
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
@@ -303,9 +305,11 @@ async def lock(connection: Connection, cohort: int) -> bool:
     return await row(connection, _Q.lock, id=cohort) is not None
 
 
-async def claim(connection: Connection, cohort: int, token: str) -> bool:
-    """Claim the cohort; False if it is closed. A claim before this one is void."""
-    return await row(connection, _Q.claim, id=cohort, claim=token) is not None
+async def claim(connection: Connection, cohort: int, token: str) -> Part | None:
+    """Claim the cohort; its contacts as they are under the claim, None if it is closed. A claim before this one is
+    void."""
+    found = await row(connection, _Q.claim, id=cohort, claim=token)
+    return None if found is None else Part(found["file"], found["size"])
 
 
 async def let_go(connection: Connection, cohort: int, claim: str | None) -> None:

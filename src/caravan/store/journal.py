@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caravan.store import sql
+from caravan.store.cohorts import FORGOTTEN
 from caravan.store.database import Connection, row, rows
 from caravan.store.files import Files
 from caravan.store.ledger import Outcome
@@ -126,12 +127,14 @@ def read_entry(store: Files, entry: Entry, contact: str | None = None) -> Iterat
 
 
 def read_left(store: Files, entry: Entry, outcome: str) -> pa.Table:
-    """The contacts (line, contact) that left with this outcome by an entry that can hold it. Blocks."""
+    """The contacts (line, contact) that left with this outcome by an entry that can hold it, without those who were
+    forgotten. Blocks."""
     with store.local(entry.file) as path:
         if entry.outcome is not None:
-            return pq.read_table(path, columns=["line", "id"]).rename_columns(LEFT.names).cast(LEFT)
-        found = pq.read_table(path, columns=LEFT.names, filters=[("outcome", "=", outcome)])
-        return found.select(LEFT.names).cast(LEFT)
+            found = pq.read_table(path, columns=["line", "id"]).rename_columns(LEFT.names)
+        else:
+            found = pq.read_table(path, columns=LEFT.names, filters=[("outcome", "=", outcome)]).select(LEFT.names)
+    return found.cast(LEFT).filter(pc.not_equal(found["contact"], FORGOTTEN))
 
 
 def _described(table: pa.Table, entry: Entry) -> pa.Table:

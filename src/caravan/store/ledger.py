@@ -24,6 +24,7 @@ class Outcome(StrEnum):
     QUIET_HOURS = "quiet_hours"  # outside of its step's hours, which says that it is skipped then
     CAPPED = "capped"  # its recipient had as many messages on the channel as the customer's cap allows
     EXPIRED = "expired"  # it was too late to send it
+    FORGOTTEN = "forgotten"  # nothing of the contact is kept any more, so there is nothing to send
     PASSED = "passed"
     GOAL = "goal"  # the goal of the journey, which ends with it
     EXITED = "exited"  # a rule of the journey let it go

@@ -30,3 +30,4 @@ class Task(StrEnum):
     TIDY = "tidy"
     LOOK = "look"
     JUDGE = "judge"
+    ERASE = "erase"

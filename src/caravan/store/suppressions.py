@@ -1,6 +1,6 @@
 """Suppressions: who must not be written to on a channel, why, and since when. Lifted ones are kept as well."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,7 +40,7 @@ class Suppression:
     """One suppression. Without a `topic` it stops everything on the channel."""
 
     channel: str
-    address: str  # as delivery/suppression.py: comparable writes it
+    address: str  # as delivery/suppression.py: comparable writes it; or hidden, like `hash:5e88…`
     topic: str | None
     reason: Reason
     source: str  # a `Way`, or what else put it there
@@ -184,6 +184,13 @@ async def lifted(connection: Connection, customer: int, channel: str, address: s
         Lifted(_suppression({"id": 0, **each}), each["lifted_at"], each["lifted_by"], each["lifted_source"])
         for each in await rows(connection, _Q.lifted, **values)
     ]
+
+
+async def hide(connection: Connection, customer: int, channel: str, addresses: Collection[str]) -> int:
+    """Hide whose the suppressions of these addresses are, which stand on; how many those were. What was lifted of them
+    is forgotten."""
+    found = await row(connection, _Q.hide, customer=customer, channel=channel, addresses=list(addresses))
+    return int(found["found"]) if found else 0
 
 
 async def has_any(connection: Connection, customer: int) -> bool:

@@ -1,5 +1,6 @@
 """The page of one contact: what happened to it in every batch, and why."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -161,3 +162,32 @@ async def test_of_very_many_entries_the_newest_are_shown(
     assert "3 entries in all 3 batches" in words(page)
     assert "The newest 2 of them are shown" in words(page)
     assert [batch in page.text for batch in started].count(True) == 2
+
+
+async def test_an_owner_has_a_contact_forgotten(system: System) -> None:
+    await system.publish(EXIT)
+    await system.ended(await system.start(b'{"id": "anna", "properties": {"city": "Oslo"}}\n{"id": "bo"}\n'))
+    async with browser(system.engine) as http:
+        await signed_in(http, system, Role.OWNER)
+        page = await look_up(http, system, id="anna")
+        assert f'href="/console/{system.customer}/contacts/forget?id=anna">Forget this contact</a>' in page.text
+        forget = f"/console/{system.customer}/contacts/forget"
+        assert "Forget anna?" in words(await http.get(forget, params={"id": "anna"}))
+        done = await http.post(forget, data={"id": "anna"})
+        assert done.status_code == 303
+        async with asyncio.timeout(60):
+            while "was forgotten" not in (told := words(await http.get(done.headers["location"]))):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert "rows" in told
+        assert (await look_up(http, system, id="anna")).status_code == 404
+        assert (await look_up(http, system, id="bo")).status_code == 200
+        assert (await http.get(forget, params={"erasure": "x"})).status_code == 400
+        assert (await http.get(forget, params={"erasure": "99"})).status_code == 404
+        assert (await http.post(forget, data={"id": ""})).status_code == 400
+    (entry,) = [each for each in await system.lines("audit") if each["act"] == "forget_contact"]
+    assert entry["subject"].startswith("erasure ")
+    async with browser(system.engine) as http:
+        await signed_in(http, system, Role.EDITOR)
+        assert (await http.get(forget, params={"id": "bo"})).status_code == 403
+        assert (await http.post(forget, data={"id": "bo"})).status_code == 403
+        assert "Forget this contact" not in (await look_up(http, system, id="bo")).text

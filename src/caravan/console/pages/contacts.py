@@ -55,6 +55,7 @@ async def show(visit: Visit) -> Response:
         problem=problem,
         path=path,
         further=further,
+        owner=visit.may_own,
         **_WORDS,
     )
 

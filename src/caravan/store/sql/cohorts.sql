@@ -27,7 +27,7 @@ select id from cohorts where id = %(id)s and closed_at is null for no key update
 
 -- name: claim
 -- The claim is a fencing token (column `holder`): from here on only this claim may move the cohort; a worker with an earlier one finds it void.
-update cohorts set holder = %(claim)s where id = %(id)s and closed_at is null returning id
+update cohorts set holder = %(claim)s where id = %(id)s and closed_at is null returning file, size
 
 -- name: let_go
 update cohorts set holder = null where id = %(id)s and holder = %(claim)s

@@ -1,7 +1,32 @@
 -- name: suppressed
--- The suppressions of some addresses: one look into the index for each, whatever the table's size.
+-- The suppressions of some addresses: one look into the index for each, whatever the table's size; and those of
+-- recipients who were forgotten, if the customer has any.
 select address, topic, reason, source, at from suppressions
 where customer_id = %(customer)s and channel = %(channel)s and address = any(%(addresses)s::text[])
+union all
+select g.address, s.topic, s.reason, s.source, s.at from unnest(%(addresses)s::text[]) as g (address)
+join suppressions s on s.customer_id = %(customer)s and s.channel = %(channel)s
+    and s.address = hidden_address(%(channel)s, g.address)
+where exists (
+    select from suppressions
+    where customer_id = %(customer)s and channel = %(channel)s and address >= 'hash:' and address < 'hash;'
+)
+
+-- name: hide
+-- The suppressions of addresses whose recipient was forgotten stand on, and tell nobody whose they are.
+with found as (
+    delete from suppressions
+    where customer_id = %(customer)s and channel = %(channel)s and address = any(%(addresses)s::text[])
+    returning *
+), hidden as (
+    insert into suppressions (customer_id, channel, address, topic, reason, source, who, at)
+    select customer_id, channel, hidden_address(channel, address), topic, reason, source, who, at from found
+    on conflict (customer_id, channel, address, topic, reason) do nothing
+), past as (
+    delete from lifted_suppressions
+    where customer_id = %(customer)s and channel = %(channel)s and address = any(%(addresses)s::text[])
+)
+select count(*) as found from found
 
 -- name: add
 -- Many at once; what there is already stays as it was. Only those that are new come back.
@@ -18,7 +43,7 @@ returning id
 -- Removes suppressions of an address, and keeps them in its history.
 with gone as (
     delete from suppressions
-    where customer_id = %(customer)s and channel = %(channel)s and address = %(address)s
+    where customer_id = %(customer)s and channel = %(channel)s and address in (%(address)s, hidden_address(%(channel)s, %(address)s))
       and (%(topic)s::text is null or topic = %(topic)s) and (%(reason)s::text is null or reason = %(reason)s)
     returning *
 )
@@ -81,7 +106,8 @@ order by id desc limit %(limit)s
 
 -- name: of_address
 select id, channel, address, topic, reason, source, who, at, detail from suppressions
-where customer_id = %(customer)s and channel = %(channel)s and address = %(address)s order by id desc
+where customer_id = %(customer)s and channel = %(channel)s and address in (%(address)s, hidden_address(%(channel)s, %(address)s))
+order by id desc
 
 -- name: any_of
 select exists (select from suppressions where customer_id = %(customer)s) as there
