@@ -81,12 +81,13 @@ async def give_answer(engine: Engine, key: DeliveryKey, answer: Answer, given: M
         async with engine.pool.connection() as connection, connection.transaction():
             # In this order: whoever ends the time waits for those who take events, and looks at the cohort then.
             await listening.share(connection, asked.batch.customer_id)
-            if not await answers.stands(connection, cohort, engine.clock.now()):
+            now = engine.clock.now()  # one moment for both: an answer that is taken must count
+            if not await answers.stands(connection, cohort, now):
                 continue  # it has just gone on: from being asked to standing, or for good
             event = Event(
                 contact=asked.contact,
                 name=answer.event,
-                at=engine.clock.now(),
+                at=now,
                 properties={ANSWER: dict(given)} if given else {},
                 source=_SOURCE,
                 key="/".join(map(str, (key.batch, key.step, key.visit, key.line))),

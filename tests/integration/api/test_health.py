@@ -61,6 +61,11 @@ async def test_both_are_named_when_both_are_away(idle_system: System, monkeypatc
 
 
 class TestAStoreThatSpeaksS3:
+    @pytest.fixture(autouse=True)
+    def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its client is loaded with the first question, which takes seconds on a busy machine."""
+        monkeypatch.setattr(readiness, "PATIENCE", 60.0)
+
     @pytest.fixture
     def place(self, s3: S3) -> str:
         return s3.bucket()

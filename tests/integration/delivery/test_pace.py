@@ -53,9 +53,11 @@ async def test_mails_leave_at_their_pace_whoever_sends_them(paced: System, worke
         batch = await paced.start(contacts(1_000))
         await _until_first(paced)
         await asyncio.sleep(0.5)
-        counts = [await _left(paced, 1.0) for _ in range(4)]
-        assert sum(counts) <= 40 * 4 * 1.05 + 40 * 0.4, counts
-        assert sum(counts) >= 40 * 4 * 0.75, counts  # a lower bound for busy machines; `bench` tells more
+        begun = time.monotonic()
+        count = await _left(paced, 4.0)
+        seconds = time.monotonic() - begun  # more than were asked for, on a busy machine
+        assert count <= 40 * seconds * 1.05 + 40 * 0.4, seconds
+        assert count >= 40 * seconds * 0.6, seconds  # a lower bound for busy machines; `bench` tells more
         found = await paced.batch(batch)
         assert found["state"] == "running"
         assert found["ledger"]["steps"][0]["standing"] > 0

@@ -233,7 +233,7 @@ async def test_a_single_that_enters_is_held_to_the_rules(system: System) -> None
         ]
         assert [each.status_code for each in answers] == [202, 202], answers[0].text
         batch = answers[0].json()["batchId"]
-        await settled(system, batch, first=1)
+        await system.until(batch, lambda found: standing(found) == {"first": 1} and found["ledger"]["entered"] == 2)
         await happen(system, "b", "purchase", properties={"total": 2})
         await system.until(batch, lambda found: outcomes(found) == {"first": {"exited": 1, "goal": 1}})
 

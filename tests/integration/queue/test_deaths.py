@@ -72,10 +72,10 @@ async def test_of_a_cohort_with_one_contact_that_kills_workers_all_others_are_se
     """Each death leaves a window in the air, which the next sender settles: so it goes through many cohorts."""
     system, prepare = idle_system, send_window._prepare
 
-    def killing(delivery: Any, people: list[dict[str, Any]], lease: Any) -> Any:
+    def killing(delivery: Any, people: list[dict[str, Any]], *others: Any) -> Any:
         if any(person["id"] == "25" for person in people):
             raise Crash
-        return prepare(delivery, people, lease)
+        return prepare(delivery, people, *others)
 
     monkeypatch.setattr(send_window, "_prepare", killing)
     batch, died = await _read(system, 40), 0
