@@ -38,12 +38,12 @@ def test_intake_reads_two_hundred_thousand_rows_and_its_ledger_balances() -> Non
     assert finding["ledger"]["rejected"]["duplicate"] == 199
 
 
-def test_intake_reads_every_variant_and_prints_a_table_for_people() -> None:
-    done = bench("intake", "--rows", "3000", "--variant", "all")
+def test_intake_prints_a_table_for_people() -> None:
+    """Of every variant tests/unit/bench/test_inputs.py shows that it is read."""
+    done = bench("intake", "--rows", "3000", "--variant", "gzip")
     assert done.returncode == 0, done.stderr
     assert "× the yardstick's time" in done.stdout
-    for variant in ("standard", "clean", "bad-1", "bad-10", "bad-50", "duplicates", "gzip", "wide"):
-        assert variant in done.stdout
+    assert "gzip" in done.stdout
 
 
 def test_entry_brings_everyone_past_a_split_into_a_wait_by_one_worker_and_by_two() -> None:
