@@ -17,7 +17,7 @@ from caravan.errors import InvalidInput, TooLarge, UnsupportedType
 from caravan.events.event import LONGEST_ID, LONGEST_KEY
 from caravan.events.reading import MOST_LINES
 from caravan.events.take import Taken
-from caravan.journeys.event_rules import NAME
+from caravan.journeys.event_names import NAME
 from caravan.store import events as store
 from caravan.store.database import Connection, single
 from caravan.store.events import StoredEvent

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from caravan.journeys.event_rules import NAME
+from caravan.journeys.event_names import NAME
 
 LONGEST_ID = LONGEST_KEY = 256  # characters
 API = "api"  # the source of what was reported by API

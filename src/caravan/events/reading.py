@@ -9,7 +9,7 @@ from typing import Any
 from caravan.errors import InvalidInput, TooLarge
 from caravan.events.event import LONGEST_KEY, Event
 from caravan.intake.strict import Accepted, Blank, classify
-from caravan.journeys.event_rules import NAME
+from caravan.journeys.event_names import NAME
 
 MOST_LINES = 100_000  # of one call
 AHEAD = timedelta(minutes=5)  # that the clock of a reporter may be before ours

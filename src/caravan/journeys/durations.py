@@ -37,6 +37,12 @@ class Duration:
     def __bool__(self) -> bool:
         return bool(self.months or self.days or self.seconds)
 
+    def __str__(self) -> str:
+        """Like `1 month 2 days`, as `read_duration` takes it; for what is not negative."""
+        parts = ((self.months, "month"), (self.days, "day"), (self.seconds, "second"))
+        written = (f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count)
+        return " ".join(written) or "0 seconds"
+
     @property
     def negative(self) -> bool:
         return min(self.months, self.days, self.seconds) < 0

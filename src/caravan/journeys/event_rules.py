@@ -1,23 +1,14 @@
 """Which event counts: its name, a condition, and what ties it to the contact."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from caravan.journeys.event_names import check_name
 from caravan.journeys.event_segments import EventCondition
 from caravan.journeys.model_part import DefinitionPart
 
-#: What the name of an event looks like. The channels' own are `delivered`, `bounced`, `complained`, `opened`,
-#: `clicked`, `replied` and `unsubscribed`.
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _LONGEST_PROPERTY = 256  # characters of its name
-
-
-def _name(value: str) -> str:
-    if NAME.fullmatch(value) is None:
-        raise ValueError(f"'{value}' is no name of an event: a letter, then up to 63 letters, digits, _ . or -")
-    return value
 
 
 def _property(value: str) -> str:
@@ -26,7 +17,7 @@ def _property(value: str) -> str:
     return value
 
 
-EventName = Annotated[str, AfterValidator(_name)]
+EventName = Annotated[str, AfterValidator(check_name)]
 PropertyName = Annotated[str, AfterValidator(_property)]
 
 

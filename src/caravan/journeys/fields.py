@@ -38,6 +38,14 @@ def _segment(text: str) -> str:
     return text
 
 
+def _counting_segment(text: str) -> str:
+    try:
+        compile_segment(text, counts=True)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
+    return text
+
+
 def check_template(text: str, *, html: bool = False) -> str:
     """The template itself. Raises ValueError if it can't be read."""
     try:
@@ -83,6 +91,7 @@ def check_topic(text: str) -> str:
 
 
 Condition = Annotated[str, AfterValidator(_segment), Language.SEGMENT]
+CountingCondition = Annotated[str, AfterValidator(_counting_segment), Language.SEGMENT]
 TemplateText = Annotated[str, AfterValidator(check_template), Language.TEMPLATE]
 HtmlTemplate = Annotated[str, AfterValidator(_html_template), Language.TEMPLATE]
 LineTemplate = Annotated[str, AfterValidator(_line), Language.TEMPLATE]

@@ -13,8 +13,10 @@ from sqlglot import exp
 
 from caravan.errors import InvalidInput
 from caravan.journeys import segment_tree as tree
+from caravan.journeys.durations import Duration, read_duration
+from caravan.journeys.event_names import check_name
 from caravan.journeys.segment_sql import pattern_to_regex
-from caravan.journeys.segment_tree import EPOCH, EXACT, Kind, Node, Span
+from caravan.journeys.segment_tree import EPOCH, EXACT, Counted, Kind, Node, Span
 
 MAX_SPAN_YEARS = 1_000  # no sum of spans that fits into a segment leaves DuckDB's calendar
 FUNCTIONS = (
@@ -22,6 +24,7 @@ FUNCTIONS = (
     "coalesce",
     "concat",
     "contains",
+    "count",
     "ends_with",
     "length",
     "lower",
@@ -243,6 +246,29 @@ def _coalesce(node: exp.Expr) -> Node:
     return tree.coalesce([read_node(each) for each in (node.this, *node.expressions)])
 
 
+def _count(node: exp.Expr) -> Node:
+    """`count('opened')` and `count('opened', 30 days)`."""
+    event, others = node.this, node.expressions
+    if not isinstance(event, exp.Literal) or not event.is_string or len(others) > 1:
+        raise InvalidInput("count takes an event, and how far back: count('opened', 30 days)")
+    try:
+        counted = Counted(check_name(event.name), _period(others[0]) if others else None)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+    return Node("count", Kind.NUMBER, value=counted)
+
+
+def _period(node: exp.Expr) -> Duration:
+    """How far back is looked. Raises ValueError with a sentence."""
+    if not isinstance(node, exp.Interval) or not isinstance(node.this, exp.Literal):
+        raise ValueError("how far back count looks is a duration, like count('opened', 30 days)")
+    unit = node.args.get("unit")
+    period = read_duration(f"{node.this.name} {unit.name if unit else ''}".strip())
+    if not period:
+        raise ValueError("count looks back for longer than nothing")
+    return period
+
+
 def _now(node: exp.Expr) -> Node:
     if not isinstance(node, exp.CurrentTimestamp) and (node.name.lower() != "now" or node.expressions):
         raise InvalidInput(_not_allowed(node))
@@ -297,6 +323,7 @@ _READERS: dict[type[exp.Expr], tuple[frozenset[str], Callable[[Any], Node]]] = {
     ),
     exp.Abs: (_THIS, lambda node: Node("abs", Kind.NUMBER, (tree.operand(read_node(node.this), Kind.NUMBER),))),
     exp.Round: (frozenset({"this", "decimals"}), _round),
+    exp.Count: (_LIST | {"big_int"}, _count),
     exp.CurrentTimestamp: (frozenset(), _now),
     exp.CurrentDate: (frozenset(), lambda _node: Node("today", Kind.TIME)),
     exp.Anonymous: (_LIST, _now),

@@ -15,6 +15,7 @@ from caravan.journeys.segment_tree import EPOCH, MAX_DIGITS, Kind, Node, Span
 MAX_SQL = 200_000  # characters; some operands are written more than once
 NOW, TODAY, ID = "\0now\0", "\0today\0", "\0id\0"  # no segment contains NUL
 _PROPERTY = re.compile(r"\0(/[^\0]*)\0")
+_COUNT = re.compile(r"\0#([^\0]*)\0")
 MONTH = 30 * 86_400_000_000  # microseconds
 
 NUMBER = r"[ \t\r\n]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\r\n]*"
@@ -49,7 +50,7 @@ def first_true(conditions: Sequence[str], now: datetime) -> str:
 
     The conditions come from `to_sql` and are counted from 0; where none is true, `arm` is how many they are. Each
     contact's JSON is read once, for all properties together: reading it for each would be most of the time.
-    The column `id` is read only if a condition asks for it.
+    The column `id` is read only if a condition asks for it, and a column of counts (`Counted.column`) likewise.
     """
     filled, source = _over_contacts(conditions, now)
     cases = " ".join(f"WHEN {each} THEN {index}" for index, each in enumerate(filled))
@@ -76,6 +77,9 @@ def _over_contacts(expressions: Sequence[str], now: datetime) -> tuple[list[str]
 
     filled = [_PROPERTY.sub(place, _at(now, each)) for each in expressions]
     own = ", id" if any(ID in each for each in filled) else ""
+    counts = sorted({f'"{name}"' for each in filled for name in _COUNT.findall(each)})
+    own += "".join(f", {each}" for each in counts)
+    filled = [_COUNT.sub(r'"\1"', each) for each in filled]
     pointers = f"[{', '.join(map(quote, places))}]::VARCHAR[]"
     source = f"(SELECT json_extract_string(properties, {pointers}) AS p{own} FROM contacts)"
     return [each.replace(ID, "id") for each in filled], source
@@ -219,6 +223,7 @@ _VALUES: dict[str, Callable[[Node], str]] = {
     "now": lambda _node: _moment(NOW),
     "today": lambda _node: _moment(TODAY),
     "id": lambda _node: ID,
+    "count": lambda node: f"CAST(\0#{node.value.column}\0 AS DOUBLE)",
 }
 
 _FORMS: dict[str, Callable[[Node, list[str]], str]] = {

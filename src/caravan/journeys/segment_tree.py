@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from caravan.errors import InvalidInput
+from caravan.journeys.durations import Duration
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = 2**53  # below it each whole number is a double of its own; this one is also the next one's
@@ -52,6 +53,27 @@ class Node:
     kind: Kind
     args: tuple["Node", ...] = ()
     value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many events of a name a contact did, in the period before now; None: all that are kept."""
+
+    event: str
+    period: Duration | None = None
+
+    @property
+    def column(self) -> str:
+        """The column of the table of contacts in which the numbers stand."""
+        return f"count {self.event} {self.words}".rstrip()
+
+    @property
+    def words(self) -> str:
+        """The period like `1 month 2 days`."""
+        return "" if self.period is None else str(self.period)
+
+    def __str__(self) -> str:
+        return f"count('{self.event}'{', ' if self.words else ''}{self.words})"
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.errors import SqlglotError
 
 from caravan.errors import InvalidInput
@@ -18,12 +18,13 @@ from caravan.journeys import segment_sql
 from caravan.journeys import segment_tree as tree
 from caravan.journeys.segment_reader import read_node
 from caravan.journeys.segment_sql import to_sql
-from caravan.journeys.segment_tree import Kind, Node
+from caravan.journeys.segment_tree import Counted, Kind, Node
 from caravan.journeys.segment_warnings import refuse_typographic_quotes, warnings_about
 
 MAX_LENGTH = 4_000  # characters
 MAX_BRACKETS = 20  # open at the same time; each costs the parser some 20 frames of Python's 1,000
 MAX_DEPTH = 100
+MAX_COUNTS = 8  # each is a query
 MAX_JOINED = 16  # texts put together in one segment, so that a row can't grow without end
 
 
@@ -35,6 +36,7 @@ class Segment:
     paths: frozenset[tuple[str, ...]]
     tree: Node
     sql: str  # of segment_sql.py
+    counts: tuple[Counted, ...] = ()  # events that it counts, each once
 
     @property
     def asks_the_clock(self) -> bool:
@@ -46,8 +48,8 @@ def first_true(segments: Sequence[Segment], now: datetime) -> str:
     """A DuckDB query that tells of each contact the first segment that is true, as `arm` (BIGINT), counted from 0.
 
     It reads the table `contacts`: its column `properties` (VARCHAR: a JSON object) and, if a segment asks for it, `id`
-    (VARCHAR). For contacts of which no segment is true, `arm` is how many segments there are. `now` (timezone-aware)
-    is what `now()` and `current_date` mean.
+    (VARCHAR), and a column (BIGINT) for each of its `counts`. For contacts of which no segment is true, `arm` is how
+    many segments there are. `now` (timezone-aware) is what `now()` and `current_date` mean.
     """
     return segment_sql.first_true([each.sql for each in segments], now)
 
@@ -67,9 +69,9 @@ def readings(segment: Segment) -> list[Reading]:
     found: dict[tuple[tuple[str, ...], Kind], Reading] = {}
     for node in tree.walk(segment.tree):
         for each in (node, *node.args) if node.op == "read" else (node,):
-            if each.op in ("property", "id"):
+            if each.op in ("property", "id", "count"):
                 kind = node.kind
-                path = each.value if each.op == "property" else ()
+                path = {"property": each.value, "count": (str(each.value),)}.get(each.op, ())
                 found.setdefault((path, kind), Reading(path, kind, each, node))
     read = {path for path, kind in found if kind is not Kind.ANY}
     kept = [each for (path, kind), each in found.items() if kind is not Kind.ANY or path not in read]
@@ -83,9 +85,13 @@ def each_value(segments: Sequence[Segment], looked_at: Sequence[Reading], now: d
     return segment_sql.each_value([*(each.sql for each in segments), *values], now)
 
 
-def compile_segment(text: str) -> Segment:
-    """Read a condition. Raises `InvalidInput` with one sentence, and with the place if it is known."""
-    return _compile(text)[0]
+def compile_segment(text: str, *, counts: bool = False) -> Segment:
+    """Read a condition; one that counts events only if `counts` says so. Raises `InvalidInput` with one sentence, and
+    with the place if it is known."""
+    segment = _compile(text)[0]
+    if segment.counts and not counts:
+        raise InvalidInput(f"only the conditions of a split count events, as {segment.counts[0]} would")
+    return segment
 
 
 def compile_with_warnings(text: str) -> tuple[Segment, tuple[str, ...]]:
@@ -104,7 +110,10 @@ def _compile(text: str) -> tuple[Segment, exp.Expr]:
     if sum(len(each.args) for each in tree.walk(root) if each.op in ("concat", "||")) > MAX_JOINED:
         raise InvalidInput(f"the segment puts more than {MAX_JOINED} texts together")
     paths = frozenset(each.value for each in tree.walk(root) if each.op == "property")
-    return Segment(text, paths, root, sql), parsed
+    counts = tuple(dict.fromkeys(each.value for each in tree.walk(root) if each.op == "count"))
+    if len(counts) > MAX_COUNTS:
+        raise InvalidInput(f"the segment counts events in more than {MAX_COUNTS} ways")
+    return Segment(text, paths, root, sql, counts), parsed
 
 
 def _parse(text: str) -> exp.Expr:
@@ -117,7 +126,7 @@ def _parse(text: str) -> exp.Expr:
     refuse_typographic_quotes(text)
     try:
         _check_brackets(text)
-        parsed = sqlglot.parse_one(text, into=exp.Condition, dialect="duckdb")
+        parsed = sqlglot.parse_one(_with_intervals(text), into=exp.Condition, dialect="duckdb")
     except RecursionError:
         raise InvalidInput("the segment is nested too deeply") from None
     except SqlglotError as error:
@@ -128,6 +137,18 @@ def _parse(text: str) -> exp.Expr:
         raise InvalidInput("the segment can't be read as a condition") from None
     _check_depth(parsed)
     return parsed
+
+
+def _with_intervals(text: str) -> str:
+    """The same condition with `interval` before the durations of counts, without which SQL has none."""
+    tokens = sqlglot.tokenize(text, dialect="duckdb")
+    for place in range(len(tokens) - 6, -1, -1):
+        name, bracket, event, comma, number, unit = tokens[place : place + 6]
+        call = (name.text.lower(), bracket.text, comma.text) == ("count", "(", ",")
+        kinds = (event.token_type, number.token_type) == (TokenType.STRING, TokenType.NUMBER)
+        if call and kinds and unit.text.isalpha():
+            text = f"{text[: number.start]}interval {text[number.start :]}"
+    return text
 
 
 def _check_brackets(text: str) -> None:

@@ -16,6 +16,7 @@ from caravan.errors import NotFound
 from caravan.journeys.model import Journey
 from caravan.queries.journal import Filter, Journal, Line, open_journal, read_journal
 from caravan.settings import Settings
+from caravan.steps.event_counts import EventCounts
 from caravan.steps.sort import SortStep
 from caravan.steps.why import Why
 from caravan.store import batches
@@ -108,7 +109,8 @@ async def _look_through(engine: Engine, batch: Batch, contact: str, duck: "_Duck
     if not first:
         return []
     rest = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry))
-    return await asyncio.to_thread(_Reader(engine, batch, journey, journal, duck).entries, first + rest)
+    reader = _Reader(engine, batch, journey, journal, duck, EventCounts(engine.pool, batch.customer_id))
+    return await asyncio.to_thread(reader.entries, first + rest)
 
 
 def _lines(engine: Engine, journal: Journal) -> list[Line]:
@@ -144,6 +146,7 @@ class _Reader:
     journey: Journey
     journal: Journal
     duck: "_Duck"
+    counts: EventCounts
 
     def entries(self, found: list[Line]) -> list[Entry]:
         """What the contact's lines of the journal make."""
@@ -179,4 +182,6 @@ class _Reader:
         if line.outcome != "passed" or not isinstance(step, SortStep):
             return None
         properties = self._properties(line.line, [line])
-        return None if properties is None else step.explain(line.contact, properties, self.duck.opened(), line.at)
+        if properties is None:
+            return None
+        return step.explain(line.contact, properties, self.duck.opened(), line.at, self.counts)

@@ -31,6 +31,7 @@ from caravan.errors import Conflict, Gone, NoRecipient, NotFound, RenderFailed
 from caravan.journeys.exits import when
 from caravan.journeys.model import Journey
 from caravan.journeys.placeholders import ContactView
+from caravan.steps.event_counts import EventCounts
 from caravan.steps.exiting import met_conditions
 from caravan.steps.sort import SortStep
 from caravan.store import batches, cohorts
@@ -140,7 +141,8 @@ async def preflight(engine: Engine, customer: int, batch_id: str, contact: str |
         journey = await engine.journeys.get(connection, customer, batch.journey_id, batch.version)
         standing = await cohorts.standing(connection, batch.id)
         first = await cohorts.get(connection, standing[0].id) if standing else None
-    walk = _Walk(journey, now, len(standing), contact, engine.settings.links_url or "")
+    counts = EventCounts(engine.pool, customer)
+    walk = _Walk(journey, now, len(standing), contact, engine.settings.links_url or "", counts)
     if first is not None:
         try:
             await asyncio.to_thread(_lead, engine, walk, first, [each.file for each in standing])
@@ -192,11 +194,13 @@ def _tables(files: Files, names: Sequence[str]) -> Iterator[pa.Table]:
 class _Walk:
     """Counts what contacts would do in a journey."""
 
-    def __init__(self, journey: Journey, now: datetime, files: int, contact: str | None, links: str) -> None:
+    def __init__(
+        self, journey: Journey, now: datetime, files: int, contact: str | None, links: str, counts: EventCounts
+    ) -> None:
         """`files` is how many tables there will be, so that messages of each of them are looked at; `links` is where
         links in messages lead."""
         self._unsubscribe_url = unsubscribe_url(links, _KEY)
-        self._journey, self._now, self._contact = journey, now, contact
+        self._journey, self._now, self._contact, self._counts = journey, now, contact, counts
         self._quiet = QuietHours()
         self._quota = -(-LOOKED_AT // max(1, files))
         self.found = False  # the contact that was asked for
@@ -265,7 +269,7 @@ class _Walk:
             for target in sorted({to for _, to in step.targets()}) if going.size else ():  # events may lead to several
                 yield target, going
             return
-        arms = step.choose(_some(contacts, rows), duck, self._now) if rows.size else rows
+        arms = step.choose(_some(contacts, rows), duck, self._now, self._counts) if rows.size else rows
         self._arms[step_id] += np.bincount(arms, minlength=len(step.ways))
         for index, to in enumerate(step.ways):
             if to is not None and (taken := rows[arms == index]).size:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, PlainSerializer
 
 from caravan.journeys.model_part import DefinitionPart
+from caravan.steps.event_counts import EventCounts
 from caravan.steps.sort import Arms, SortStep
 from caravan.steps.why import Why
 
@@ -95,11 +96,13 @@ class AB(SortStep):
     def ways(self) -> list[str | None]:
         return [arm.to for arm in self.arms]
 
-    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
+    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime, counts: EventCounts) -> Arms:
         """Deal the contacts out."""
         return np.array([self.arm(contact) for contact in contacts["id"].to_pylist()], dtype=np.int64)
 
-    def explain(self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime) -> Why:
+    def explain(
+        self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime, counts: EventCounts
+    ) -> Why:
         """Its arm, among the weights of all."""
         taken = self.arm(contact)
         share = point(self.id, contact) / _POINTS

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from caravan.steps.cohort_files import write_part
+from caravan.steps.event_counts import EventCounts
 from caravan.steps.move import Move, Passage, Tools
 from caravan.steps.step import CohortStep
 from caravan.steps.why import Why
@@ -42,19 +43,21 @@ class SortStep(CohortStep):
         return False
 
     @abstractmethod
-    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
+    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime, counts: EventCounts) -> Arms:
         """The index of one of the ways for each contact (of `CONTACTS`), as of `now`. Blocks."""
 
     @abstractmethod
-    def explain(self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime) -> Why:
+    def explain(
+        self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime, counts: EventCounts
+    ) -> Why:
         """Why a contact with this id and these properties (a JSON object) goes where `choose` sends it, as of `now`.
         Blocks."""
 
     async def take(self, cohort: Cohort, tools: Tools) -> Move:
         """Send each contact its way."""
-        now = tools.clock.now()
+        now, counts = tools.clock.now(), EventCounts(tools.pool, cohort.customer)
         return await asyncio.to_thread(
-            sort, cohort, tools, self.ways, lambda contacts: self.choose(contacts, tools.duck, now)
+            sort, cohort, tools, self.ways, lambda contacts: self.choose(contacts, tools.duck, now, counts)
         )
 
 

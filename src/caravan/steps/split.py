@@ -9,10 +9,11 @@ import duckdb
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from caravan.journeys.fields import Condition
+from caravan.journeys.fields import CountingCondition
 from caravan.journeys.model_part import DefinitionPart
-from caravan.journeys.segment_tree import Kind
+from caravan.journeys.segment_tree import Counted, Kind
 from caravan.journeys.segments import Reading, Segment, compile_segment, each_value, first_true, readings
+from caravan.steps.event_counts import EventCounts
 from caravan.steps.sort import Arms, SortStep
 from caravan.steps.why import Looked, Tried, Why
 
@@ -22,7 +23,7 @@ _KINDS = {Kind.NUMBER: "number", Kind.TIME: "time", Kind.TRUTH: "truth"}  # all 
 class Branch(DefinitionPart):
     """`{if: condition, to: step}`, or the last one: `{else: step}`."""
 
-    condition: Condition | None = Field(None, alias="if")
+    condition: CountingCondition | None = Field(None, alias="if")
     to: str | None = None
     otherwise: str | None = Field(None, alias="else")
 
@@ -85,21 +86,25 @@ class Split(SortStep):
 
     @property
     def asks_the_clock(self) -> bool:
-        return any(each.asks_the_clock for each in self._segments)
+        return any(each.asks_the_clock or each.counts for each in self._segments)
 
-    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime) -> Arms:
+    def choose(self, contacts: pa.Table, duck: duckdb.DuckDBPyConnection, now: datetime, counts: EventCounts) -> Arms:
         """Each contact goes where the first condition that is true of it says."""
         query = first_true(self._segments, now)
+        looked_at = counts.with_counts(contacts.select(["id", "properties"]), self._counts, now)
         with duck.cursor() as cursor:
-            cursor.register("contacts", contacts.select(["id", "properties"]))
+            cursor.register("contacts", looked_at)
             return cast(Arms, cursor.execute(query).fetchnumpy()["arm"])
 
-    def explain(self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime) -> Why:
+    def explain(
+        self, contact: str, properties: str, duck: duckdb.DuckDBPyConnection, now: datetime, counts: EventCounts
+    ) -> Why:
         """Each condition with what it was and the values that it looked at, by the segments that choose the ways."""
         looked_at = [readings(segment) for segment in self._segments]
+        one = counts.with_counts(pa.table({"id": [contact], "properties": [properties]}), self._counts, now)
         query = each_value(self._segments, [each for some in looked_at for each in some], now)
         with duck.cursor() as cursor:
-            cursor.register("contacts", pa.table({"id": [contact], "properties": [properties]}))
+            cursor.register("contacts", one)
             found = list(cursor.execute(query).fetchall()[0])
         truths, values = found[: len(self._segments)], iter(found[len(self._segments) :])
         tried = [
@@ -111,10 +116,17 @@ class Split(SortStep):
 
     @cached_property
     def _segments(self) -> list[Segment]:
-        return [compile_segment(condition) for condition, _ in self.conditions]
+        return [compile_segment(condition, counts=True) for condition, _ in self.conditions]
+
+    @cached_property
+    def _counts(self) -> list[Counted]:
+        """Each once, whatever segment asks for it."""
+        return list(dict.fromkeys(each for segment in self._segments for each in segment.counts))
 
 
 def _looked(reading: Reading, text: str | None, value: Any) -> Looked:
     if isinstance(value, datetime):  # times are in UTC
         value = value.replace(tzinfo=UTC).isoformat()
+    if reading.raw.op == "count":
+        text = str(int(value))
     return Looked(reading.path, text, _KINDS.get(reading.kind, "text"), value)

@@ -144,6 +144,16 @@ async def done(
     return [Done(**each) for each in await rows(connection, _Q.done, customer=customer, **values)]
 
 
+async def count_of_contacts(
+    connection: Connection, customer: int, contacts: Sequence[str], name: str, since: datetime | None, until: datetime
+) -> dict[str, int]:
+    """How many events of this name, that are kept, some contacts did after `since` until `until`; who did none is left
+    out."""
+    values = {"contacts": list(contacts), "name": name, "since": since, "until": until}
+    found = await rows(connection, _Q.count_of_contacts, customer=customer, **values)
+    return {each["contact"]: each["events"] for each in found}
+
+
 async def make_partitions(connection: Connection, ahead: int) -> None:
     """See to it that today and so many days after it have partitions. Raises `LockNotAvailable` where others are in
     the way."""

@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from caravan.errors import InvalidInput
+from caravan.journeys.durations import Duration
+from caravan.journeys.segment_tree import Counted
 from caravan.journeys.segments import MAX_LENGTH, compile_segment, first_true
 from tests.unit.journeys.segments_plain import matches
 
@@ -225,7 +227,7 @@ REFUSED = {
     "a.b() = 1": "no name",
     "a.* = 1": "",
     "* = 1": "",
-    "count(*) > 1": "no function count",
+    "count(*) > 1": "count takes an event",
     "row_number() over () = 1": "",
     "list_transform(a, x -> x) = 1": "",
     "a = ?": "not allowed",
@@ -347,3 +349,56 @@ def test_a_property_out_of_bounds_is_null(duck: duckdb.DuckDBPyConnection) -> No
     for number in ("1e999999999", "-1e400", "9" * 400):
         source = f"WITH contacts AS (SELECT '{{\"a\": {number}}}' AS properties)"
         assert duck.execute(f"{source} {query}").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("segment", "counts"),
+    [
+        ("count('opened') > 2", [Counted("opened")]),
+        ("count('opened', 30 days) > 2 and x = 1", [Counted("opened", Duration(days=30))]),
+        ("COUNT ( 'a.b-c', 1 month ) = 0", [Counted("a.b-c", Duration(months=1))]),
+        ("count('opened', interval '2 weeks') < count('sent', 90 minutes)", ["opened", "sent"]),
+        ("count('a', 1 day) > 1 or count('a', 1 day) = 0", [Counted("a", Duration(days=1))]),
+        ("x = 'count(''a'', 3 days)'", []),
+        ('"count" > 3', []),
+    ],
+)
+def test_events_are_counted_by_name_and_period(segment: str, counts: list[Any]) -> None:
+    found = compile_segment(segment, counts=True).counts
+    assert len(found) == len(counts)
+    assert all(each in found or each in [known.event for known in found] for each in counts)
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        "count('opened')",
+        "count(*) > 1",
+        "count(distinct x) > 1",
+        "count(opened) > 1",
+        "count('no name') > 1",
+        "count('opened', 0 days) > 1",
+        "count('opened', -3 days) > 1",
+        "count('opened', x) > 1",
+        "count('opened', 3) > 1",
+        "count('opened', 11 years) > 1",
+        "count('opened', 1 day, 2 days) > 1",
+        " or ".join(f"count('e{number}') > 1" for number in range(9)),
+    ],
+)
+def test_other_counts_are_refused(segment: str) -> None:
+    with pytest.raises(InvalidInput):
+        compile_segment(segment, counts=True)
+
+
+def test_only_who_says_so_counts_events() -> None:
+    with pytest.raises(InvalidInput, match=r"only the conditions of a split count events, as count\('opened'"):
+        compile_segment("x > 1 or count('opened', 3 days) > 1")
+
+
+def test_counts_are_read_from_columns_beside_the_properties(duck: duckdb.DuckDBPyConnection) -> None:
+    segment = compile_segment("count('opened', 30 days) > least and count('bought') = 0", counts=True)
+    rows = """('{"least": 1}', 2, 0), ('{"least": 2}', 2, 0), ('{"least": 1}', 2, 1)"""
+    source = f'WITH contacts AS (FROM (VALUES {rows}) AS c (properties, "count opened 30 days", "count bought"))'
+    found = duck.execute(f"{source} {first_true([segment], NOW)}").fetchall()
+    assert [arm == 0 for (arm,) in found] == [True, False, False]

@@ -40,6 +40,15 @@ where customer_id = %(customer)s and contact = any(%(contacts)s) and name = any(
   and taken_at >= %(since)s::timestamptz - interval '10 minutes'
 order by at, id
 
+-- name: count_of_contacts
+-- As above, days before `since` need not be looked at.
+select e.contact, count(*) as events
+from unnest(%(contacts)s::text[]) as c (contact) join events e on e.contact = c.contact
+where e.customer_id = %(customer)s and e.name = %(name)s and e.at <= %(until)s
+  and (%(since)s::timestamptz is null
+       or e.at > %(since)s and e.taken_at >= %(since)s::timestamptz - interval '10 minutes')
+group by e.contact
+
 -- name: first_of_delivery
 select name from events
 where customer_id = %(customer)s and contact = %(contact)s and name = any(%(names)s)
