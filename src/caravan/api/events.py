@@ -1,4 +1,4 @@
-"""Events: what contacts did, reported by programs and listed by contact."""
+"""Events: what contacts did, reported by programs, and listed by contact and by name."""
 
 import json
 import zlib
@@ -55,6 +55,20 @@ class EventAnswer(AnswerModel):
     key: str | None
     batch: str | None = Field(description="The batch whose message it answers, if it answers one.")
     step: str | None
+
+
+class EventOfContactAnswer(EventAnswer):
+    """An event, and whose it is."""
+
+    contact: str
+
+
+class NameAnswer(AnswerModel):
+    """How many events of a name were taken."""
+
+    event: str
+    events: int
+    last: datetime = Field(description="When the last one happened.")
 
 
 _GIVEN: dict[str, Any] = {
@@ -139,6 +153,36 @@ def _list_answer(found: Reported) -> dict[str, Any]:
     return {**_answer(found.taken), "refused": found.reading.refused, "refusals": refusals}
 
 
+@router.get("/events", response_model=list[EventOfContactAnswer])
+async def list_events_of_name(
+    request: Request,
+    customer: ACustomer,
+    engine: AnEngine,
+    event: Annotated[str, Query(max_length=64, description="The events' name.")],
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    before: Annotated[str | None, Query(max_length=60, description="From the header Link.")] = None,
+) -> JSONResponse:
+    """The events of one name, whoever did them, newest first; the header `Link` leads to the next page."""
+    found: list[tuple[str, StoredEvent]] = []
+    if "\0" not in event:
+        async with single(engine.pool) as connection:
+            found = await store.of_name(connection, customer, event, limit=limit, before=_before(before))
+    headers = _next(request, found[-1][1], limit) if len(found) == limit else {}
+    return JSONResponse([{"contact": contact, **_event(each)} for contact, each in found], headers=headers)
+
+
+@router.get("/events/names", response_model=list[NameAnswer])
+async def list_event_names(
+    customer: ACustomer,
+    engine: AnEngine,
+    hours: Annotated[int, Query(ge=1, le=168, description="Those that were taken in so many hours.")] = 24,
+) -> JSONResponse:
+    """Which events came lately: how many of each name, and when the last one happened."""
+    async with single(engine.pool) as connection:
+        found = await store.names(connection, customer, hours)
+    return JSONResponse([{"event": each.name, "events": each.events, "last": each.last.isoformat()} for each in found])
+
+
 @router.get("/contacts/{contactid:path}/events", response_model=list[EventAnswer])
 async def list_events(
     request: Request,
@@ -156,11 +200,13 @@ async def list_events(
             found = await store.of_contact(
                 connection, customer, contactid, limit=limit, name=event, before=_before(before)
             )
-    headers = {}
-    if len(found) == limit:
-        place = f"{found[-1].at.isoformat()},{found[-1].id}"
-        headers["Link"] = f'<{request.url.include_query_params(limit=limit, before=place)}>; rel="next"'
+    headers = _next(request, found[-1], limit) if len(found) == limit else {}
     return JSONResponse([_event(each) for each in found], headers=headers)
+
+
+def _next(request: Request, last: StoredEvent, limit: int) -> dict[str, str]:
+    place = f"{last.at.isoformat()},{last.id}"
+    return {"Link": f'<{request.url.include_query_params(limit=limit, before=place)}>; rel="next"'}
 
 
 def _before(text: str | None) -> tuple[datetime, int] | None:

@@ -50,6 +50,16 @@ class EventCalls:
         headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
         return EventsTaken.of(self._transport.call("POST", "events", headers=headers, content=body), before)
 
+    def events_of(self, event: str, *, page: int = 1_000) -> Iterator[tuple[str, ReportedEvent]]:
+        """The events of one name that are kept, each with the id of its contact, newest first, fetched a page at a
+        time."""
+        path, query = "events", dict[str, Any]({"event": event, "limit": page})
+        while path:
+            answer = self._transport.answer("GET", path, params=query)
+            yield from ((each["contact"], ReportedEvent.of(each)) for each in content(answer))
+            following = answer.links.get("next", {}).get("url")
+            path, query = ("events", dict(httpx.QueryParams(urlsplit(following).query))) if following else ("", {})
+
     def contact_events(self, contact: str, *, event: str | None = None, page: int = 1_000) -> Iterator[ReportedEvent]:
         """The events of a contact that are kept, or those of one name, newest first, fetched a page at a time."""
         place = f"contacts/{quote(contact, safe='')}/events"

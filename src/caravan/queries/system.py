@@ -21,6 +21,8 @@ from caravan.store.migrate import migrations
 from caravan.store.system import DatabaseState, Hindered, QueueCounts, Running, Stuck
 
 LISTED = 50  # rows of a list at most
+_LATE = "caravan_wake_lateness_seconds"
+_WITHIN = ((0.1, "0.1"), (1.0, "1.0"), (10.0, "10.0"))  # bounds of its buckets that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,14 @@ class ChannelReach:
 
 
 @dataclass(frozen=True, slots=True)
+class Lateness:
+    """How late workers took cohorts up that were due, since the installation was made: a pause in between counts."""
+
+    cohorts: int
+    within: list[tuple[float, float]]  # (seconds, the share of the cohorts that were no later), in order
+
+
+@dataclass(frozen=True, slots=True)
 class SystemState:
     """What is so at this moment. Disks, store and versions are those of the process that was asked."""
 
@@ -59,6 +69,7 @@ class SystemState:
     hindered: list[Hindered]
     database: DatabaseState
     channels: list[ChannelReach]
+    lateness: Lateness
     disks: list[Disk]
     store: str
     schema: tuple[int, int]  # the newest migration of the database, and of this version
@@ -72,6 +83,7 @@ async def system_state(engine: Engine, readiness: Readiness) -> SystemState:
     disks = await asyncio.to_thread(_disks, engine)
     async with snapshot(engine.pool) as connection:
         database = await system.database_state(connection)
+        totals = await metrics.totals(connection)
         return SystemState(
             missing=missing,
             heartbeats=await metrics.heartbeats(connection),
@@ -80,13 +92,21 @@ async def system_state(engine: Engine, readiness: Readiness) -> SystemState:
             stuck=await system.stuck(connection, LISTED),
             hindered=await system.hindered(connection, LISTED),
             database=database,
-            channels=_channels(await metrics.totals(connection)),
+            channels=_channels(totals),
+            lateness=_lateness(totals),
             disks=disks,
             store=_store(engine),
             schema=(await system.schema(connection), max(each.number for each in migrations())),
             versions=_versions(database.version),
             has_relay=engine.settings.smtp_url is not None,
         )
+
+
+def _lateness(totals: list[Sample]) -> Lateness:
+    found = {dict(each.labels).get("le"): each.value for each in totals if each.name == f"{_LATE}_bucket"}
+    cohorts = found.get("+Inf", 0.0)
+    within = [(seconds, found.get(le, 0.0)) for seconds, le in _WITHIN]
+    return Lateness(int(cohorts), [(seconds, count / cohorts) for seconds, count in within] if cohorts else [])
 
 
 def _channels(totals: list[Sample]) -> list[ChannelReach]:

@@ -64,6 +64,15 @@ class Done:
     properties: str  # the text of a JSON object
 
 
+@dataclass(frozen=True, slots=True)
+class NameCount:
+    """How many events of a name were taken, and when the last one happened."""
+
+    name: str
+    events: int
+    last: datetime
+
+
 async def add_keys(connection: Connection, customer: int, digests: Collection[UUID]) -> set[UUID]:
     """Remember the keys of events; those that were not there before."""
     found = await rows(connection, _Q.add_keys, customer=customer, digests=list(digests))
@@ -125,6 +134,21 @@ async def of_contact(
         before_id=number,
     )
     return [StoredEvent(**each) for each in found]
+
+
+async def of_name(
+    connection: Connection, customer: int, name: str, *, limit: int, before: tuple[datetime, int] | None = None
+) -> list[tuple[str, StoredEvent]]:
+    """The events of this name that are kept, the newest first, each with its contact; `before` as of `of_contact`."""
+    at, number = before or (None, None)
+    values = {"name": name, "limit": limit, "before_at": at, "before_id": number}
+    found = await rows(connection, _Q.of_name, customer=customer, **values)
+    return [(each.pop("contact"), StoredEvent(**each)) for each in found]
+
+
+async def names(connection: Connection, customer: int, hours: int) -> list[NameCount]:
+    """Which events were taken in the last hours, by name."""
+    return [NameCount(**each) for each in await rows(connection, _Q.names, customer=customer, hours=hours)]
 
 
 async def first_of_delivery(

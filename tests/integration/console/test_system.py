@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from caravan.access.users import Role, first_user
+from caravan.store.metrics import report
 from caravan.store.queues import Queue
 from tests.integration.conftest import System
 from tests.integration.console.test_console import PASSWORD, browser, sign_in, signed_in, streamed, waiting_batch
@@ -153,3 +154,18 @@ async def test_the_page_is_kept_live_by_one_poller_for_all(system: System, opera
     for events in both:
         assert {"verdict", "findings", "queues", "running", "versions", "stuck"} == set(events[0])
         assert "versions" not in events[-1]
+
+
+async def test_how_late_cohorts_were_taken_up_is_a_figure(idle_system: System, operator: httpx.AsyncClient) -> None:
+    assert "fell due" not in part(await operator.get(PATH), "queues")
+    for late in (0.02, 0.08, 0.5, 20):
+        idle_system.engine.metrics.wake_lateness_seconds.observe(late)
+    await report(idle_system.engine.pool, idle_system.engine.metrics)
+    told = part(await operator.get(PATH), "queues")
+    assert "Of 4 cohorts that fell due" in told
+    shares = (
+        "50.0 % were taken up within 0.1 s",
+        "75.0 % were taken up within 1 s",
+        "75.0 % were taken up within 10 s",
+    )
+    assert "{}, {} and {}.".format(*shares) in told

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from caravan.queries.system import ChannelReach, Disk, SystemState
+from caravan.queries.system import ChannelReach, Disk, Lateness, SystemState
 from caravan.queries.system_findings import GIB, Finding, Verdict, findings, queue_findings, size, spell, worst
 from caravan.store.metrics import Heartbeats
 from caravan.store.system import DatabaseState, Hindered, QueueCounts, Stuck
@@ -20,6 +20,7 @@ WELL = SystemState(
     hindered=[],
     database=DatabaseState("18.0", 97, 10, 8, 1, None, 10 << 20),
     channels=[ChannelReach("email", 2.0, 1.0)],
+    lateness=Lateness(0, []),
     disks=[Disk("Data folder", "/data", 100 * GIB, 50 * GIB)],
     store="the folder /data/files",
     schema=(18, 18),

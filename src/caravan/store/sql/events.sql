@@ -32,6 +32,19 @@ where customer_id = %(customer)s and contact = %(contact)s
   and (%(before_at)s::timestamptz is null or (at, id) < (%(before_at)s, %(before_id)s::bigint))
 order by at desc, id desc limit %(limit)s
 
+-- name: of_name
+-- The same of one name, whoever did them.
+select id, contact, name, at, taken_at, properties, source, key, batch_id, step, visit, line from events
+where customer_id = %(customer)s and name = %(name)s
+  and (%(before_at)s::timestamptz is null or (at, id) < (%(before_at)s, %(before_id)s::bigint))
+order by at desc, id desc limit %(limit)s
+
+-- name: names
+-- Which events were taken in the last hours.
+select name, count(*) as events, max(at) as last from events
+where customer_id = %(customer)s and taken_at > now() - make_interval(hours => %(hours)s)
+group by name order by name
+
 -- name: done
 -- What some contacts did since then. An event is taken five minutes before it happens at most: so the days before that
 -- need not be looked at.
