@@ -116,7 +116,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _ended(client: Client, batch: str) -> dict:  # type: ignore[type-arg]
-    return dict(until(lambda: (found := client.batch(batch).raw)["finishedAt"] and found, 120))
+    return dict(until(lambda: (found := client.batch(batch).raw)["finishedAt"] and found, 400))
 
 
 def test_a_killed_machine_costs_nobody_and_nobody_gets_two(

@@ -109,7 +109,7 @@ async def test_what_stands_for_a_pace_is_recalled_at_once_and_exactly(paced: Sys
         begun = time.monotonic()
         assert (await paced.post(f"batches/{batch}/cancel", {})).status_code == 200
         found = await paced.until(batch, lambda found: found["ledger"]["steps"][0]["standing"] == 0)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
     assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 7, "cancelled": 13}
     assert len(paced.sandbox.mails) == 7
 

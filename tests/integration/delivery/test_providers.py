@@ -73,21 +73,21 @@ async def test_a_paced_provider_keeps_to_its_pace_and_holds_nobody_else(settings
         await rate(system, "providers/gmail", perSecond=20)
         for _ in range(workers):
             await stack.enter_async_context(working(system))
-        batch = await system.start(people(firm_biz=150, gmail_com=250, office_biz=200, own_biz=200))
+        batch = await system.start(people(firm_biz=150, gmail_com=1_000, office_biz=200, own_biz=200))
         begun = time.monotonic()
         await until(lambda: got(system)["own.biz"] + got(system)["office.biz"] == 400)
-        assert _gmail(system) <= 20 * (time.monotonic() - begun + 1) < 400, "nobody else waited for these"
+        assert _gmail(system) <= 20 * (time.monotonic() - begun + 1) < 1_000, "nobody else waited for these"
         before, since = _gmail(system), time.monotonic()
         await asyncio.sleep(2.5)
         came, seconds = _gmail(system) - before, time.monotonic() - since
-        assert 20 * seconds * 0.7 <= came <= 20 * (seconds * 1.05 + 0.5), (came, seconds)
+        assert 20 * seconds * 0.5 <= came <= 20 * (seconds * 1.05 + 0.5), (came, seconds)
         found = await system.batch(batch)
         assert found["ledger"]["steps"][0]["standing"] > 0
         assert "gmail is paced at 20 a second" in found["waitingFor"]
         await rate(system, "providers/gmail", perSecond=5_000)
         found = await system.ended(batch)
-    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 800}
-    assert got(system) == {"firm.biz": 150, "gmail.com": 250, "office.biz": 200, "own.biz": 200}
+    assert found["ledger"]["steps"][0]["outcomes"] == {"sent": 1_550}
+    assert got(system) == {"firm.biz": 150, "gmail.com": 1_000, "office.biz": 200, "own.biz": 200}
 
 
 def _gmail(system: System) -> int:

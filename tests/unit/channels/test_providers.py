@@ -79,8 +79,8 @@ async def test_a_dns_that_fails_or_is_silent_costs_no_more_than_seconds_and_then
         found = directory(server)
         assert await found.of(["a@x.broken"]) == [OTHER]
         begun = time.monotonic()
-        assert await found.of([f"a@{number}.silent" for number in range(20)]) == [OTHER] * 20
-        assert time.monotonic() - begun < 1
+        assert await found.of([f"a@{number}.silent" for number in range(100)]) == [OTHER] * 100
+        assert time.monotonic() - begun < 4  # one after the other would take 5
         await asyncio.sleep(0.3)
         asked = len(server.asked)
         assert await found.of(["a@firm.biz"]) == [OTHER]
