@@ -53,12 +53,15 @@ def test_entry_brings_everyone_past_a_split_into_a_wait_by_one_worker_and_by_two
     _check_several(finding)
 
 
+@pytest.mark.long
 def test_all_contacts_of_wait_move_on() -> None:
     (finding,) = found("wait", "--rows", "3000")
     assert finding["ledger"]["steps"][0]["outcomes"] == {"passed": finding["ledger"]["entered"]}
 
 
-@pytest.mark.parametrize(("variant", "rows", "workers"), [("2kb", 4_000, 2), ("30kb", 300, 1)])
+@pytest.mark.parametrize(
+    ("variant", "rows", "workers"), [("2kb", 4_000, 2), pytest.param("30kb", 300, 1, marks=pytest.mark.long)]
+)
 def test_all_mails_of_email_are_sent(variant: str, rows: int, workers: int) -> None:
     (finding,) = found("email", "--rows", str(rows), "--variant", variant, "--workers", str(workers))
     assert finding["variant"] == variant
@@ -75,11 +78,13 @@ def _check_several(finding: dict[str, Any]) -> None:
     assert {"CPU of the busiest worker", "CPU of the least busy"} <= several["facts"].keys()
 
 
+@pytest.mark.long
 def test_all_calls_of_webhook_are_made() -> None:
     (finding,) = found("webhook", "--rows", "300")
     assert finding["ledger"]["steps"][0]["outcomes"] == {"sent": 300}
 
 
+@pytest.mark.long
 def test_api_calls_beside_a_batch_that_is_read_and_beside_nothing() -> None:
     done = bench("api", "--rows", "100000", "--idle", "2", "--json")
     assert done.returncode == 0, done.stderr
@@ -89,6 +94,7 @@ def test_api_calls_beside_a_batch_that_is_read_and_beside_nothing() -> None:
     assert found["ledger"]["lines"] == 100_000
 
 
+@pytest.mark.long
 def test_single_starts_beside_a_bare_route() -> None:
     done = bench("single", "--seconds", "1", "--connections", "4", "--rate", "50", "--json")
     assert done.returncode == 0, done.stderr
@@ -99,6 +105,7 @@ def test_single_starts_beside_a_bare_route() -> None:
     assert step["standing"] == found["ledger"]["entered"] > 0
 
 
+@pytest.mark.long
 def test_what_comes_beside_a_large_batch_and_beside_nothing() -> None:
     done = run("fair", "--rows", "8000", "--probes", "2", "--json")
     assert done.returncode == 0, done.stderr
@@ -109,6 +116,7 @@ def test_what_comes_beside_a_large_batch_and_beside_nothing() -> None:
     assert [ledger["entered"] for ledger in found["ledgers"]] == [8000, 4000, 4000]
 
 
+@pytest.mark.long
 def test_pages_of_the_console_beside_a_batch_that_is_sent_and_beside_nothing() -> None:
     options = ["--rows", "30000", "--pages", "20", "--seconds", "2", "--visits", "3"]
     done = run("console", *options, "--json")

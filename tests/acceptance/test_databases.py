@@ -55,16 +55,19 @@ def test_no_command_migrates_in_passing(folder: Path, tmp_path: Path) -> None:
         assert caravan(folder, "customers", "add", "Shop").stdout == "1001\n"
 
 
+WRONG = [
+    ("postgresql://caravan:sesame-4711@127.0.0.1:1/caravan", "Connection refused"),
+    ("postgresql://caravan:sesame-4711@nowhere.invalid/caravan", "nowhere.invalid"),
+    ("mysql://caravan:sesame-4711@127.0.0.1/caravan", "is no address of a PostgreSQL"),
+    ("postgresql://caravan:sesame-4711@127.0.0.1:many/caravan", "is no address of a PostgreSQL"),
+]
+LIST, WORKER, UP = ["customers", "list"], ["worker"], ["up", "--port", "0"]
+
+
 @pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("postgresql://caravan:sesame-4711@127.0.0.1:1/caravan", "Connection refused"),
-        ("postgresql://caravan:sesame-4711@nowhere.invalid/caravan", "nowhere.invalid"),
-        ("mysql://caravan:sesame-4711@127.0.0.1/caravan", "is no address of a PostgreSQL"),
-        ("postgresql://caravan:sesame-4711@127.0.0.1:many/caravan", "is no address of a PostgreSQL"),
-    ],
+    ("command", "url", "words"),
+    [*((LIST, *each) for each in WRONG), (WORKER, *WRONG[0]), (WORKER, *WRONG[2]), (UP, *WRONG[0]), (UP, *WRONG[2])],
 )
-@pytest.mark.parametrize("command", [["customers", "list"], ["worker"], ["up", "--port", "0"]], ids=" ".join)
 def test_a_wrong_database_is_one_sentence_after_seconds(folder: Path, command: list[str], url: str, words: str) -> None:
     begun = time.monotonic()
     done = caravan(folder, *command, DATABASE_URL=url, WORKERS="1")

@@ -134,6 +134,7 @@ def test_what_a_killed_machine_had_in_hand_goes_on_at_another(site: Site) -> Non
     _tell("another machine", [site.taken_up(dead, _kill(first))])
 
 
+@pytest.mark.long
 def test_where_only_replacements_on_the_same_machine_live_each_takes_it_up(site: Site) -> None:
     """Each is killed some two seconds after its start."""
     worker, times = site.worker("one"), list[float]()
@@ -145,6 +146,7 @@ def test_where_only_replacements_on_the_same_machine_live_each_takes_it_up(site:
     _tell("replacements on the same machine", times)
 
 
+@pytest.mark.long
 def test_where_replacements_are_killed_one_after_the_other_one_that_lives_takes_it_up(site: Site) -> None:
     """Each replacement is a machine of its own, and is killed some two seconds after its start."""
     victim = site.worker("0")

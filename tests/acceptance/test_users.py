@@ -13,9 +13,9 @@ from tests.acceptance.conftest import Up, caravan, up
 NEW = "nine horses, ten batteries"
 
 
-@pytest.fixture
-def running(folder: Path) -> Iterator[Up]:
-    with up(folder) as running:
+@pytest.fixture(scope="module")
+def running(shared_folder: Path) -> Iterator[Up]:
+    with up(shared_folder) as running:
         yield running
 
 
@@ -38,7 +38,8 @@ def test_up_tells_once_how_to_sign_in(folder: Path) -> None:
         assert "one-time password" not in again.told
 
 
-def test_users_are_made_listed_and_removed_by_commands(running: Up, folder: Path) -> None:
+def test_users_are_made_listed_and_removed_by_commands(running: Up) -> None:
+    folder = running.folder
     customer, email = running.told["customer"], "anna@example.com"
     made = caravan(folder, "users", "add", email, "--customer", customer, "--role", "viewer")
     assert (made.returncode, made.stdout.count("\n")) == (0, 1), made.stderr
@@ -60,8 +61,8 @@ def test_users_are_made_listed_and_removed_by_commands(running: Up, folder: Path
     assert email not in caravan(folder, "users", "list").stdout
 
 
-def test_what_can_not_be_done_is_one_sentence(running: Up, folder: Path) -> None:
-    customer = running.told["customer"]
+def test_what_can_not_be_done_is_one_sentence(running: Up) -> None:
+    folder, customer = running.folder, running.told["customer"]
     for code, words, *arguments in (
         (2, "those are viewer, editor, owner", "add", "a@example.com", "--customer", customer, "--role", "boss"),
         (1, "There is no customer 99.", "add", "a@example.com", "--customer", "99", "--role", "owner"),

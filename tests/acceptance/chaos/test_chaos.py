@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.chaos.plan import KILLS, STORE_WEIGHTS, Kind, plan
 from tests.acceptance.chaos.runner import Options, run
 
@@ -22,6 +24,7 @@ def test_whatever_is_killed_nobody_is_lost_and_nobody_gets_it_twice(tmp_path: Pa
     assert figures.found.sent > figures.found.unknown
 
 
+@pytest.mark.long
 def test_a_store_that_is_cut_among_kills_loses_nobody_either(tmp_path: Path) -> None:
     options = Options(_S3_SEED, minutes=0.2, every=1, rows=4_000, travellers=1, batches=1, store="s3", uploads="direct")
     figures, disturber = run(options, tmp_path)
@@ -31,6 +34,7 @@ def test_a_store_that_is_cut_among_kills_loses_nobody_either(tmp_path: Path) -> 
     assert figures.found.sent > figures.found.unknown
 
 
+@pytest.mark.long
 def test_a_recall_among_kills_says_exactly_who_was_reached(tmp_path: Path) -> None:
     options = Options(_CANCEL_SEED, minutes=0.2, every=1, rows=60_000, travellers=1, batches=1)
     figures, disturber = run(options, tmp_path)

@@ -55,7 +55,7 @@ chains = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @example(chain=("a", [" | squish"], 4_000), html=False)
 @example(chain=("g", [" | escape_once", " | upcase"], 4_000), html=True)
 @given(chain=chains, html=st.booleans())
@@ -65,7 +65,7 @@ def test_any_chain_of_filters_ends_in_time(chain: tuple[str, list[str], int], ht
     work("{{ " + name + repeated + " }}", html=html)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(
     pieces=st.lists(
         st.one_of(
