@@ -12,6 +12,7 @@ from caravan.channels.webhook import Call, WebhookChannel
 from caravan.delivery.result import Result
 from caravan.intake.download import download
 from caravan.urls import as_asked, follow
+from tests.examples import many
 from tests.unit.intake.origin import Origin, running, says
 
 LEGAL = string.ascii_letters + string.digits + "-._~:/@!$&'()*+,;=[]"
@@ -39,7 +40,7 @@ def with_legal_kept(target: str) -> str:
 
 
 @given(TARGETS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=many(500), deadline=None)
 def test_legal_octets_and_escapes_stay_and_all_others_are_encoded(target: tuple[str, str | None]) -> None:
     path, query = target
     given_target = f"/{path}" + ("" if query is None else f"?{query}")
@@ -51,7 +52,7 @@ def test_legal_octets_and_escapes_stay_and_all_others_are_encoded(target: tuple[
 
 
 @given(TARGETS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200), deadline=None)
 def test_a_redirect_keeps_them_too(target: tuple[str, str | None]) -> None:
     path, query = target
     location = f"/x{path}" + ("" if query is None else f"?{query}")

@@ -15,12 +15,13 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 OPEN, CLICK = "o", "c"
 LONGEST_TARGET: Final = 1_500  # octets; some browsers and mail programs take no URL of more than 2,083 characters
 _CONTEXT: Final = b"caravan link target\0"  # so that no other signature of the same secret passes for one
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
 _SIGN: Final = 12
 _REST: Final = re.compile(
@@ -41,7 +42,7 @@ class LinkVisited:
 
 def when_text(at: datetime) -> str:
     """A moment as it stands in the URLs."""
-    return _digits(int(at.timestamp()), 7)
+    return _digits((at - _EPOCH) // timedelta(seconds=1), 7)  # a float would round the last microseconds up
 
 
 def link_name(written: str) -> str:

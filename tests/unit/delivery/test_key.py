@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from caravan.delivery.key import LONGEST, MAX_LINE, MAX_STEP, MAX_VISIT, DeliveryKey, batch_of, make_key, read_key
 from caravan.journeys.definition import MAX_STEPS
 from caravan.store.batches import new_batch_id
+from tests.examples import many
 
 SECRET = b"a secret of the installation"
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
@@ -67,7 +68,7 @@ def test_the_largest_delivery_has_48_characters() -> None:
     assert read_key(text, [SECRET]) == largest
 
 
-@settings(max_examples=500)
+@settings(max_examples=many(500))
 @given(keys, keys)
 def test_never_confuses_two_deliveries(one: DeliveryKey, other: DeliveryKey) -> None:
     assert (make_key(one, SECRET) == make_key(other, SECRET)) == (one == other)
@@ -84,7 +85,7 @@ def _change(at: int, to: str) -> Callable[[str], str]:
     return lambda text: text[: at % len(text)] + to + text[at % len(text) + 1 :]
 
 
-@settings(max_examples=500)
+@settings(max_examples=many(500))
 @given(keys, st.integers(0, 47), st.sampled_from(_DIGITS + "wxyz-_ +\0é٣"))
 def test_a_changed_character_leads_nowhere(key: DeliveryKey, at: int, to: str) -> None:
     text = make_key(key, SECRET)
@@ -92,7 +93,7 @@ def test_a_changed_character_leads_nowhere(key: DeliveryKey, at: int, to: str) -
     assert (read_key(changed, [SECRET]) is None) == (changed != text)
 
 
-@settings(max_examples=500)
+@settings(max_examples=many(500))
 @given(keys, st.integers(0, 5 * 48 - 1))
 def test_a_flipped_bit_leads_nowhere(key: DeliveryKey, bit: int) -> None:
     text = make_key(key, SECRET)

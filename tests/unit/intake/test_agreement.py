@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from caravan.errors import FileFailed
 from caravan.intake.rejects import Reject, RejectCode, shown
 from caravan.intake.strict import Accepted, Refused, classify
+from tests.examples import many
 from tests.unit.intake.nasty_rows import NASTY
 from tests.unit.intake.reading_bytes import limits, read_bytes
 
@@ -124,7 +125,7 @@ def unique_names(text: str) -> None:
 
 
 relaxed = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from caravan.intake.faults import explain
 from caravan.intake.rejects import RejectCode
 from caravan.intake.strict import Refused, classify
+from tests.examples import many
 from tests.unit.intake.nasty_rows import NASTY
 
 NO_END = "The row is not JSON: it ends where {} must follow."
@@ -85,7 +86,7 @@ fragments = st.lists(
 
 
 @given(fragments.map(str.encode) | st.binary(max_size=8) | st.sampled_from(NASTY).map(str.encode))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=many(1500), deadline=None)
 def test_no_row_is_refused_in_the_words_of_python(row: bytes) -> None:
     verdict = classify(row, 1000)
     if isinstance(verdict, Refused):

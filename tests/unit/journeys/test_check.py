@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from caravan.channels.registry import STEP_TYPES
 from caravan.journeys.check import Check, check_journey
 from caravan.journeys.definition import as_dict
+from tests.examples import many
 from tests.unit.journeys.test_definition import SPRING, in_steps
 
 MAIL = {"from": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hello"}
@@ -56,7 +57,7 @@ def test_a_journey_without_pitfalls_has_no_warnings() -> None:
 WORD = st.text(st.sampled_from("aZ 0é日🌷:'\"#{}-,&*!"), max_size=10)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 @given(WORD, WORD)
 @example("Order", "5")
 @example("We are", " 1 in shoes")
@@ -208,7 +209,7 @@ def test_uses_are_the_properties_that_segments_and_templates_ask_for_with_their_
 PIECES: Any = st.lists(st.sampled_from([*"#&*!{}[]:,'\"\n- ", "a: ", "{{ x }}", "  ", "yes", "007"]), max_size=20)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=many(300))
 @given(PIECES.map("".join))
 def test_any_text_is_checked_without_an_error(text: str) -> None:
     for source in (text, mail(subject=text), body(text)):

@@ -13,6 +13,7 @@ from caravan.channels.registry import STEP_TYPES
 from caravan.errors import InvalidDefinition, NotFound
 from caravan.journeys.definition import as_dict, load_journey, read_journey
 from caravan.journeys.model import Journey
+from tests.examples import many
 
 SPRING = """\
 journey: 4711
@@ -288,7 +289,7 @@ WORDS = "journey: name steps: - id: a b email: {from: to: wait: 3 days split: [ 
 PIECES = [*WORDS.split(" "), "\n  ", "\n    ", "\n---\n", "\t", "~", '"', "\n ", "\n "]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=many(300))
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map(" ".join) | st.text(max_size=40))
 def test_any_text_is_a_journey_or_has_problems_in_lines_that_exist(source: str) -> None:
     try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from caravan.errors import CaravanError, InvalidInput, RenderFailed
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.placeholders.filters import FILTERS
+from tests.examples import many
 
 BRUCE = ContactView(
     "42",
@@ -225,7 +226,7 @@ def rendered(template: str, contact: ContactView, *, html: bool = False) -> str:
         return failed.message
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=many(1000))
 @given(filters=st.lists(filter_calls(), max_size=4), a=values, b=values, html=st.booleans())
 def test_any_row_of_filters_on_any_value_gives_a_text_or_one_sentence(
     filters: list[str], a: Any, b: Any, html: bool
@@ -262,7 +263,7 @@ def test_line_ends_of_values_stay_as_they_are(template: str) -> None:
     assert compile_template(template + "\r\n").render(ContactView("1", {"a": ends})) == ends + "\r\n"
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=many(1000))
 @example(template="{{ a }}", html=False, a="\r", b=None)
 @given(template=st.recursive(st.sampled_from(BITS), written, max_leaves=12), html=st.booleans(), a=values, b=values)
 def test_the_quick_way_through_a_template_gives_what_liquid_gives(template: str, html: bool, a: Any, b: Any) -> None:
@@ -285,7 +286,7 @@ TAG = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=many(1000))
 @given(
     filters=st.lists(filter_calls(without=("raw", "safe")), min_size=1, max_size=4),
     a=TAG | st.lists(TAG, max_size=2) | st.dictionaries(st.just("b"), TAG),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.placeholders.dates import strftime
+from tests.examples import many
 
 NOW = datetime(2026, 7, 1, 22, 30, 5, 123456, tzinfo=UTC)
 
@@ -99,7 +100,7 @@ def test_html_in_a_pattern_is_the_templates_own() -> None:
 SHARED = "%Y %m %d %H %I %M %S %j %a %A %b %B %p %y %C %e %U %W %V %G %g %u %w %D %F %T %R %r %z %h %n %t %%"
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=many(300))
 @given(
     moment=st.datetimes(
         datetime(1950, 1, 1),
@@ -111,7 +112,7 @@ def test_directives_are_those_of_the_c_library_where_ruby_has_the_same(moment: d
     assert strftime(moment, sign) == moment.strftime(sign)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=many(500))
 @given(
     pattern=st.text(alphabet="%-_0^#:EO139aAbBcdDeFgGHIjklLmMnNpPQrRsStTuUvVwWxXyYzZ+q ", max_size=12),
     moment=st.datetimes(timezones=st.just(UTC)),
@@ -120,7 +121,7 @@ def test_any_pattern_gives_a_text_of_bounded_length(pattern: str, moment: dateti
     assert len(strftime(moment, pattern)) <= 1000 * len(pattern)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=many(500))
 @given(
     value=st.text(max_size=30)
     | st.text(alphabet="0123456789/-.: TZ+MarchApril,", max_size=30)

@@ -14,6 +14,7 @@ from caravan.errors import RenderFailed
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.placeholders.filters import FILTERS
 from caravan.journeys.placeholders.kinds import read_number
+from tests.examples import many
 from tests.unit.journeys.test_placeholders import PYTHONS_WORDS, filter_calls, rendered
 
 
@@ -70,7 +71,7 @@ def test_a_sum_is_exact() -> None:
 numbers = st.integers(-(10**12), 10**12) | st.decimals(-(10**9), 10**9, places=3).map(float)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=many(300))
 @given(value=numbers, places=st.integers(-3, 6), as_text=st.booleans())
 def test_rounding_is_to_the_nearest_and_halves_go_away_from_zero(value: float, places: int, as_text: bool) -> None:
     given_ = str(value) if as_text else value
@@ -84,7 +85,7 @@ def test_rounding_is_to_the_nearest_and_halves_go_away_from_zero(value: float, p
         assert len(shown.partition(".")[2]) == places
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=many(300))
 @given(a=numbers, b=numbers)
 def test_arithmetic_is_exact_and_whole_numbers_stay_whole(a: float, b: float) -> None:
     x, y = Fraction(str(a)), Fraction(str(b))
@@ -160,7 +161,7 @@ HOSTILE: list[Any] = [
 ]
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=many(600))
 @example(filters=[" | round"], a="1e999999999", b=1, html=False)
 @example(filters=[" | round"], a=float("inf"), b=1, html=False)
 @example(filters=[], a=float("inf"), b=1, html=False)
@@ -178,7 +179,7 @@ def test_no_hostile_value_is_answered_with_a_word_of_pythons(filters: list[str],
         assert not PYTHONS_WORDS.search(text.replace("NaN", "")), text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=many(300))
 @given(
     tag=st.sampled_from(
         [

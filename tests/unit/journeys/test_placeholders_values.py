@@ -12,6 +12,7 @@ from caravan.errors import RenderFailed
 from caravan.journeys.placeholders import ContactView, compile_template
 from caravan.journeys.placeholders.filters import FILTERS
 from caravan.journeys.placeholders.kinds import read_text
+from tests.examples import many
 
 NINA = ContactView(
     "1",
@@ -96,7 +97,7 @@ def as_liquid(value: Any) -> str:
     return json.dumps(value)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=many(500))
 @given(
     name=st.sampled_from(sorted(name for name, each in FILTERS.items() if each.value is read_text)),
     value=values,

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from caravan.journeys.segments import compile_segment, first_true
+from tests.examples import many
 from tests.unit.journeys.segments_plain import matches
 
 NOW = datetime(2026, 3, 31, tzinfo=UTC)
@@ -51,7 +52,7 @@ def ask(duck: duckdb.DuckDBPyConnection, segment: str, properties: dict[str, str
     return bool(arm == 0)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(neighbours(), st.sampled_from(list(MEANT)))
 @example(("9007199254740993", "9007199254740992"), "=")
 @example(("9007199254740993.5", "9007199254740994"), "<")

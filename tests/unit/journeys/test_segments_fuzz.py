@@ -14,6 +14,7 @@ from sqlglot.tokens import TokenType
 
 from caravan.errors import InvalidInput
 from caravan.journeys.segments import compile_segment, compile_with_warnings, first_true
+from tests.examples import many
 
 NOW = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
 _SOUP = """
@@ -84,7 +85,7 @@ def words_of(sql: str) -> list[str]:
     return [each.text.lower() for each in tokens if re.match(r"\w", each.text) and each.token_type not in data]
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join))
 @example("a = 1 and b in ('x') or not \"c_d\" is null")
 @example("a like '%' escape '\\'")
@@ -92,7 +93,7 @@ def test_a_soup_of_sql_reaches_nothing_but_properties(duck: duckdb.DuckDBPyConne
     check(duck, text)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=60))
 @example("a = '\x00'")
 @example("\ud800")
