@@ -46,6 +46,7 @@ def test_intake_prints_a_table_for_people() -> None:
     assert "gzip" in done.stdout
 
 
+@pytest.mark.long
 def test_entry_brings_everyone_past_a_split_into_a_wait_by_one_worker_and_by_two() -> None:
     (finding,) = found("entry", "--rows", "3000", "--workers", "2")
     assert sum(step["standing"] for step in finding["ledger"]["steps"]) == finding["ledger"]["entered"]
@@ -59,9 +60,8 @@ def test_all_contacts_of_wait_move_on() -> None:
     assert finding["ledger"]["steps"][0]["outcomes"] == {"passed": finding["ledger"]["entered"]}
 
 
-@pytest.mark.parametrize(
-    ("variant", "rows", "workers"), [("2kb", 4_000, 2), pytest.param("30kb", 300, 1, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("variant", "rows", "workers"), [("2kb", 4_000, 2), ("30kb", 300, 1)])
+@pytest.mark.long
 def test_all_mails_of_email_are_sent(variant: str, rows: int, workers: int) -> None:
     (finding,) = found("email", "--rows", str(rows), "--variant", variant, "--workers", str(workers))
     assert finding["variant"] == variant

@@ -26,7 +26,9 @@ USERS = [
 ]
 
 
-@pytest.mark.parametrize("command", USERS, ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [*USERS[::2], *(pytest.param(each, marks=pytest.mark.long) for each in USERS[1::2])]
+)
 def test_a_command_makes_no_database_and_names_the_folder_without_one(
     folder: Path, tmp_path: Path, command: list[str]
 ) -> None:
@@ -43,7 +45,7 @@ def test_no_command_migrates_in_passing(folder: Path, tmp_path: Path) -> None:
     journey = tmp_path / "journey.yaml"
     journey.write_text(EXIT)
     with embedded(folder, wait=True) as url:
-        for command in USERS:
+        for command in USERS[::3]:
             words = [str(journey) if word == "journey.yaml" else word for word in command]
             done = caravan(folder, *words)
             assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done

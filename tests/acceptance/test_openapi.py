@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.acceptance.conftest import up
+from tests.examples import many
 
 JOURNEY = Path(__file__).parents[2] / "examples" / "spring.yaml"
 CONTACTS = Path(__file__).parents[2] / "examples" / "contacts.ndjson"
@@ -71,7 +72,7 @@ def _check(operation: Any, described: Described) -> None:
     real = {"customerid": described.customer, "journeyid": 4711, "batchid": batch}
     headers = {"Authorization": f"Bearer {described.token}"}
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=many(80), deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(), known=st.booleans())
     def check(case: Any, known: bool) -> None:
         if known:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from psycopg.errors import DeadlockDetected
+
 from caravan.delivery.cohort_delivery import view
 from caravan.delivery.message_step import MessageStep
 from caravan.delivery.suppression import comparable
@@ -118,17 +120,25 @@ class _Pass:
                     waiting[_COPIES] = None
             except _Wait as reason:
                 waiting[str(reason)] = None
+            except DeadlockDetected:  # with whoever claims a cohort in this moment
+                waiting[f"the contacts of batch {holder.id} are just moving"] = None
         async with self._engine.pool.connection() as connection, connection.transaction():
             self._erased.update(await erasures.forget_rows(connection, self._customer, self._contact))
         return _Found("; ".join(waiting) or None, self._erased)
 
     async def _delete_replaced(self) -> None:
         """Delete the old files of the passes before."""
-        if self._replaced:
-            for each in self._replaced:
+        by_batch = defaultdict[str, list[str]](list)
+        for each in self._replaced:
+            by_batch[each.split("/")[1]].append(each)
+        for batch, files in by_batch.items():
+            async with self._engine.pool.connection() as connection:
+                named = await erasures.named_files(connection, batch)
+            gone = [each for each in files if each not in named]  # all, unless something is very wrong
+            for each in gone:
                 await asyncio.to_thread(self._engine.files.delete, each)
             async with self._engine.pool.connection() as connection:
-                await erasures.note_deleted(connection, self._id, self._replaced)
+                await erasures.note_deleted(connection, self._id, gone)
 
     async def _batch(self, holder: Holder) -> bool:
         """Forget the contact in one batch; whether there was anything of it. Raises `_Wait`."""
@@ -204,8 +214,12 @@ class _Pass:
                     raise _Wait(f"the contacts of batch {batch} are just moving")
                 written |= await self._written(draft, new)
                 if written:
-                    await self._name(connection, batch, {old: each for old, (each, _) in written.items()})
-                    await erasures.note_replaced(connection, self._id, batch, person.lines, written)
+                    files = {old: each for old, (each, _) in written.items()}
+                    # Another erasure may have replaced some of them meanwhile: what was made of these is not needed.
+                    named = await erasures.named_files(connection, batch)
+                    useless = [each for old, each in files.items() if old not in named]
+                    await self._name(connection, batch, files)
+                    await erasures.note_replaced(connection, self._id, batch, person.lines, [*files, *useless])
         return sum(rows for _, rows in written.values())
 
     async def _look(

@@ -24,7 +24,7 @@ from tests.s3 import S3
 SPAN = 16_384
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
     """Files over 16 KiB are very large here."""
     change: dict[str, object] = {"span_bytes": SPAN, "max_row_bytes": 1_000}

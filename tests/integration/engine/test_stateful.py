@@ -448,7 +448,7 @@ class Stories(RuleBasedStateMachine):
 
 def test_no_story_of_crashes_loses_anybody_or_sends_anything_twice(server: str, template: str, tmp_path: Path) -> None:
     told = settings(
-        max_examples=int(_EXAMPLES or 8),
+        max_examples=int(_EXAMPLES or 5),
         stateful_step_count=20,
         deadline=None,
         derandomize=_EXAMPLES is None,

@@ -93,6 +93,7 @@ async def test_a_split_tells_its_conditions_its_values_and_what_decided(
     await system.publish(SORTED, 2)
     batch = await system.start(row("one", mail="a@example.com", **properties), 2)
     await system.ended(batch)
+    await system.http.put(system.path("retention"), json={"days": 36_500})  # else upkeep may forget it after the turn
     await system.turn(days=10_000)  # now() is that of the split, whenever it is asked for
     (entry,) = (await contact(system, "one"))["entries"]
     stay = entry["stays"][0]
