@@ -166,7 +166,7 @@ async def list_events_of_name(
     found: list[tuple[str, StoredEvent]] = []
     if "\0" not in event:
         async with single(engine.pool) as connection:
-            found = await store.of_name(connection, customer, event, limit=limit, before=_before(before))
+            found = await store.of_name(connection, customer, event, limit=limit, before=place_of(before))
     headers = _next(request, found[-1][1], limit) if len(found) == limit else {}
     return JSONResponse([{"contact": contact, **_event(each)} for contact, each in found], headers=headers)
 
@@ -198,7 +198,7 @@ async def list_events(
     if "\0" not in contactid and "\0" not in (event or ""):
         async with single(engine.pool) as connection:
             found = await store.of_contact(
-                connection, customer, contactid, limit=limit, name=event, before=_before(before)
+                connection, customer, contactid, limit=limit, name=event, before=place_of(before)
             )
     headers = _next(request, found[-1], limit) if len(found) == limit else {}
     return JSONResponse([_event(each) for each in found], headers=headers)
@@ -209,7 +209,8 @@ def _next(request: Request, last: StoredEvent, limit: int) -> dict[str, str]:
     return {"Link": f'<{request.url.include_query_params(limit=limit, before=place)}>; rel="next"'}
 
 
-def _before(text: str | None) -> tuple[datetime, int] | None:
+def place_of(text: str | None) -> tuple[datetime, int] | None:
+    """Where a list of events goes on, as the link to its next page says. Raises `InvalidInput`."""
     if text is None:
         return None
     at, _, number = text.partition(",")

@@ -149,7 +149,7 @@ class _Pass:
         known = self._lines.get(holder.id)
         found = await self._rows(holder.id)
         person = Person(self._contact, sorted({*(known or ()), *(each["line"] for each in found)}))
-        if found:
+        if person.lines:
             await self._forget_deliveries(holder.id, person.lines, found)
         written = await self._write_anew(holder.id, person)
         if written:

@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
+from caravan.delivery.key import DeliveryKey
 from caravan.engine import erasure
-from caravan.errors import InvalidInput, NotFound
+from caravan.engine.answer import asked_about
+from caravan.errors import Gone, InvalidInput, NotFound
 from caravan.store import erasures
 from caravan.store.erasures import Erasure
 from tests.integration.conftest import System, working
@@ -287,6 +289,9 @@ steps:
         (one,) = await (await connection.execute("select file from cohorts where closed_at is null")).fetchall()
     store = system.engine.settings.folder / "files"
     assert sorted(pq.read_table(store / one["file"])["id"].to_pylist()) == ["", "c0", "c1"]
+    assert (await asked_about(system.engine, DeliveryKey(batch, 0, 0, 1))).contact == "c0"
+    with pytest.raises(Gone):
+        await asked_about(system.engine, DeliveryKey(batch, 0, 0, 2))
 
 
 async def test_asking_for_it(system: System) -> None:

@@ -1,11 +1,11 @@
 """Events: which came lately, and those of one name or of one contact."""
 
-from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from caravan.api.events import place_of
 from caravan.console.page import Page
 from caravan.console.visit import HOME, Visit
 from caravan.errors import InvalidInput
@@ -23,7 +23,7 @@ async def show(visit: Visit) -> Response:
     name, contact = _text(query.get("event"), 64), _text(query.get("id"), 256)
     found, names = list[tuple[str, StoredEvent]](), list[store.NameCount]()
     async with single(visit.engine.pool) as connection:
-        place = _place(query.get("before"))
+        place = place_of(query.get("before") or None)
         if contact is not None:
             some = await store.of_contact(
                 connection, visit.customer, contact, limit=_ON_A_PAGE, name=name, before=place
@@ -53,20 +53,6 @@ def _text(given: str | None, longest: int) -> str | None:
     if given is not None and len(given) > longest:
         raise InvalidInput(f"That has {len(given):,} characters; there are at most {longest}.")
     return (given or "").replace("\0", "") or None
-
-
-def _place(given: str | None) -> tuple[datetime, int] | None:
-    """From where the page goes on. Raises `InvalidInput`."""
-    if not given:
-        return None
-    at, _, number = given.partition(",")
-    try:
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None or not (number.isascii() and number.isdigit() and len(number) < 19):
-            raise ValueError
-    except ValueError:
-        raise InvalidInput("The page goes on from a place that is none; go back to its beginning.") from None
-    return moment, int(number)
 
 
 def _following(path: str, name: str | None, contact: str | None, last: StoredEvent) -> str:
