@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
+from caravan.recipients.words import Words
+
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -17,6 +19,22 @@ def html_page(status: int, language: str, **values: object) -> Response:
     """The page, which nobody keeps, frames or indexes, and that tells no other site where its visitor came from."""
     html = _environment().get_template("unsubscribe.html").render(style=Markup(_style()), **values)
     return Response(html, status, _headers() | {"Content-Language": language}, "text/html; charset=utf-8")
+
+
+def trouble_page(status: int, words: Words, title: str, sentence: str, customer: str | None = None) -> Response:
+    """The page that says why there is nothing to be done here."""
+    return html_page(
+        status,
+        words.language,
+        words=words,
+        title=title,
+        sentences=[sentence],
+        customer=customer,
+        mark="trouble",
+        address=None,
+        buttons=[],
+        note=None,
+    )
 
 
 @cache

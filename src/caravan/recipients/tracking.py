@@ -18,7 +18,7 @@ from caravan.delivery.tracked_url import read_when
 from caravan.engine.hits import HitWriter
 from caravan.errors import NotFound, Unavailable
 from caravan.queries.tracked import Sent, Tracked
-from caravan.recipients.page import html_page
+from caravan.recipients.page import trouble_page
 from caravan.recipients.words import words_for
 from caravan.store.database import AWAY
 from caravan.store.hits import Hit
@@ -114,15 +114,4 @@ def _busy(request: Request, error: Exception) -> Response:
 
 def _page(request: Request, status: HTTPStatus, title: str, sentence: str) -> Response:
     words = words_for(None, request.headers.get("accept-language", ""))
-    return html_page(
-        status,
-        words.language,
-        words=words,
-        title=title,
-        sentences=[sentence],
-        customer=None,
-        mark="trouble",
-        address=None,
-        buttons=[],
-        note=None,
-    )
+    return trouble_page(status, words, title, sentence)

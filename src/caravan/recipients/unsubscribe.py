@@ -16,7 +16,7 @@ from caravan.engine import suppressions
 from caravan.engine.engine import Engine
 from caravan.errors import NotFound, Unavailable
 from caravan.queries.recipient import Recipient, Recipients
-from caravan.recipients.page import html_page
+from caravan.recipients.page import html_page, trouble_page
 from caravan.recipients.words import Words, words_for
 from caravan.store.database import AWAY, single
 from caravan.store.suppressions import Way
@@ -74,16 +74,16 @@ async def _found(request: Request, key: str) -> tuple[Recipient, Words] | Respon
     try:
         recipient = await recipients.find(key)
     except NotFound:
-        return _trouble(HTTPStatus.NOT_FOUND, words, words.unknown, words.unknown_text)
+        return trouble_page(HTTPStatus.NOT_FOUND, words, words.unknown, words.unknown_text)
     except (Unavailable, OSError, *AWAY) as error:
         _log.warning("A recipient could not be found just now: %s", " ".join(str(error).split()))
-        answer = _trouble(HTTPStatus.SERVICE_UNAVAILABLE, words, words.busy, words.busy_text)
+        answer = trouble_page(HTTPStatus.SERVICE_UNAVAILABLE, words, words.busy, words.busy_text)
         answer.headers["Retry-After"] = "60"
         return answer
     words = words_for(recipient.locale, accepted)
     if recipient.address is None:
         text = _filled(words.forgotten_text, recipient)
-        return _trouble(HTTPStatus.GONE, words, words.forgotten, text, _name(recipient))
+        return trouble_page(HTTPStatus.GONE, words, words.forgotten, text, _name(recipient))
     return recipient, words
 
 
@@ -124,21 +124,6 @@ def _undone(recipient: Recipient, words: Words) -> Response:
     again = words.button_topic if recipient.topic else words.button_all
     buttons = [("topic", again, "")]
     return _page(HTTPStatus.OK, words, words.undone, [words.undone_text], recipient, mark="done", buttons=buttons)
-
-
-def _trouble(status: HTTPStatus, words: Words, title: str, sentence: str, customer: str | None = None) -> Response:
-    return html_page(
-        status,
-        words.language,
-        words=words,
-        title=title,
-        sentences=[sentence],
-        customer=customer,
-        mark="trouble",
-        address=None,
-        buttons=[],
-        note=None,
-    )
 
 
 def _page(

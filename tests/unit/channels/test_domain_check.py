@@ -3,14 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -22,44 +15,9 @@ from caravan.channels.domain.dmarc import names_up
 from caravan.channels.domain.finding import Finding, Verdict
 from caravan.channels.domain.lookups import Lookups, nameserver_of
 from caravan.errors import WrongUsage
+from tests.nameserver import Zone, nameserver
 
 WELL, BETTER, MEND = Verdict.WELL, Verdict.BETTER, Verdict.MEND
-Zone = dict[tuple[str, str], list[str]]  # {(name, type): records}
-
-
-class Nameserver(asyncio.DatagramProtocol):
-    """Answers from a zone: NXDOMAIN for names that it does not have, and SERVFAIL below `broken.`."""
-
-    def __init__(self, zone: Zone) -> None:
-        self.zone, self.asked = zone, 0
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def datagram_received(self, data: bytes, address: Any) -> None:
-        self.asked += 1
-        query = dns.message.from_wire(data)
-        question = query.question[0]
-        name = question.name.to_text(omit_final_dot=True).lower()
-        kind = dns.rdatatype.to_text(question.rdtype)
-        answer = dns.message.make_response(query, recursion_available=True)
-        if name.endswith("broken"):
-            answer.set_rcode(dns.rcode.SERVFAIL)
-        elif records := self.zone.get((name, kind)):
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
-        elif name not in {known for known, _ in self.zone}:
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        self.transport.sendto(answer.to_wire(), address)
-
-
-@asynccontextmanager
-async def nameserver(zone: Zone) -> AsyncIterator[str]:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: Nameserver(zone), local_addr=("127.0.0.1", 0))
-    try:
-        yield f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-    finally:
-        transport.close()
 
 
 def quoted(text: str) -> str:
@@ -84,8 +42,8 @@ def rsa_key(bits: int, form: PublicFormat = PublicFormat.SubjectPublicKeyInfo) -
 
 
 async def look(zone: Zone, address: str = "192.0.2.1", domain: str = "shop.test") -> list[Finding]:
-    async with nameserver(zone) as place:
-        lookups = Lookups(nameserver_of(place), 2)
+    async with nameserver(zone) as server:
+        lookups = Lookups(nameserver_of(server.address), 2)
         return await check_domain(lookups, domain, ["s1"], [address_of(address)])
 
 
@@ -258,12 +216,12 @@ async def test_the_command_ends_with_1_if_something_has_to_be_mended() -> None:
         made = CliRunner().invoke(app, ["channels", "check", "shop.test", *options, *words])
         return made.exit_code, made.stdout
 
-    async with nameserver(zone()) as place:
-        code, out = await asyncio.to_thread(run, place)
+    async with nameserver(zone()) as server:
+        code, out = await asyncio.to_thread(run, server.address)
         assert (code, "mend" in out) == (0, False)
         assert "DKIM   well    The DKIM key at s1._domainkey.shop.test is RSA" in out
-    async with nameserver(zone(spf=["v=spf1 +all"])) as place:
-        code, out = await asyncio.to_thread(run, place, "--json")
+    async with nameserver(zone(spf=["v=spf1 +all"])) as server:
+        code, out = await asyncio.to_thread(run, server.address, "--json")
         told = json.loads(out)
         assert (code, told["domain"], told["mend"]) == (1, "shop.test", 1)
         assert {"SPF", "DKIM", "DMARC", "MX", "PTR"} == {each["about"] for each in told["findings"]}
