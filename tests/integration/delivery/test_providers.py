@@ -73,14 +73,14 @@ async def test_a_paced_provider_keeps_to_its_pace_and_holds_nobody_else(settings
         await rate(system, "providers/gmail", perSecond=20)
         for _ in range(workers):
             await stack.enter_async_context(working(system))
-        batch = await system.start(people(firm_biz=150, gmail_com=1_000, office_biz=200, own_biz=200))
         begun = time.monotonic()
+        batch = await system.start(people(firm_biz=150, gmail_com=1_000, office_biz=200, own_biz=200))
         await until(lambda: got(system)["own.biz"] + got(system)["office.biz"] == 400)
         assert _gmail(system) <= 20 * (time.monotonic() - begun + 1) < 1_000, "nobody else waited for these"
         before, since = _gmail(system), time.monotonic()
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(5)
         came, seconds = _gmail(system) - before, time.monotonic() - since
-        assert 20 * seconds * 0.5 <= came <= 20 * (seconds * 1.05 + 0.5), (came, seconds)
+        assert 20 * seconds * 0.5 <= came <= 20 * (seconds * 1.05 + 1), (came, seconds)
         found = await system.batch(batch)
         assert found["ledger"]["steps"][0]["standing"] > 0
         assert "gmail is paced at 20 a second" in found["waitingFor"]
@@ -171,10 +171,10 @@ async def test_what_there_is_not_has_no_pace(settings: Settings, path: str, word
 async def test_a_kill_9_of_a_paced_sender_repeats_nothing_and_the_rate_is_not_exceeded_after_it(
     settings: Settings, folder: Path
 ) -> None:
-    times = list[float]()
+    times = list[float]()  # when mails to the paced provider came
 
     def script(stage: Stage, received: Received) -> str | None:
-        if stage is Stage.CONTENT:
+        if stage is Stage.CONTENT and received.recipients[0].endswith("@gmail.com"):
             times.append(time.monotonic())
         return None
 
@@ -187,16 +187,14 @@ async def test_a_kill_9_of_a_paced_sender_repeats_nothing_and_the_rate_is_not_ex
         await first.wait()
         killed = len(times)
         second = await worker(system, folder)
-        await until(lambda: len(times) > killed)
-        again = len(times)
-        await asyncio.sleep(0.9)
-        burst = len(times) - again
+        await until(lambda: len(times) > killed + 240)
+        seconds = times[killed + 240] - times[killed]
         await rate(system, "providers/gmail", perSecond=5_000)
         found = await system.ended(batch)
         lines = await system.lines(f"batches/{batch}/journal")
         second.terminate()
         await second.wait()
-    assert burst <= 40 * (0.9 + 0.4) * 1.05 + 20, burst  # and one window of others
+    assert seconds > 240 / 40 * 0.9 - 3, seconds  # unpaced they take less than one; this machine may stand still for 3
     outcomes = Counter(found["ledger"]["steps"][0]["outcomes"])
     assert outcomes["sent"] + outcomes["unknown"] == 450 and outcomes["unknown"] <= 40
     recipients = Counter(mail.recipients[0] for mail in system.sandbox.mails)
