@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
-from caravan.engine.advance import finish_if_empty, open_cohorts, queue_of, recall, step_of
+from caravan.engine.advance import finish_if_empty, open_cohorts, recall
 from caravan.engine.engine import Engine
+from caravan.engine.openings import queue_of, step_of
 from caravan.engine.singles import recall_arrivals
 from caravan.errors import Conflict
 from caravan.store import batches, cohorts, dead_letters, jobs, journal, journeys, ledger, listening, turns

@@ -22,9 +22,9 @@ from caravan.delivery.cohort_delivery import view
 from caravan.delivery.message_step import MessageStep
 from caravan.delivery.suppression import comparable
 from caravan.engine import erased_files
-from caravan.engine.advance import queue_of
 from caravan.engine.engine import Engine
 from caravan.engine.erased_files import Person
+from caravan.engine.openings import queue_of
 from caravan.errors import InvalidInput, RenderFailed
 from caravan.store import batches, cohorts, erasures, listening, suppressions
 from caravan.store.batches import BatchState

@@ -17,8 +17,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from caravan.engine.advance import finish_if_empty, open_cohorts, queue_of, step_of
+from caravan.engine.advance import finish_if_empty, open_cohorts
 from caravan.engine.engine import Engine
+from caravan.engine.openings import queue_of, step_of
 from caravan.errors import Conflict
 from caravan.events.event import Origin
 from caravan.events.finder import Finders, Found, hashes_of

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from caravan.engine import reentry, restart, retention, spans
 from caravan.engine.engine import Engine
-from caravan.engine.entering import enter, store_receipt
+from caravan.engine.entering import enter
 from caravan.engine.file_job import FileJob, work_on_file
+from caravan.engine.receipt_files import store_receipt
 from caravan.intake.expand import Encoding
 from caravan.intake.reading import Limits, Receipt, read_contacts
 from caravan.store import batches

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caravan.engine.engine import Engine
-from caravan.engine.entering import store
 from caravan.engine.file_job import FileJob
+from caravan.engine.receipt_files import store
 from caravan.intake.parts import PART_SCHEMA, ByLine, lines_of, split_off, write_part
 from caravan.intake.rejects import REJECT_SCHEMA, SHOWN, RejectCode, TableFile
 from caravan.journeys.reentry import Again, Reentry

@@ -7,8 +7,9 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from caravan.engine.advance import arrive_and_leave, open_cohorts, step_of
+from caravan.engine.advance import arrive_and_leave, open_cohorts
 from caravan.engine.engine import Engine
+from caravan.engine.openings import step_of
 from caravan.errors import Conflict, Unavailable
 from caravan.queue import transient
 from caravan.steps.cohort_files import scratch_file

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from caravan.engine import reentry, retention
 from caravan.engine.engine import Engine
-from caravan.engine.entering import enter, store, store_parts, store_receipt
+from caravan.engine.entering import enter
 from caravan.engine.file_job import FileJob, work_on_file
+from caravan.engine.receipt_files import store, store_parts, store_receipt
 from caravan.errors import FileFailed
 from caravan.intake import parts as intake
 from caravan.intake import survey

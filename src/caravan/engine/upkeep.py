@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from caravan.engine import caps, direct, erasure, matching, receiving, retention
-from caravan.engine.advance import queue_of
 from caravan.engine.engine import Engine
+from caravan.engine.openings import queue_of
 from caravan.store import batches, cohorts, entries, events, hits, idempotency, returns, sandbox, sms_threads
 from caravan.store.batches import BatchState
 

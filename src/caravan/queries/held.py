@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from caravan.delivery.cohort_delivery import view
 from caravan.delivery.message_step import MessageStep, ShownMessage
-from caravan.engine.advance import step_of
 from caravan.engine.engine import Engine
+from caravan.engine.openings import step_of
 from caravan.engine.receiving import arrived
 from caravan.errors import NotFound
 from caravan.intake.rejects import Reject, read_rejects

@@ -24,8 +24,8 @@ from caravan.delivery.message_step import MessageSize, MessageStep, ShownMessage
 from caravan.delivery.quiet_hours import QuietHours
 from caravan.delivery.send_hours import SendWindow
 from caravan.delivery.zones import zone_of
-from caravan.engine.advance import step_of
 from caravan.engine.engine import Engine
+from caravan.engine.openings import step_of
 from caravan.engine.worker import open_duckdb
 from caravan.errors import Conflict, Gone, NoRecipient, NotFound, RenderFailed
 from caravan.journeys.exits import when
