@@ -1,5 +1,6 @@
 """The command line and the README, as their users meet them."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from caravan.client import CallFailed
+from caravan.client import AsyncClient, CallFailed
 from tests.acceptance.conftest import BackgroundSandbox, Up, caravan, environment, until, up
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
@@ -91,6 +92,28 @@ def test_everything_in_the_readme_works_by_copy_and_paste(folder: Path, mails: B
             words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
             settings = {name.removeprefix("CARAVAN_"): value for name, value in known.items()}
             assert caravan(folder, *words, **settings).returncode == 0, line
+
+
+def test_the_sdk_works_in_an_event_loop(shared: Up) -> None:
+    journey, numbers = _published(shared, 41), range(3_000)
+
+    async def rows() -> AsyncIterator[dict[str, object]]:
+        for number in numbers:
+            yield {"number": number, "city": "Oslo"}
+        yield {"number": 7}
+
+    async def work() -> None:
+        async with AsyncClient(shared.url, int(shared.told["customer"]), shared.told["token"]) as client:
+            started = await client.start_batch(journey, rows(), id_column="number")
+            singles = [client.commence(journey, f"single-{number}") for number in range(100)]
+            batch, *entered = await asyncio.gather(client.wait_until_done(started.batch), *singles)
+            assert (batch.state, batch.ledger.entered) == ("completed", len(numbers))
+            assert {each.contact for each in entered} == {f"single-{number}" for number in range(100)}
+            assert [each.line async for each in client.rejects(started.batch)] == [len(numbers) + 1]
+            contacts = {each.contact async for each in client.journal(started.batch, outcome="passed")}
+            assert contacts == set(map(str, numbers))
+
+    asyncio.run(work())
 
 
 def test_the_readmes_python_works_by_copy_and_paste(folder: Path, mails: BackgroundSandbox) -> None:

@@ -57,7 +57,7 @@ def open_client() -> "Client":
 
     url = os.environ.get("CARAVAN_URL", "http://127.0.0.1:8080").strip()
     customer, token = (os.environ.get(name, "").strip() for name in ("CARAVAN_CUSTOMER", "CARAVAN_TOKEN"))
-    if not customer.isdigit() or not token:
+    if not (customer.isascii() and customer.isdigit()) or not token:
         raise InvalidSetting("Set CARAVAN_CUSTOMER to the customer's number and CARAVAN_TOKEN to one of its tokens.")
     return Client(url, int(customer), token)
 

@@ -28,11 +28,13 @@ from caravan.client.answers import (
     Uploaded,
     Waiting,
 )
+from caravan.client.async_client import AsyncClient
 from caravan.client.client import Client
 from caravan.client.foretold import Branch, Exit, Preflight, Sample, StepMessages
 from caravan.client.transport import CallFailed, new_key
 
 __all__ = [
+    "AsyncClient",
     "Batch",
     "Branch",
     "CallFailed",

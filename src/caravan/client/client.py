@@ -25,7 +25,7 @@ from caravan.client.event_calls import EventCalls
 from caravan.client.foretold import Preflight
 from caravan.client.retries import Sleep
 from caravan.client.starting import Starting, chosen, pieces_of
-from caravan.client.transport import CallFailed, Transport, check, content
+from caravan.client.transport import BlockingTransport, CallFailed, Transport, check, content
 
 _SILENCE = 60.0  # seconds; while a batch is followed, Caravan says something every ten
 Until = Literal["completed", "sent", "held"]
@@ -49,8 +49,11 @@ class Client(Starting, Administration, EventCalls):
         patience: float = 60,
         sleep: Sleep = time.sleep,
     ) -> None:
-        self._transport = Transport(url, customer, token, timeout)
+        self._transport = self._connect(url, customer, token, timeout)
         self._timeout, self._patience, self._sleep = timeout, patience, sleep
+
+    def _connect(self, url: str, customer: int, token: str, timeout: float) -> Transport:
+        return BlockingTransport(url, customer, token, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +161,7 @@ class Client(Starting, Administration, EventCalls):
         body = {name: value for name, value in wanted.items() if value is not None}
         return Batch.of(self._transport.call("POST", f"batches/{batch}/dead-letters/replay", key, json=body))
 
-    def returns(self, batch: str, **wanted: str) -> Iterator[Return]:
+    def returns(self, /, batch: str, **wanted: str) -> Iterator[Return]:
         """What came back to a batch, the oldest first; `wanted` are `step` and `kind`."""
         lines = self._transport.lines(f"batches/{batch}/returns", params=wanted)
         return (Return.of(json.loads(line)) for line in lines)
@@ -200,7 +203,7 @@ class Client(Starting, Administration, EventCalls):
 
     # Suppressions
 
-    def suppressions(self, *, address: str | None = None, page: int = 1_000, **wanted: str) -> Iterator[Suppression]:
+    def suppressions(self, /, *, address: str | None = None, page: int = 1_000, **wanted: str) -> Iterator[Suppression]:
         """Suppressions, newest first, or those of addresses that begin so; `wanted` are `channel`, `topic` and
         `reason`. They are fetched a page at a time as they are asked for."""
         query: Any = {"limit": page, **wanted, **({} if address is None else {"address": address})}
@@ -211,12 +214,12 @@ class Client(Starting, Administration, EventCalls):
             following = answer.links.get("next", {}).get("url")
             path, query = ("suppressions", httpx.QueryParams(urlsplit(following).query)) if following else (None, {})
 
-    def suppress(self, *addresses: str, key: str | None = None, **values: str) -> int:
+    def suppress(self, /, *addresses: str, key: str | None = None, **values: str) -> int:
         """Suppress addresses; how many of them are new. `values` are `channel`, `topic`, `reason`, `at`, `detail`."""
         body = [{"address": each, **values} for each in addresses]
         return int(self._transport.call("POST", "suppressions", key, json=body)["added"])
 
-    def lift(self, address: str, **values: str) -> int:
+    def lift(self, /, address: str, **values: str) -> int:
         """Lift the suppressions of an address, or those of a `channel`, `topic` or `reason`; how many those were."""
         query = {"address": address, **values}
         return int(self._transport.call("DELETE", "suppressions", params=query)["removed"])

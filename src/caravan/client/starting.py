@@ -10,7 +10,7 @@ import httpx
 from caravan.client.answers import Commenced, Started, Uploaded
 from caravan.client.retries import RetryPolicy, Sleep
 from caravan.client.rows import Row, RowProgress, Rows, is_table, ndjson, rows_of_table
-from caravan.client.transport import CallFailed, Transport, answering, content, insist, new_key, origin
+from caravan.client.transport import CallFailed, Transport, content, insist, new_key
 
 _PIECE = 1 << 20
 _NO_LENGTH = (411, 501)  # of stores that take no upload of a length that is not known
@@ -69,10 +69,8 @@ class Starting:
         return self._put(upload_url, pieces_of(file, progress), headers)
 
     def _put(self, upload_url: str, pieces: Iterator[bytes], headers: dict[str, str]) -> Uploaded:
-        # No token: the URL is signed, and may belong to another server.
         timeout = httpx.Timeout(self._timeout, read=None)  # what is large takes long to be stored
-        with answering(origin(upload_url)), httpx.Client(timeout=timeout) as plain:
-            answer = plain.put(upload_url, content=pieces, headers={"Content-Type": "text/plain", **headers})
+        answer = self._transport.put(upload_url, pieces, {"Content-Type": "text/plain", **headers}, timeout)
         found: dict[str, Any] = content(answer) if answer.content or not answer.is_success else {}
         return Uploaded(found.get("bytes"), found.get("sha256"))
 

@@ -1,7 +1,8 @@
 """Calls over HTTP: one sentence for whatever goes wrong on the way, and which calls may be repeated."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -30,17 +31,13 @@ class CallFailed(CaravanError):
         return self.status in _PASSING
 
 
-class Transport:
+class Transport(ABC):
     """One customer's calls on one server, with its token."""
 
-    def __init__(self, url: str, customer: int, token: str, timeout: float) -> None:
+    def __init__(self, url: str, customer: int, token: str) -> None:
         self.server = origin(url)
         self._customer = f"{url.rstrip('/')}/{customer}"
-        self._http = httpx.Client(timeout=timeout, headers={"X-Carma-Authentication-Token": _sound_token(token)})
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._http.close()
+        self._token = {"X-Carma-Authentication-Token": _sound_token(token)}
 
     def call(self, method: str, path: str, key: str | None = None, **options: Any) -> Any:
         """The JSON that a call answers. Raises `CallFailed`."""
@@ -50,13 +47,70 @@ class Transport:
         """The answer itself, for its headers or a text. Raises `CallFailed` for no answer, not for a refusal."""
         headers = {**options.pop("headers", {}), **({} if key is None else {"Idempotency-Key": sound_key(key)})}
         with answering(self.server):
-            return self._http.request(method, f"{self._customer}/{path}", headers=headers, **options)
+            return self._request(method, f"{self._customer}/{path}", headers=headers, **options)
 
     def lines(self, path: str, **options: Any) -> Iterator[str]:
         """The lines of a streamed answer, as they come."""
-        with answering(self.server), self._http.stream("GET", f"{self._customer}/{path}", **options) as answer:
+        with answering(self.server):
+            yield from lines(self._texts(f"{self._customer}/{path}", **options))
+
+    def put(self, url: str, pieces: Iterator[bytes], headers: dict[str, str], timeout: httpx.Timeout) -> httpx.Response:
+        """The answer to an upload. It bears no token: the URL is signed, and may belong to another server."""
+        with answering(origin(url)):
+            return self._put(url, pieces, headers, timeout)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close its connections."""
+
+    @abstractmethod
+    def _request(self, method: str, url: str, **options: Any) -> httpx.Response: ...
+
+    @abstractmethod
+    def _texts(self, url: str, **options: Any) -> Iterator[str]:
+        """The text of an answer, as it comes. Raises `CallFailed` for a refusal."""
+
+    @abstractmethod
+    def _put(
+        self, url: str, pieces: Iterator[bytes], headers: dict[str, str], timeout: httpx.Timeout
+    ) -> httpx.Response: ...
+
+
+class BlockingTransport(Transport):
+    """Calls that hold up the thread that makes them."""
+
+    def __init__(self, url: str, customer: int, token: str, timeout: float) -> None:
+        super().__init__(url, customer, token)
+        self._http = httpx.Client(timeout=timeout, headers=self._token)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        return self._http.request(method, url, **options)
+
+    def _texts(self, url: str, **options: Any) -> Iterator[str]:
+        with self._http.stream("GET", url, **options) as answer:
+            if not answer.is_success:
+                answer.read()
             check(answer)
-            yield from lines(answer)
+            yield from answer.iter_text()
+
+    def _put(
+        self, url: str, pieces: Iterator[bytes], headers: dict[str, str], timeout: httpx.Timeout
+    ) -> httpx.Response:
+        with httpx.Client(timeout=timeout) as plain:
+            return plain.put(url, content=pieces, headers=headers)
+
+
+def lines(texts: Iterable[str]) -> Iterator[str]:
+    """Lines that end with a newline and nothing else: a row may hold U+2028."""
+    rest = ""
+    for text in texts:
+        *whole, rest = (rest + text).split("\n")
+        yield from (line for line in whole if line)
+    if rest:
+        yield rest
 
 
 def insist(call: Callable[[], Got], retries: RetryPolicy, *, again: bool = True) -> Got:
@@ -113,16 +167,6 @@ def answering(server: str) -> Iterator[None]:
         raise CallFailed(sentence, arrived=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)) from error
 
 
-def lines(answer: httpx.Response) -> Iterator[str]:
-    """Lines that end with a newline and nothing else: a row may hold U+2028."""
-    rest = ""
-    for text in answer.iter_text():
-        *whole, rest = (rest + text).split("\n")
-        yield from (line for line in whole if line)
-    if rest:
-        yield rest
-
-
 def content(answer: httpx.Response) -> Any:
     """The JSON of an answer. Raises `CallFailed`."""
     check(answer)
@@ -133,10 +177,9 @@ def content(answer: httpx.Response) -> Any:
 
 
 def check(answer: httpx.Response) -> None:
-    """Raise `CallFailed` with the server's own sentence unless the call was served."""
+    """Raise `CallFailed` with the server's own sentence unless the call was served. The answer has been read whole."""
     if answer.is_success:
         return
-    answer.read()
     try:
         sentence = str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):

@@ -112,7 +112,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
     rows = '{"row": "one\u2028two\x85three"}\n{"row": "fo'.encode(), b'ur"}\n\nlast'
     answer = httpx.Response(200, content=iter(rows))
-    assert list(lines(answer)) == ['{"row": "one\u2028two\x85three"}', '{"row": "four"}', "last"]
+    assert list(lines(answer.iter_text())) == ['{"row": "one\u2028two\x85three"}', '{"row": "four"}', "last"]
 
 
 def test_a_file_is_started_once_whatever_answers_are_lost(file: Path) -> None:
