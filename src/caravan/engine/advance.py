@@ -3,11 +3,13 @@ it goes through `advance`, and each move is one transaction."""
 
 import secrets
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from structlog.contextvars import bind_contextvars
 
+from caravan.engine import crossing
 from caravan.engine.engine import Engine
 from caravan.engine.openings import checked_first, hears, openings_of, queue_of, step_of
 from caravan.journeys.model import Journey
@@ -35,18 +37,26 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
     cohort, journey = taken
     bind_contextvars(batch=cohort.batch, customer=cohort.customer)  # for the log of its job
     try:
-        kind = step_of(journey, cohort.step).kind
-        with engine.metrics.timed(engine.metrics.move_seconds.labels(kind)):
-            move = await _move(engine, tools, journey, cohort)
-        if move is not None:
-            with engine.metrics.timed(engine.metrics.commit_seconds):
-                async with engine.pool.connection() as connection:
-                    await _commit(engine, connection, journey, cohort, move)
+        moved = await _take_step(engine, tools, journey, cohort)
     except Exception as error:
         await _note_failure(engine, cohort, error)
         raise
-    if move is None:
+    if not moved:
         await _let_go(engine, cohort)
+
+
+async def _take_step(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) -> bool:
+    """Move a cohort by its step; False if it is to go on later."""
+    kind = step_of(journey, cohort.step).kind
+    while True:
+        with engine.metrics.timed(engine.metrics.move_seconds.labels(kind)):
+            move = await _move(engine, tools, journey, cohort)
+        if move is None:
+            return False
+        with suppress(crossing.Overtaken), engine.metrics.timed(engine.metrics.commit_seconds):
+            async with engine.pool.connection() as connection:
+                await _commit(engine, connection, journey, cohort, move)
+            return True
 
 
 async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) -> Move | None:
@@ -63,7 +73,10 @@ async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) 
         return await check_arrivals(cohort, tools)
     if hears(journey, step):
         cohort = await remaining(cohort, tools)
-    return await step.take(cohort, tools)
+    move = await step.take(cohort, tools)
+    if move is not None and move.entering is not None:
+        return await crossing.expected(engine, tools, cohort, move)
+    return move
 
 
 async def _is_recalled(engine: Engine, cohort: Cohort) -> bool:
@@ -166,7 +179,9 @@ async def _turn_of(engine: Engine, connection: Connection, cohort: Cohort, queue
     """The cohort's turn; None if it took its place only now, as after a wait, and others are before it there."""
     if cohort.turn is not None:
         return cohort.turn
-    # Before the batch's row of turns, as a move or a cancel takes them: so these can't deadlock with this.
+    # The batch, the cohort, the batch's row of turns: in the order in which a move or a cancel takes them. The row of
+    # turns refers to the batch: it would be made, and wait for the batch, while a move that has it waits for the row.
+    await batches.share(connection, cohort.batch)
     if not await cohorts.lock(connection, cohort.id):
         return None
     (turn,) = await turns.take(connection, cohort.batch, queue, [cohort.part.size])
@@ -204,6 +219,8 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
     """Close the cohort, open what comes of it, change the ledger, defer the next jobs: together or not at all."""
     now = engine.clock.now()
     async with connection.transaction():
+        if move.entering is not None:
+            await crossing.lock_other(engine, connection, cohort, move.entering)
         batch = await batches.lock(connection, cohort.batch)
         assert cohort.claim is not None
         if not await cohorts.close(connection, cohort.id, cohort.claim, now):
@@ -211,7 +228,11 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
         if batch.hindrance is not None:  # of a sender that could not note what it sent
             await batches.clear_hindrance(connection, batch.id)
         if batch.state == BatchState.CANCELLED:
+            if move.entering is not None:
+                move = Move([], {}, [], retries=[Retry(cohort.part, now, "")])
             move = await _recalled(connection, journey, cohort, move, now)
+        if move.entering is not None:
+            await crossing.enter(engine, connection, move.entering)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
         await journal.add_records(connection, batch.id, move.records, now)
         if move.dead is not None:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from caravan.engine import entered_journeys
 from caravan.engine.attachments import with_attachments
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidDefinition, InvalidInput, Problem
@@ -42,6 +43,8 @@ async def read_draft(engine: Engine, customer: int, source: str, expected: int |
         raise InvalidDefinition(check.problems, check.warnings)
     if expected is not None and journey.journey != expected:
         raise InvalidInput(f"The definition says journey {journey.journey}, but the address says {expected}.")
+    async with engine.pool.connection() as connection:
+        await _check_entered(engine, connection, customer, Draft(source, journey, check.warnings))
     return Draft(source, await with_attachments(engine, customer, source, journey), check.warnings)
 
 
@@ -60,6 +63,9 @@ async def publish_draft(
     """Publish a draft in the caller's transaction. `base` is the version that its author began with, 0 for a journey
     that was new; raises `Conflict` if another one is the newest by now."""
     journey = draft.journey
+    if any(step.enters is not None for step in journey.steps):
+        await journeys.publish_alone(connection, customer)
+        await _check_entered(engine, connection, customer, draft)
     version = await journeys.publish(
         connection,
         customer,
@@ -72,3 +78,10 @@ async def publish_draft(
         base=base,
     )
     return Publication(journey.journey, journey.name, version, draft.warnings)
+
+
+async def _check_entered(engine: Engine, connection: Connection, customer: int, draft: Draft) -> None:
+    """Raise `InvalidDefinition` for what is wrong with the journeys that it lets its contacts enter."""
+    problems = await entered_journeys.problems_of(engine, connection, customer, draft.journey, draft.source)
+    if problems:
+        raise InvalidDefinition(problems, draft.warnings)

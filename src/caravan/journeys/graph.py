@@ -16,6 +16,18 @@ def check_edges(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
     yield from _cycles(steps)
 
 
+def at_once(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps of a checked journey that contacts come to in the moment in which they enter: with no wait before."""
+    by_id = {step.id: step for step in steps}
+    seen, ahead = set[str](), [steps[0].id]
+    while ahead:
+        step = by_id[ahead.pop()]
+        if step.id not in seen and not step.takes_time:
+            seen.add(step.id)
+            yield step
+            ahead += [target for _, target in step.targets()]
+
+
 def _missing(steps: Sequence[Step]) -> Iterator[tuple[int, str, str]]:
     ids = {step.id: None for step in steps}
     hints = MAX_HINTS

@@ -65,6 +65,11 @@ class Step(DefinitionPart):
         return frozenset()
 
     @property
+    def enters(self) -> int | None:
+        """The number of another journey that contacts enter here."""
+        return None
+
+    @property
     def takes_time(self) -> bool:
         """Whether contacts stand here until a later moment. A circle needs such a step."""
         return False

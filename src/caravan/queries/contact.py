@@ -1,7 +1,7 @@
 """One contact in all batches of a customer: each step at which it was, what happened there, and why it went on so."""
 
 import asyncio
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -19,8 +19,9 @@ from caravan.settings import Settings
 from caravan.steps.event_counts import EventCounts
 from caravan.steps.sort import SortStep
 from caravan.steps.why import Why
-from caravan.store import batches
+from caravan.store import batches, cohorts
 from caravan.store.batches import Batch
+from caravan.store.cohorts import may_hold
 
 _AT_ONCE = 4  # batches that are looked through at once: of a store that is far away, more would be waiting than work
 
@@ -109,7 +110,9 @@ async def _look_through(engine: Engine, batch: Batch, contact: str, duck: "_Duck
     if not first:
         return []
     rest = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry))
-    reader = _Reader(engine, batch, journey, journal, duck, EventCounts(engine.pool, batch.customer_id))
+    async with engine.pool.connection() as connection:
+        entered = await cohorts.entered_files(connection, batch.id, entry)
+    reader = _Reader(engine, batch, journey, journal, entered, duck, EventCounts(engine.pool, batch.customer_id))
     return await asyncio.to_thread(reader.entries, first + rest)
 
 
@@ -145,6 +148,7 @@ class _Reader:
     batch: Batch
     journey: Journey
     journal: Journal
+    entered: list[str]  # files of contacts as they entered
     duck: "_Duck"
     counts: EventCounts
 
@@ -158,7 +162,8 @@ class _Reader:
 
     def _entry(self, line: int, way: list[Line]) -> Entry:
         stays = [self._stay(each) for each in way]
-        return Entry(self.batch, self.journey.name, line, self._properties(line, way), stays)
+        properties = self._properties(line, way) or self._entered_with(line)  # steps that send keep none on the way
+        return Entry(self.batch, self.journey.name, line, properties, stays)
 
     def _stay(self, line: Line) -> Stay:
         kind = self.journey.step(line.step).kind
@@ -169,12 +174,19 @@ class _Reader:
         places, journal = {(each.step, each.at) for each in way}, self.journal
         files = [each.file for each in journal.files if each.outcome is not None and (each.step, each.at) in places]
         files += [each.file for each in journal.standing if (each.step, each.opened_at) in places]
-        for file in files:
-            with self.engine.files.local(file) as path:
-                found = pq.read_table(path, columns=["properties"], filters=[("line", "=", line)])
-            if found.num_rows:
-                return str(found["properties"][0].as_py())
+        return next(filter(None, (self._in_file(each, line) for each in files)), None)
+
+    def _entered_with(self, line: int) -> str | None:
+        """The contact's properties as it entered."""
+        with suppress(FileNotFoundError):
+            files = (each for each in self.entered if may_hold(each, line))
+            return next(filter(None, (self._in_file(each, line) for each in files)), None)
         return None
+
+    def _in_file(self, file: str, line: int) -> str | None:
+        with self.engine.files.local(file) as path:
+            found = pq.read_table(path, columns=["properties"], filters=[("line", "=", line)])
+        return str(found["properties"][0].as_py()) if found.num_rows else None
 
     def _why(self, line: Line) -> Why | None:
         """Why it went on from a step that chooses, by its properties there: an answer may have added some before."""

@@ -12,6 +12,7 @@ from caravan.clock import Clock
 from caravan.journeys import exits
 from caravan.journeys.exits import Exits
 from caravan.metrics import Metrics
+from caravan.store.arrivals import Single
 from caravan.store.cohorts import Part
 from caravan.store.database import Pool
 from caravan.store.files import Files
@@ -67,6 +68,16 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Entering:
+    """Contacts that enter another journey with the move, by their places in the cohort's file; and those of them that
+    it is expected to refuse, since it does not let everybody in again."""
+
+    journey: int
+    singles: Mapping[int, Single] = field(default_factory=dict)
+    refused: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """A cohort's way on. The sum of `outcomes` plus the contacts that stay is the cohort's size, or else that of
     `shares`."""
@@ -79,6 +90,7 @@ class Move:
     dead: Part | None = None  # those who failed, to be sent to once more on command
     checked: Sequence[Part] = ()  # those stay who have just come, and whom no condition of the journey lets go
     asked: Sequence[Asked] = ()  # those stay who have been asked something
+    entering: Entering | None = None  # those who also enter another journey
     shares: Sequence[Share] = ()  # the whole cohort stays, as if it had come as several
 
 

@@ -3,10 +3,11 @@
 
 from caravan.steps.ab import AB
 from caravan.steps.exit import Exit
+from caravan.steps.journey import EnterJourney
 from caravan.steps.set import Set
 from caravan.steps.split import Split
 from caravan.steps.step import CohortStep
 from caravan.steps.wait import Wait
 from caravan.steps.wait_for import WaitFor
 
-STEPS: tuple[type[CohortStep], ...] = (Wait, WaitFor, Split, AB, Set, Exit)
+STEPS: tuple[type[CohortStep], ...] = (Wait, WaitFor, Split, AB, Set, EnterJourney, Exit)

@@ -235,6 +235,12 @@ async def lock(connection: Connection, batch: str) -> Batch:
     return _found(await row(connection, _Q.lock, id=batch), batch)
 
 
+async def share(connection: Connection, batch: str) -> None:
+    """Wait for whoever has the batch locked, and let others share it until the end of the transaction, but not lock
+    it."""
+    await connection.execute(_Q.share, {"id": batch})
+
+
 async def shown(connection: Connection, customer: int, batch: str, now: datetime) -> DictRow:
     """All that is shown of a batch of this customer. Raises `NotFound`, also for another customer's."""
     found = await row(connection, _Q.shown, ids=[batch], customer=customer, now=now)

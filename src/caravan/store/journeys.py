@@ -75,6 +75,12 @@ async def publish(
         return int(newest) + 1
 
 
+async def publish_alone(connection: Connection, customer: int) -> None:
+    """Until the end of the transaction let nobody else publish a journey of the customer that enters others: two that
+    would close a circle see each other."""
+    await connection.execute(_Q.publish_alone, {"customer": customer})
+
+
 def check_base(journey: int, newest: int, base: int) -> None:
     """Raise `Conflict` if a journey's newest version is another than the one that a text began with."""
     if newest != base:

@@ -25,6 +25,7 @@ class Outcome(StrEnum):
     CAPPED = "capped"  # its recipient had as many messages on the channel as the customer's cap allows
     EXPIRED = "expired"  # it was too late to send it
     FORGOTTEN = "forgotten"  # nothing of the contact is kept any more, so there is nothing to send
+    REFUSED = "refused"  # the journey that it was to enter does not let it in again
     PASSED = "passed"
     GOAL = "goal"  # the goal of the journey, which ends with it
     EXITED = "exited"  # a rule of the journey let it go

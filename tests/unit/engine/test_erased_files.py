@@ -79,7 +79,7 @@ def test_a_rejected_row_is_known_by_its_id_however_it_is_written(
     folder = tmp_path_factory.mktemp("files")
     colon = " : " if spaced else ":"
     texts = [f'{{"id"{colon}{json.dumps(each, ensure_ascii=plain)}, "properties": [' for each in (contact, other)]
-    if contact.isdigit() and str(int(contact)) == contact:
+    if contact.isascii() and contact.isdigit() and str(int(contact)) == contact:
         texts.append(f'{{"id": {contact}, "properties": [')
     rejects = [
         {"line": n + 1, "offset": 0, "code": RejectCode.DUPLICATE.value, "message": "Twice.", "row": text}

@@ -90,6 +90,9 @@ order by created_at desc, id desc limit %(limit)s
 -- Every transaction that changes a batch or its ledger begins here, so none of them can deadlock.
 select * from batches where id = %(id)s for update
 
+-- name: share
+select id from batches where id = %(id)s for key share
+
 -- name: set_state
 update batches set state = %(state)s where id = %(id)s and state = any(%(before)s) returning *
 

@@ -4,6 +4,9 @@ insert into journeys (customer_id, id, name, version) values (%(customer)s, %(jo
 on conflict (customer_id, id) do update set name = excluded.name
 returning version
 
+-- name: publish_alone
+select pg_advisory_xact_lock(hashtextextended('journeys:' || %(customer)s, 0))
+
 -- name: same_definition
 select definition = %(definition)s and (%(plain)s or source is not distinct from %(source)s) as same from journey_versions
 where customer_id = %(customer)s and journey_id = %(journey)s and version = %(version)s
