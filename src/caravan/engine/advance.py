@@ -3,7 +3,6 @@ it goes through `advance`, and each move is one transaction."""
 
 import secrets
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -47,19 +46,26 @@ async def advance(engine: Engine, tools: Tools, cohort_id: int) -> None:
 
 async def _take_step(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) -> bool:
     """Move a cohort by its step; False if it is to go on later."""
-    kind = step_of(journey, cohort.step).kind
+    kind, refused = step_of(journey, cohort.step).kind, dict[int, str]()
     while True:
         with engine.metrics.timed(engine.metrics.move_seconds.labels(kind)):
-            move = await _move(engine, tools, journey, cohort)
+            move = await _move(engine, tools, journey, cohort, refused)
         if move is None:
             return False
-        with suppress(crossing.Overtaken), engine.metrics.timed(engine.metrics.commit_seconds):
-            async with engine.pool.connection() as connection:
-                await _commit(engine, connection, journey, cohort, move)
+        try:
+            with engine.metrics.timed(engine.metrics.commit_seconds):
+                async with engine.pool.connection() as connection:
+                    if not await _commit(engine, connection, journey, cohort, move):
+                        await crossing.discard(engine, move)
             return True
+        except crossing.Overtaken as overtaken:
+            refused.update(overtaken.refused)
+            await crossing.discard(engine, move)
 
 
-async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) -> Move | None:
+async def _move(
+    engine: Engine, tools: Tools, journey: Journey, cohort: Cohort, refused: crossing.Refusals
+) -> Move | None:
     """What its step does to a cohort. Nothing, if all that is left is to recall it: then everyone stays."""
     if await _is_recalled(engine, cohort):
         part, now = (await remaining(cohort, tools)).part, engine.clock.now()
@@ -75,7 +81,7 @@ async def _move(engine: Engine, tools: Tools, journey: Journey, cohort: Cohort) 
         cohort = await remaining(cohort, tools)
     move = await step.take(cohort, tools)
     if move is not None and move.entering is not None:
-        return await crossing.expected(engine, tools, cohort, move)
+        return await crossing.prepared(engine, tools, cohort, move, refused)
     return move
 
 
@@ -192,6 +198,20 @@ async def _turn_of(engine: Engine, connection: Connection, cohort: Cohort, queue
     return None
 
 
+async def enter_part(engine: Engine, connection: Connection, batch: Batch, part: Part) -> None:
+    """Contacts that came without a file enter a batch, which the caller has locked: as lines that were all accepted."""
+    assert batch.version is not None
+    await arrivals.enter(connection, batch.id, part.size)
+    journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
+    entry, now = journey.entry.id, engine.clock.now()
+    if batch.state == BatchState.CANCELLED:
+        await arrive_and_leave(connection, batch.id, entry, part, now)
+    else:
+        due = step_of(journey, entry).due(now)
+        opening = Opening(entry, part, visit=0, due_at=due, entered_at=now)
+        await open_cohorts(engine, connection, batch, journey, [opening])
+
+
 async def _note_failure(engine: Engine, cohort: Cohort, error: Exception) -> None:
     """Leave the cohort standing with the reason; if it is the work itself that fails, it is stuck in the end."""
     async with engine.pool.connection() as connection:
@@ -215,24 +235,26 @@ async def _let_go(engine: Engine, cohort: Cohort) -> None:
             await engine.jobs.advance(connection, cohort.id, queue, due, standing.turn)
 
 
-async def _commit(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort, move: Move) -> None:
-    """Close the cohort, open what comes of it, change the ledger, defer the next jobs: together or not at all."""
+async def _commit(engine: Engine, connection: Connection, journey: Journey, cohort: Cohort, move: Move) -> bool:
+    """Close the cohort, open what comes of it, change the ledger, defer the next jobs: together or not at all. False if
+    another has moved it, or its claim is void."""
     now = engine.clock.now()
     async with connection.transaction():
         if move.entering is not None:
-            await crossing.lock_other(engine, connection, cohort, move.entering)
+            await crossing.begin(connection, cohort, move.entering)
         batch = await batches.lock(connection, cohort.batch)
         assert cohort.claim is not None
         if not await cohorts.close(connection, cohort.id, cohort.claim, now):
-            return
+            return False
         if batch.hindrance is not None:  # of a sender that could not note what it sent
             await batches.clear_hindrance(connection, batch.id)
         if batch.state == BatchState.CANCELLED:
             if move.entering is not None:
                 move = Move([], {}, [], retries=[Retry(cohort.part, now, "")])
             move = await _recalled(connection, journey, cohort, move, now)
-        if move.entering is not None:
-            await crossing.enter(engine, connection, move.entering)
+        if move.entering is not None and move.entering.part is not None:
+            other = await crossing.admitted(engine, connection, move.entering)
+            await enter_part(engine, connection, other, move.entering.part)
         await ledger.add_left(connection, batch.id, cohort.step, move.outcomes)
         await journal.add_records(connection, batch.id, move.records, now)
         if move.dead is not None:
@@ -245,6 +267,7 @@ async def _commit(engine: Engine, connection: Connection, journey: Journey, coho
     kind = step_of(journey, cohort.step).kind
     engine.metrics.moves.labels(kind).inc()
     engine.metrics.retries.labels(kind).inc(sum(retry.part.size for retry in move.retries))
+    return True
 
 
 async def _recalled(connection: Connection, journey: Journey, cohort: Cohort, move: Move, now: datetime) -> Move:

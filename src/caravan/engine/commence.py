@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from caravan.engine.engine import Engine
 from caravan.engine.groups import Groups
-from caravan.engine.single_entry import enter_singles
+from caravan.engine.single_reentry import admit_singles
 from caravan.errors import CaravanError, InvalidInput
 from caravan.intake.strict import Accepted, classify
 from caravan.queue import transient
-from caravan.store import idempotency, journeys
+from caravan.store import arrivals, idempotency, journeys
 from caravan.store.arrivals import Gathering, Single
 from caravan.store.database import Connection
 from caravan.store.idempotency import Answer, Key
@@ -95,11 +95,15 @@ async def _enter_new(
 ) -> dict[int, Answer | CaravanError]:
     if not calls:
         return {}
-    singles = {
-        index: Single(each.customer, each.journey, each.contact.id, each.contact.properties)
-        for index, each in calls.items()
-    }
-    found, refused = await enter_singles(engine, connection, singles)
+    singles = [Single(each.customer, each.journey, each.contact.id, each.contact.properties) for each in calls.values()]
+    found = await arrivals.add(connection, singles, engine.clock.now())
+    refused: dict[int, CaravanError] = {}
+    for place, gathering in sorted(found.items()):
+        if gathering.guarded:
+            there = {index: single for index, single in zip(calls, singles, strict=True) if single.place == place}
+            refused |= await admit_singles(engine, connection, place, gathering, there)
+        if not gathering.queued:
+            await engine.jobs.gather(connection, gathering.batch)
     answers = {index: _answer(call, found.get((call.customer, call.journey))) for index, call in calls.items()}
     return answers | refused
 

@@ -17,16 +17,26 @@ async def admit_singles(
     engine: Engine, connection: Connection, place: Place, gathering: Gathering, singles: Mapping[int, Single]
 ) -> dict[int, CaravanError]:
     """Store those of these singles that may enter, in the caller's transaction; why the others may not, by their
+    keys."""
+    refused = await refusals(engine, connection, place, gathering.batch, gathering.version, singles)
+    entering = [each for key, each in singles.items() if key not in refused]
+    await arrivals.add_admitted(connection, gathering.batch, entering)
+    return refused
+
+
+async def refusals(
+    engine: Engine, connection: Connection, place: Place, batch: str, version: int, singles: Mapping[int, Single]
+) -> dict[int, CaravanError]:
+    """Note that those of these singles enter that may, in the caller's transaction; why the others may not, by their
     keys. Of two with one contact the first is let in."""
-    journey = await engine.journeys.get(connection, *place, gathering.version)
-    into = entrance(journey.reentry, *place, gathering.batch, engine.clock.now())
+    journey = await engine.journeys.get(connection, *place, version)
+    into = entrance(journey.reentry, *place, batch, engine.clock.now())
     first: dict[str, int] = {}
     for key, single in singles.items():
         first.setdefault(hashed(single.contact), key)
     left = await _left(engine, connection, into, list(first)) if into.outside else {}
     admitted = await entries.enter_singles(connection, into, list(first), left)
     entering = {first[contact] for contact in admitted}
-    await arrivals.add_admitted(connection, gathering.batch, [each for key, each in singles.items() if key in entering])
     refused = {key: each for key, each in singles.items() if key not in entering}
     return await _reasons(connection, into, journey.reentry, refused)
 

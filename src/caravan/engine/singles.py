@@ -7,16 +7,15 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from caravan.engine.advance import arrive_and_leave, open_cohorts
+from caravan.engine.advance import enter_part
 from caravan.engine.engine import Engine
-from caravan.engine.openings import step_of
 from caravan.errors import Conflict, Unavailable
 from caravan.queue import transient
 from caravan.steps.cohort_files import scratch_file
 from caravan.store import arrivals, batches
 from caravan.store.arrivals import Arrived
 from caravan.store.batches import Batch, BatchState
-from caravan.store.cohorts import CONTACTS, Opening, Part, with_lines, write_contacts
+from caravan.store.cohorts import CONTACTS, Part, with_lines, write_contacts
 from caravan.store.database import Connection
 
 _GATHERED_BYTES = 32 << 20  # of properties in one cohort of singles
@@ -58,7 +57,7 @@ async def _gather_some(engine: Engine, batch_id: str, last: int) -> bool:
     part = await asyncio.to_thread(_store, engine, batch, arrived)
     async with engine.pool.connection() as connection, connection.transaction():
         if await _take(connection, batch, arrived):
-            await _enter(engine, connection, await batches.get(connection, batch_id), part)
+            await enter_part(engine, connection, await batches.get(connection, batch_id), part)
             return True
     await asyncio.to_thread(engine.files.delete, part.file)  # another gathering came first
     return True
@@ -79,19 +78,6 @@ async def _take(connection: Connection, seen: Batch, arrived: Sequence[Arrived])
     return True
 
 
-async def _enter(engine: Engine, connection: Connection, batch: Batch, part: Part) -> None:
-    assert batch.version is not None
-    await arrivals.enter(connection, batch.id, part.size)
-    journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
-    entry, now = journey.entry.id, engine.clock.now()
-    if batch.state == BatchState.CANCELLED:
-        await arrive_and_leave(connection, batch.id, entry, part, now)
-    else:
-        due = step_of(journey, entry).due(now)
-        opening = Opening(entry, part, visit=0, due_at=due, entered_at=now)
-        await open_cohorts(engine, connection, batch, journey, [opening])
-
-
 async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) -> None:
     """Singles of a cancelled batch that are not gathered yet leave too. The caller has it locked, so where the store is
     slow or away they are left to a job."""
@@ -102,7 +88,7 @@ async def recall_arrivals(engine: Engine, connection: Connection, batch: Batch) 
     with suppress(Unavailable, OSError, TimeoutError):
         part = await asyncio.wait_for(asyncio.to_thread(_store, engine, batch, arrived), _HASTE)
         if await _take(connection, batch, arrived):
-            await _enter(engine, connection, batch, part)
+            await enter_part(engine, connection, batch, part)
     await engine.jobs.gather(connection, batch.id)
 
 

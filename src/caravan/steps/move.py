@@ -14,6 +14,7 @@ from caravan.journeys.exits import Exits
 from caravan.metrics import Metrics
 from caravan.store.arrivals import Single
 from caravan.store.cohorts import Part
+from caravan.store.crossings import Target
 from caravan.store.database import Pool
 from caravan.store.files import Files
 from caravan.store.journal import Record
@@ -69,12 +70,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Entering:
-    """Contacts that enter another journey with the move, by their places in the cohort's file; and those of them that
-    it is expected to refuse, since it does not let everybody in again."""
+    """Contacts that enter another journey with the move: everyone of the cohort, until it is known who may."""
 
     journey: int
-    singles: Mapping[int, Single] = field(default_factory=dict)
-    refused: frozenset[int] = frozenset()
+    target: Target | None = None
+    part: Part | None = None  # those who enter, in a file of that batch
+    singles: Mapping[int, Single] = field(default_factory=dict)  # the same by place, if the journey has to be asked
 
 
 @dataclass(frozen=True, slots=True)

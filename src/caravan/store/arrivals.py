@@ -101,17 +101,6 @@ async def _open(connection: Connection, place: Place, now: datetime) -> bool:
     return True
 
 
-async def share_before(connection: Connection, place: Place, batch: str, now: datetime) -> None:
-    """Make sure that a batch takes the singles of a journey; where it comes before another `batch` in the order of
-    locks, share it until the end of the transaction."""
-    customer, journey = place
-    values = {"customer": customer, "journey": journey, "since": now - _DAY}
-    if await row(connection, _Q.gathering, **values) is None:
-        await journeys.share(connection, customer, journey)
-        await _open(connection, place, now)
-    await connection.execute(_Q.share_before, {**values, "batch": batch})
-
-
 async def last(connection: Connection, batch: str) -> int | None:
     """The last single that has arrived."""
     found = await row(connection, _Q.last, id=batch)

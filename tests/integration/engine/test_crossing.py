@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from caravan.engine import control, crossing
+from caravan.engine import control, crossing, upkeep
 from caravan.store import ledger
 from tests.integration.conftest import System, check_ledger, working
 
@@ -107,8 +107,8 @@ async def test_who_may_not_enter_again_is_refused_with_the_reason_and_goes_on(sy
     journal = await system.lines(f"batches/{batch}/journal?step=other&outcome=refused")
     assert sorted(each["contact"] for each in journal) == [f"c{number}" for number in range(5)]
     assert all(each["detail"].startswith("reentry_refused: The contact 'c") for each in journal)
-    (other,) = await others(system)
-    await system.until(other["id"], at("inside", 30))
+    inside = [step for each in await others(system) for step in each["ledger"]["steps"]]
+    assert [(each["step"], each["standing"]) for each in inside] == [("inside", 25), ("inside", 5)]
     stays = (await system.get("contacts/c3")).json()["entries"]
     told = [stay for entry in stays for stay in entry["stays"] if stay["step"] == "other"]
     assert told[0]["outcome"] == "refused" and "entered this journey at" in told[0]["detail"]
@@ -139,9 +139,9 @@ async def test_a_move_that_fails_lets_nobody_enter_and_the_next_one_each_once(
 async def test_another_way_in_that_is_quicker_is_not_overlooked(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, real = 0, crossing.expected
+    looks, real = 0, crossing.prepared
 
-    async def expected(*arguments: Any) -> Any:
+    async def prepared(*arguments: Any) -> Any:
         nonlocal looks
         move = await real(*arguments)
         looks += 1
@@ -149,7 +149,7 @@ async def test_another_way_in_that_is_quicker_is_not_overlooked(
             assert (await system.post("journeys/2/commence", {"id": "c4"})).status_code == 202
         return move
 
-    monkeypatch.setattr(crossing, "expected", expected)
+    monkeypatch.setattr(crossing, "prepared", prepared)
     await publish_both(system, "once")
     found = await system.until(await system.start(rows(20)), at("hold", 20))
     assert looks == 2
@@ -160,21 +160,24 @@ async def test_another_way_in_that_is_quicker_is_not_overlooked(
 async def test_whoever_is_recalled_in_this_moment_does_not_enter(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, real = asyncio.Future[str](), crossing.expected
+    started, real = asyncio.Future[str](), crossing.prepared
 
-    async def expected(*arguments: Any) -> Any:
+    async def prepared(*arguments: Any) -> Any:
         move = await real(*arguments)
         async with system.engine.pool.connection() as connection:
             await control.cancel(system.engine, connection, system.customer, await started)
         return move
 
-    monkeypatch.setattr(crossing, "expected", expected)
+    monkeypatch.setattr(crossing, "prepared", prepared)
     await publish_both(system)
     batch = await system.start(rows(20))
     started.set_result(batch)
     found = await system.until(batch, lambda found: found["state"] == "cancelled" and at("other", 0)(found))
     assert outcomes(found, "other") == {"cancelled": 20}
-    assert sum(each["ledger"]["entered"] for each in await others(system)) == 0
+    assert [(each["ledger"]["entered"], each["state"]) for each in await others(system)] == [(0, "running")]
+    await system.turn(hours=2)
+    await upkeep.tidy(system.engine)
+    assert [each["state"] for each in await others(system)] == ["completed"]
     assert not system.sandbox.mails
 
 

@@ -13,18 +13,6 @@ from journeys j where j.customer_id = %(customer)s and j.id = %(journey)s and j.
 for share of j
 on conflict do nothing
 
--- name: gathering
--- The batch that takes the singles of a journey's newest version.
-select b.id from journeys j join batches b on b.customer_id = j.customer_id and b.journey_id = j.id and b.version = j.version
-where j.customer_id = %(customer)s and j.id = %(journey)s
-  and b.starter = 'single' and b.state = 'running' and b.gathers and b.created_at > %(since)s
-
--- name: share_before
-select b.id from journeys j join batches b on b.customer_id = j.customer_id and b.journey_id = j.id and b.version = j.version
-where j.customer_id = %(customer)s and j.id = %(journey)s
-  and b.starter = 'single' and b.state = 'running' and b.gathers and b.created_at > %(since)s and b.id < %(batch)s
-for key share of b
-
 -- name: add
 -- Singles arrive in the open batches of their journeys' newest versions. What comes back are these, and whether a job that
 -- gathers them is in the queue; one that begins just now waits for the batch and finds them. Those of journeys that do not
