@@ -99,9 +99,11 @@ class Reader:
             shown += self.page.locator("main").inner_text(timeout=2_000).splitlines()
         return "\n".join([*shown, "complaints:", *self.complaints, "requests:", *self.requests])
 
-    def faults(self) -> list[str]:
-        """What axe-core finds serious on the page as it is: rule, what to do, and where."""
-        found = Axe().run(self.page).response["violations"]
+    def faults(self, *, of_colours: bool = False) -> list[str]:
+        """What axe-core finds serious on the page as it is: rule, what to do, and where; or only what is so because of
+        its colours."""
+        options = {"runOnly": ["color-contrast", "link-in-text-block"]} if of_colours else None
+        found = Axe().run(self.page, options=options).response["violations"]
         return [
             f"{each['id']}: {each['help']}: {[node['target'] for node in each['nodes']][:3]}"
             for each in found

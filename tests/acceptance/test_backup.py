@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from caravan.client import Client
 from tests.acceptance.conftest import BackgroundSandbox, environment, until, up
 from tests.integration.journeys_for_tests import MAIL, contacts
@@ -113,6 +115,7 @@ def test_everybody_is_in_one_place_after_a_dump_the_loss_of_everything_and_a_res
     assert Counter(Counter(mails.recipients).values()) == {2: 100, 1: 200}
 
 
+@pytest.mark.long
 def test_a_cold_copy_of_the_data_folder_is_a_backup(folder: Path, tmp_path: Path, mails: BackgroundSandbox) -> None:
     with up(folder / "first", SMTP_URL=mails.url) as running, running.client() as client:
         told = dict(running.told)

@@ -61,13 +61,13 @@ def test_no_page_shuts_anybody_out(browser: Browser, running: Up, dark: bool) ->
     customer = running.told["customer"]
     with reader(browser, running.url, dark=dark) as person:
         person.go("/console/login")
-        faults = {"login": person.faults()}
+        faults = {"login": person.faults(of_colours=dark)}
         person.enter(running)
         for path in _paths(customer, batch):
             person.page.set_viewport_size({"width": 1440, "height": 900})
             person.go(path)
             person.page.locator("h1").first.wait_for()
-            faults[path] = person.faults()
+            faults[path] = person.faults(of_colours=dark)  # all else is the same in the dark
             person.page.set_viewport_size({"width": 390, "height": 844})
             width = person.page.evaluate("document.documentElement.scrollWidth")
             faults[path] += [f"is {width} px wide on a phone"] if width > 390 else []

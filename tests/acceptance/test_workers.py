@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -53,25 +54,30 @@ def test_one_of_three_workers_is_killed_and_the_batch_goes_on_with_the_two_that_
         assert max(Counter(mails.recipients).values()) == 1
 
 
+@pytest.fixture(scope="module")
+def beside(shared_folder: Path) -> Iterator[Path]:
+    """The data folder of a running system for workers that other commands run."""
+    with up(shared_folder, WORKERS="1"):
+        yield shared_folder
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_workers_that_a_command_of_their_own_runs_end_with_it(folder: Path, number: signal.Signals) -> None:
-    with up(folder, WORKERS="1"):
-        command = [sys.executable, "-m", "caravan", "worker", "--workers", "2", "--queues", "deliver,upkeep"]
-        with subprocess.Popen(command, env=environment(folder)) as process:
-            workers = list(until(lambda: len(w := _workers(process.pid)) == 2 and w).values())
-            time.sleep(0.5)
-            process.send_signal(number)
-            code = process.wait(60)
-            _, alive = psutil.wait_procs(workers, 15)
-            assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+def test_workers_that_a_command_of_their_own_runs_end_with_it(beside: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "caravan", "worker", "--workers", "2", "--queues", "deliver,upkeep"]
+    with subprocess.Popen(command, env=environment(beside)) as process:
+        workers = list(until(lambda: len(w := _workers(process.pid)) == 2 and w).values())
+        time.sleep(0.5)
+        process.send_signal(number)
+        code = process.wait(60)
+        _, alive = psutil.wait_procs(workers, 15)
+        assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
     assert code == (0 if number == signal.SIGTERM else -number)
 
 
-def test_a_worker_of_one_queue_that_one_process_serves_is_a_single_process(folder: Path) -> None:
-    with up(folder, WORKERS="1"):
-        command = [sys.executable, "-m", "caravan", "worker", "--workers", "8", "--queues", "upkeep"]
-        with subprocess.Popen(command, env=environment(folder)) as process:
-            until(lambda: _heeds(process.pid, signal.SIGTERM))
-            assert _workers(process.pid) == {}
-            process.terminate()
-            assert process.wait(60) == 0
+def test_a_worker_of_one_queue_that_one_process_serves_is_a_single_process(beside: Path) -> None:
+    command = [sys.executable, "-m", "caravan", "worker", "--workers", "8", "--queues", "upkeep"]
+    with subprocess.Popen(command, env=environment(beside)) as process:
+        until(lambda: _heeds(process.pid, signal.SIGTERM))
+        assert _workers(process.pid) == {}
+        process.terminate()
+        assert process.wait(60) == 0

@@ -24,8 +24,8 @@ class Target:
 
 async def find(connection: Connection, place: Place, now: datetime) -> Target:
     """The batch that takes contacts of a journey now; it is opened if there is none, in the caller's transaction, which
-    has no other batch locked. It is one of the last day: if it went on for ever, it would never end, and its contacts never be forgotten. Raises
-    `NotFound` if the journey is not published."""
+    has no other batch locked. It is one of the last day: if it went on for ever, it would never end, and its contacts
+    never be forgotten. Raises `NotFound` if the journey is not published."""
     customer, journey = place
     values = {"customer": customer, "journey": journey, "since": now - _DAY}
     while True:

@@ -1,6 +1,7 @@
 """The limit of a rendering: about a second of the processor and a bounded memory, whatever a template is made of."""
 
 import tracemalloc
+from collections.abc import Iterator
 from time import thread_time
 from typing import Any
 
@@ -9,12 +10,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from caravan.errors import RenderFailed
-from caravan.journeys.placeholders import ContactView, compile_template
+from caravan.journeys.placeholders import ContactView, compile_template, engine
 from caravan.journeys.placeholders.filters import FILTERS
 from caravan.journeys.placeholders.limits import MAX_OUTPUT, MAX_SECONDS
+from tests.examples import few
 from tests.unit.journeys.test_placeholders import filter_calls
 
-MOST = 3 * MAX_SECONDS  # seconds of a core that has others to serve
+LIMIT = few(MAX_SECONDS)
+MOST = LIMIT + 2 * MAX_SECONDS  # seconds of a core that has others to serve
 BIG = ContactView(
     "1",
     {
@@ -34,6 +37,13 @@ BIG = ContactView(
         "small": "one Two  three",
     },
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def limit() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "MAX_SECONDS", LIMIT)
+        yield
 
 
 def work(template: str, *, html: bool = False, contact: ContactView = BIG) -> str:
