@@ -1,6 +1,7 @@
 """One contact in all batches of a customer: each step at which it was, what happened there, and why it went on so."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +12,11 @@ import duckdb
 import pyarrow.parquet as pq
 
 from caravan.engine.engine import Engine
+from caravan.engine.openings import hears, step_of
 from caravan.engine.worker import open_duckdb
 from caravan.errors import NotFound
 from caravan.journeys.model import Journey
-from caravan.queries.journal import Filter, Journal, Line, open_journal, read_journal
+from caravan.queries.journal import STANDING, Filter, Journal, Line, open_journal, read_journal
 from caravan.settings import Settings
 from caravan.steps.event_counts import EventCounts
 from caravan.steps.sort import SortStep
@@ -167,7 +169,17 @@ class _Reader:
 
     def _stay(self, line: Line) -> Stay:
         kind = self.journey.step(line.step).kind
-        return Stay(line.step, kind, line.at, line.outcome, line.detail, self._why(line))
+        return Stay(line.step, kind, line.at, line.outcome, self._detail(line), self._why(line))
+
+    def _detail(self, line: Line) -> str | None:
+        """What the journal says; of those who stand also the events that lead them on, or out of the journey."""
+        if line.outcome != STANDING:
+            return line.detail
+        step = step_of(self.journey, line.step)
+        told = [f"waits for {_any_of(step.listens)}"] if step.listens else []
+        if hears(self.journey, step) and self.journey.exits.events:
+            told.append(f"leaves the journey with {_any_of(self.journey.exits.events)}")
+        return "; ".join([*told, *([line.detail] if line.detail else [])])
 
     def _properties(self, line: int, way: list[Line]) -> str | None:
         """The contact's properties, from the first file of contacts that it is in on this stretch of its way."""
@@ -197,3 +209,7 @@ class _Reader:
         if properties is None:
             return None
         return step.explain(line.contact, properties, self.duck.opened(), line.at, self.counts)
+
+
+def _any_of(events: Collection[str]) -> str:
+    return " or ".join(sorted(events))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.integration.conftest import System
-from tests.integration.journeys_for_tests import EXIT
+from tests.integration.journeys_for_tests import EXIT, MAIL
 
 SORTED = """
 journey: 2
@@ -123,3 +123,42 @@ async def test_a_contact_that_entered_no_batch_is_not_found(system: System) -> N
     assert "elsewhere" in answer.json()["detail"]
     await system.post(f"batches/{batch}/forget", {})
     assert (await system.get("contacts/here")).status_code == 404
+
+
+LISTENING = """
+journey: 1
+exit_when:
+  - event: unsubscribed
+steps:
+  - id: hold
+    wait: 1 day
+    next: answer
+  - id: answer
+    wait_for: {any: [{event: purchase, to: out}, {event: called, to: out}], timeout: 2 days}
+    next: out
+  - id: out
+    exit: {}
+"""
+
+
+async def test_of_a_contact_that_stands_it_is_told_what_for(system: System) -> None:
+    await system.publish(LISTENING)
+    batch = await system.start(row("c1"))
+    await system.until(batch, lambda found: found["ledger"]["steps"][0]["standing"] == 1)
+    (entry,) = (await contact(system, "c1"))["entries"]
+    assert entry["properties"] == {}
+    assert entry["stays"][-1]["detail"].startswith("leaves the journey with unsubscribed; due at 20")
+    await system.turn(hours=25)
+    await system.until(batch, lambda found: found["ledger"]["steps"][1]["standing"] == 1)
+    (entry,) = (await contact(system, "c1"))["entries"]
+    assert (entry["stays"][-1]["step"], entry["stays"][-1]["outcome"]) == ("answer", "standing")
+    words = "waits for called or purchase; leaves the journey with unsubscribed; due at 20"
+    assert entry["stays"][-1]["detail"].startswith(words)
+
+
+async def test_properties_are_told_of_a_journey_that_only_sends(system: System) -> None:
+    await system.publish(MAIL)
+    batch = await system.start(row("c1", emailAddress="c1@example.com", firstname="Zoë"))
+    await system.ended(batch)
+    (entry,) = (await contact(system, "c1"))["entries"]
+    assert entry["properties"] == {"emailAddress": "c1@example.com", "firstname": "Zoë"}
