@@ -78,6 +78,7 @@ class BatchAnswer(Answer):
     stuck: int = Field(description="Contacts that only a retry by command takes up again.")
     idle: bool = Field(description="Nothing is moved or sent before the time of a wait comes.")
     restart_of: RestartAnswer | None = Field(description="Of a batch that POST batches/{id}/restart made.")
+    moved_from: str | None = Field(description="The batch in an older version whose waiting contacts it has.")
     ledger: LedgerAnswer
 
 
@@ -290,6 +291,7 @@ def batch_answer(found: BatchReport) -> dict[str, Any]:
         "stuck": found.stuck,
         "idle": found.idle,
         "restartOf": _restart_of(batch.restarts),
+        "movedFrom": batch.moved_from,
         "ledger": asdict(found.ledger),
     }
 

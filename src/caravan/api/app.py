@@ -29,6 +29,7 @@ from caravan.api import (
     suppressions,
     test_sends,
     uploads,
+    waiting,
 )
 from caravan.api.access import RecentTokens
 from caravan.api.framing import Framing
@@ -66,6 +67,7 @@ OF_CUSTOMERS = (
     caps,
     suppressions,
     journeys,
+    waiting,
     test_sends,
     retention,
     audit,

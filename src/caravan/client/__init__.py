@@ -31,6 +31,7 @@ from caravan.client.answers import (
 from caravan.client.async_client import AsyncClient
 from caravan.client.client import Client
 from caravan.client.foretold import Branch, Exit, Preflight, Sample, StepMessages
+from caravan.client.moves import Moves, StandingContacts
 from caravan.client.transport import CallFailed, new_key
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "JournalEntry",
     "Journey",
     "Ledger",
+    "Moves",
     "Preflight",
     "Reject",
     "ReportedEvent",
@@ -55,6 +57,7 @@ __all__ = [
     "Return",
     "Sample",
     "SentTest",
+    "StandingContacts",
     "Started",
     "Stay",
     "StepCounts",

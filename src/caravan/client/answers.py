@@ -103,6 +103,7 @@ class Batch:
     ledger: Ledger
     rate: float | None
     restart_of: Restart | None
+    moved_from: str | None  # the batch in an older version whose waiting contacts it has
     raw: Raw = field(repr=False, compare=False)
 
     @classmethod
@@ -127,6 +128,7 @@ class Batch:
             ledger=Ledger.of(raw["ledger"]),
             rate=raw.get("rate"),
             restart_of=Restart(**raw["restartOf"]) if raw.get("restartOf") else None,
+            moved_from=raw.get("movedFrom"),
             raw=raw,
         )
 

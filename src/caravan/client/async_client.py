@@ -205,6 +205,8 @@ class AsyncClient:
     definition = _awaits(Client.definition)
     source = _awaits(Client.source)
     versions = _awaits(Client.versions)
+    waiting = _awaits(Client.waiting)
+    move_waiting = _awaits(Client.move_waiting)
     pause_journey = _awaits(Client.pause_journey)
     resume_journey = _awaits(Client.resume_journey)
     cancel_journey = _awaits(Client.cancel_journey)

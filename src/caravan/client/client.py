@@ -23,6 +23,7 @@ from caravan.client.answers import (
 )
 from caravan.client.event_calls import EventCalls
 from caravan.client.foretold import Preflight
+from caravan.client.moves import MoveCalls
 from caravan.client.retries import Sleep
 from caravan.client.starting import Starting, chosen, pieces_of
 from caravan.client.transport import BlockingTransport, CallFailed, Transport, check, content
@@ -31,7 +32,7 @@ _SILENCE = 60.0  # seconds; while a batch is followed, Caravan says something ev
 Until = Literal["completed", "sent", "held"]
 
 
-class Client(Starting, Administration, EventCalls):
+class Client(Starting, Administration, EventCalls, MoveCalls):
     """Calls of one customer. Raises `CallFailed` with the server's own sentence, or if it does not answer within
     `timeout` seconds.
 

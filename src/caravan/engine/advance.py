@@ -110,7 +110,7 @@ async def open_cohorts(
         awaits = step.listens if opening.asked or not step.sends else frozenset[str]()
         if not opening.checks and (awaits or (stands and not step.sends and hears(journey, step))):
             entered = opening.entered_at or batch.started_at
-            since = step.counts_from(now, opening.before, entered)
+            since = step.counts_from(opening.came_at or now, opening.before, entered)
             heard = Listening(awaits, since, journey.exits.events, entered or now)
             await listening.listen(connection, cohort, batch.customer_id, batch.id, heard)
         if batch.paused_at is None:

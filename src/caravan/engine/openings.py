@@ -36,6 +36,8 @@ def checked_first(journey: Journey, opening: Opening, now: datetime) -> Opening:
     """The same opening; contacts that come to where they may stand are looked at first, if a condition lets some go."""
     if not (opening.arrives and journey.exits.by_condition and step_of(journey, opening.step).waits):
         return opening
+    if opening.came_at is not None:  # they were looked at when they came
+        return opening
     return replace(opening, due_at=now, checks=True)
 
 

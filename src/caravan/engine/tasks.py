@@ -2,7 +2,7 @@
 
 from procrastinate import App
 
-from caravan.engine import direct, erasure, hits, matching, reading, singles, spans, start, upkeep
+from caravan.engine import direct, erasure, hits, matching, moving, reading, singles, spans, start, upkeep
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine
 from caravan.engine.file_job import hindrances_noted
@@ -59,6 +59,10 @@ def register(app: App, engine: Engine, tools: Tools) -> None:
     @app.task(name=Task.ERASE, retry=policy)
     async def erase(number: int) -> None:
         await erasure.erase(engine, number)
+
+    @app.task(name=Task.MOVE_WAITING, retry=policy)
+    async def move_waiting(customer: int, journey: int, version: int, reschedule: int) -> None:
+        await moving.move_waiting(engine, customer, journey, version, reschedule=bool(reschedule))
 
     @app.periodic(cron="* * * * * */30")
     @app.task(name=Task.TIDY, queue=Queue.UPKEEP, lock=Task.TIDY, queueing_lock=Task.TIDY)

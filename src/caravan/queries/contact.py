@@ -88,9 +88,20 @@ async def look_up(engine: Engine, customer: int, contact: str, limit: int) -> Co
     with closing(_Duck(engine.settings)) as duck:
         places = asyncio.Semaphore(_AT_ONCE)
         looked = await asyncio.gather(*(_entries(engine, batch, contact, duck, places) for batch in found))
-    entries = [entry for some in looked for entry in some]
-    entries.sort(key=lambda each: (each.stays[0].at, each.batch.created_at, each.line))
-    return Contact(contact, entries, len(found), total)
+    return Contact(contact, _in_order([entry for some in looked for entry in some]), len(found), total)
+
+
+def _in_order(entries: list[Entry]) -> list[Entry]:
+    """By time; those that go on where another one was moved come behind that."""
+    known = {(each.batch.id, each.line): each for each in entries}
+
+    def place(entry: Entry) -> tuple[datetime, datetime, int, int]:
+        moves = 0
+        while (before := known.get((entry.batch.moved_from or "", entry.line))) is not None:
+            entry, moves = before, moves + 1
+        return entry.stays[0].at, entry.batch.created_at, entry.line, moves
+
+    return sorted(entries, key=place)
 
 
 async def _entries(engine: Engine, batch: Batch, contact: str, duck: "_Duck", places: asyncio.Semaphore) -> list[Entry]:
@@ -109,7 +120,7 @@ async def _look_through(engine: Engine, batch: Batch, contact: str, duck: "_Duck
     journal = await open_journal(engine, batch.id, Filter(contact=contact))
     entry = journey.entry.id
     first = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step == entry))
-    if not first:
+    if not first and batch.moved_from is None:  # whose contacts come at any step
         return []
     rest = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry))
     async with engine.pool.connection() as connection:

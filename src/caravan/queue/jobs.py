@@ -77,6 +77,22 @@ class Jobs:
         identity = f"erase:{erasure}"
         await self._defer(connection, _job(Task.ERASE, Queue.UPKEEP, identity, scheduled_at=at, number=erasure))
 
+    async def move_waiting(
+        self, connection: Connection, customer: int, journey: int, version: int, *, reschedule: bool
+    ) -> None:
+        """Move those who wait in older versions of a journey into this one."""
+        identity = f"move:{customer}:{journey}"
+        job = _job(
+            Task.MOVE_WAITING,
+            Queue.UPKEEP,
+            identity,
+            customer=customer,
+            journey=journey,
+            version=version,
+            reschedule=int(reschedule),
+        )
+        await self._defer(connection, job)
+
     async def _defer(self, connection: Connection, job: Job) -> None:
         # A savepoint: the job that waits already is as good, and must not undo the caller's transaction.
         with suppress(AlreadyEnqueued):

@@ -95,6 +95,7 @@ class Batch:
     restart_outcome: str | None
     restart_step: str | None
     restart_upto: int | None
+    moved_from: str | None  # of whose contacts it consists, who waited there in an older version
 
     @property
     def restarts(self) -> Choice | None:

@@ -99,6 +99,7 @@ class Opening:
     entered_at: datetime | None = None  # when they entered the journey; None: now, or not known
     checks: bool = False  # those leave first whom a condition of the journey lets go
     asked: bool = False  # they have been asked something here, and stand until they are answered for
+    came_at: datetime | None = None  # when they came to the step, by a batch of an older version, which they enter by
 
 
 async def get(connection: Connection, cohort: int) -> Cohort | None:
@@ -281,8 +282,8 @@ async def open_cohort(connection: Connection, batch: str, opening: Opening, now:
         deaths=opening.deaths,
         turn=opening.turn,
         arrived=opening.arrives,
-        now=now,
-        entry=opening.visit == 0 and opening.arrives,
+        now=opening.came_at or now,
+        entry=(opening.visit == 0 or opening.came_at is not None) and opening.arrives,
         provider=opening.provider,
         sorted_for=opening.sorted_for,
         checks=opening.checks,

@@ -26,14 +26,15 @@ class Outcome(StrEnum):
     EXPIRED = "expired"  # it was too late to send it
     FORGOTTEN = "forgotten"  # nothing of the contact is kept any more, so there is nothing to send
     REFUSED = "refused"  # the journey that it was to enter does not let it in again
+    MOVED = "moved"  # it goes on at this step in a newer version of the journey, by another batch
     PASSED = "passed"
     GOAL = "goal"  # the goal of the journey, which ends with it
     EXITED = "exited"  # a rule of the journey let it go
     CANCELLED = "cancelled"
 
 
-#: With which a contact's journey ends, whatever the step leads to.
-FINAL = (Outcome.GOAL, Outcome.EXITED, Outcome.CANCELLED)
+#: With which a contact's way in its batch ends, whatever the step leads to.
+FINAL = (Outcome.GOAL, Outcome.EXITED, Outcome.CANCELLED, Outcome.MOVED)
 #: How a contact leaves a message step that has, or may have, not reached it.
 UNREACHED = (
     Outcome.FAILED,

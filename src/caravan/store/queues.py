@@ -31,3 +31,4 @@ class Task(StrEnum):
     LOOK = "look"
     JUDGE = "judge"
     ERASE = "erase"
+    MOVE_WAITING = "move_waiting"

@@ -11,7 +11,8 @@ returning id
 -- The files in which a batch's contacts are as they entered: first those that brought them in. The others, for batches
 -- that entered before these were marked, and for singles that were recalled before they were gathered, repeat some.
 select file from (
-    select file, case when entry then 0 else 1 end as kind, id from cohorts where batch_id = %(batch)s and visit = 0
+    select file, case when entry then 0 else 1 end as kind, id from cohorts
+    where batch_id = %(batch)s and (visit = 0 or entry)
     union all
     select file, 2, id from journal where batch_id = %(batch)s and step = %(step)s and outcome is not null
 ) files
