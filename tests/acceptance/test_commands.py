@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ import httpx
 import psutil
 import pytest
 
-from caravan.client import AsyncClient, CallFailed
+from caravan.client import AsyncClient, Batch, CallFailed, Client
 from tests.acceptance.conftest import BackgroundSandbox, Up, caravan, environment, until, up
 from tests.integration.journeys_for_tests import EXIT, MAIL, WAIT, contacts
 
@@ -92,6 +93,39 @@ def test_everything_in_the_readme_works_by_copy_and_paste(folder: Path, mails: B
             words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
             settings = {name.removeprefix("CARAVAN_"): value for name, value in known.items()}
             assert caravan(folder, *words, **settings).returncode == 0, line
+
+
+def _taken_from(client: Client, batch: str) -> Batch | None:
+    return next((each for each in client.batches() if each.moved_from == batch), None)
+
+
+def test_those_who_wait_move_by_command_with_and_without_a_server_between(shared: Up, tmp_path: Path) -> None:
+    journey, file = _published(shared, 42, WAIT), tmp_path / "journey.yaml"
+    apply = ("journeys", "apply", str(file), "--customer", shared.told["customer"], "--move-waiting")
+    local, remote = {}, {**_reach(shared), "DATA": ""}
+    with shared.client() as client:
+        batch = client.start_batch(journey, [{"id": str(number)} for number in range(30)]).batch
+        until(lambda: client.batch(batch).idle)
+        for version, days, settings in ((2, "7 days", remote), (3, "8 days", local)):
+            file.write_text(WAIT.replace("journey: 1", f"journey: {journey}").replace("3 days", days))
+            applied = caravan(shared.folder, *apply, "--reschedule", **settings)
+            assert applied.returncode == 0, applied.stderr
+            told = (
+                f"30 contacts at days of version {version - 1} can move into version {version}, where the step differs"
+            )
+            assert told in applied.stderr
+            moved = until(partial(_taken_from, client, batch))
+            assert client.wait(batch).ledger.outcomes() == {"moved": 30}
+            assert (moved.version, moved.starter) == (version, "batch")
+            batch = moved.id
+        listed = caravan(shared.folder, "journeys", "waiting", str(journey), **remote)
+        assert listed.stdout == "nobody stands in a version before 3\n"
+        asked = caravan(shared.folder, "journeys", "move-waiting", str(journey), "--json", **remote)
+        assert json.loads(asked.stdout) == {"journey": journey, "version": 3, "steps": []}
+        shown = caravan(shared.folder, "batch", "show", batch, **remote)
+        assert "those who waited in an older version in b_" in shown.stdout
+    refused = caravan(shared.folder, *apply[:-1], "--reschedule", **remote)
+    assert (refused.returncode, refused.stderr) == (2, "caravan: --reschedule goes with --move-waiting.\n")
 
 
 def test_the_sdk_works_in_an_event_loop(shared: Up) -> None:

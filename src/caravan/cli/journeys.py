@@ -5,14 +5,16 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caravan.cli import moves
 from caravan.cli.batch import open_client
 from caravan.cli.session import Data, record
-from caravan.errors import InvalidInput, Problem
+from caravan.errors import InvalidInput, Problem, WrongUsage
 from caravan.server.data_folder import database
 from caravan.settings import Settings, read_settings
 
@@ -36,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
     journeys.command("apply")(apply)
     for command in (pause, resume, cancel):
         journeys.command(command.__name__)(command)
+    moves.add_to(journeys)
     app.add_typer(journeys, name="journeys")
 
 
@@ -100,24 +103,36 @@ def apply(
     file: Annotated[Path, typer.Argument(help="A journey file.")],
     customer: Annotated[int, typer.Option(help="The customer's number.")],
     data: Data = None,
+    move_waiting: Annotated[
+        bool,
+        typer.Option(
+            "--move-waiting", help="Move those who wait in older versions; who can and who can't is told first."
+        ),
+    ] = False,
+    reschedule: moves.Reschedule = False,
 ) -> None:
     """Publish a journey file as a new version. Batches that run keep theirs.
 
     Over HTTP if CARAVAN_URL and CARAVAN_TOKEN are set, and neither a data folder (--data, CARAVAN_DATA) nor
     CARAVAN_DATABASE_URL; else on the database itself.
 
-    Example: caravan journeys apply spring.yaml --customer 1001
+    Example: caravan journeys apply spring.yaml --customer 1001 --move-waiting
     """
+    if reschedule and not move_waiting:
+        raise WrongUsage("--reschedule goes with --move-waiting.")
     server, token = os.environ.get("CARAVAN_URL", "").strip(), os.environ.get("CARAVAN_TOKEN", "").strip()
     local = data is not None or bool(os.environ.get("CARAVAN_DATA") or os.environ.get("CARAVAN_DATABASE_URL"))
+    wishes = _Wishes(move_waiting, reschedule)
     if server and token and not local:
-        found = _publish_over_http(_text(file), server, customer, token)
+        found = _publish_over_http(_text(file), server, customer, token, wishes)
     else:
-        published = _publish(_text(file), read_settings(data=data), customer)
+        published = _publish(_text(file), read_settings(data=data), customer, wishes)
         found = (published.journey, published.name, published.version, published.warnings)
     journey, name, version, warnings = found
     _warn(file, warnings)
     typer.echo(f"journey {journey} ({name}) is published as version {version}")
+    if move_waiting:
+        typer.echo("those who can move do so within seconds; see `caravan journeys waiting`", err=True)
 
 
 def pause(journey: Number, as_json: AsJson = False) -> None:
@@ -158,21 +173,38 @@ def _change(journey: int, change: str, done: str, as_json: bool) -> None:
     typer.echo(f"journey {journey}: {count} {done}", err=True)
 
 
-def _publish_over_http(source: str, server: str, customer: int, token: str) -> tuple[int, str, int, list[Problem]]:
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What is to become of those who wait in older versions."""
+
+    move: bool
+    reschedule: bool
+
+
+def _publish_over_http(
+    source: str, server: str, customer: int, token: str, wishes: _Wishes
+) -> tuple[int, str, int, list[Problem]]:
     """Journey, name, version and warnings, as the server answers. Only the server checks: it may know more steps."""
     from caravan.client import Client
     from caravan.journeys.definition import read_number
 
     with Client(server, customer, token) as client:
-        answer = client.publish(read_number(source), source)
+        number = read_number(source)
+        if wishes.move and any(each.journey == number for each in client.journeys()):
+            found = client.waiting(number, source, reschedule=wishes.reschedule)
+            typer.echo(moves.told(found.steps, found.version), err=True)
+        answer = client.publish(number, source)
+        if wishes.move:
+            client.move_waiting(number, reschedule=wishes.reschedule)
     warnings = [Problem(each["line"], each["where"], each["message"]) for each in answer.raw.get("warnings", [])]
     return answer.journey, answer.name, answer.version, warnings
 
 
-def _publish(source: str, settings: Settings, customer: int) -> "Publication":
+def _publish(source: str, settings: Settings, customer: int, wishes: _Wishes) -> "Publication":
     import asyncio
 
     from caravan.bootstrap import open_engine
+    from caravan.engine import moving
     from caravan.engine.publish import Publication, publish_draft, read_draft
     from caravan.errors import NotFound
     from caravan.store.customers import has_customer
@@ -189,6 +221,14 @@ def _publish(source: str, settings: Settings, customer: int) -> "Publication":
                 published = await publish_draft(engine, connection, customer, draft)
                 detail = {"version": published.version, "name": published.name}
                 await record(connection, customer, "publish", f"journey {published.journey}", detail)
+                if wishes.move:
+                    number = published.journey
+                    version, found = await moving.request(
+                        engine, connection, customer, number, reschedule=wishes.reschedule
+                    )
+                    typer.echo(moves.told(found, version), err=True)
+                    how = {"version": version, "reschedule": wishes.reschedule}
+                    await record(connection, customer, "move_waiting", f"journey {number}", how)
             return published
 
     with database(settings) as running:

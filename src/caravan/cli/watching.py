@@ -38,6 +38,8 @@ def report(batch: "Batch") -> str:
     if batch.restart_of is not None:
         of = batch.restart_of
         lines.append(f"  started again with those who left {of.step or 'a step'} of {of.batch} as {of.outcome}")
+    if batch.moved_from is not None:
+        lines.append(f"  those who waited in an older version in {batch.moved_from}")
     lines += [f"  {name}: {said}" for name, said in (("error", batch.error), ("waiting", batch.waiting_for)) if said]
     lines.append(f"  lines {ledger.lines:,}, blank {ledger.blank:,}, entered {ledger.entered:,}")
     lines += [f"  rejected as {code}: {count:,}" for code, count in sorted(ledger.rejected.items())]

@@ -156,6 +156,30 @@ async def test_a_recall_of_all_says_todays_numbers_before_it_is_confirmed(
     assert "Confirm" not in buttons(again)
 
 
+async def test_those_who_wait_are_told_before_they_move_into_the_newest_version(
+    system: System, editor: httpx.AsyncClient
+) -> None:
+    path = f"{journeys_of(system)}/1"
+    batch = await waiting_batch(system, 5)
+    assert "Who waits in older versions" not in (await editor.get(path)).text
+    await system.publish(WAIT.replace("3 days", "9 days"))
+    assert "Who waits in older versions" in buttons(await editor.get(path))
+    asked = await editor.get(f"{path}/move")
+    assert "5 of 5 contacts can move into version 2" in plain(asked)
+    assert "yes, the step differs in version 2" in plain(asked)
+    async with browser(system.engine) as viewer:
+        await signed_in(viewer, system, Role.VIEWER)
+        assert "Move" not in buttons(await viewer.get(f"{path}/move"))
+        assert (await viewer.post(f"{path}/move")).status_code == 403
+    assert 'name="reschedule" value="yes" checked' in (await editor.get(f"{path}/move?reschedule=yes")).text
+    answer = await editor.post(f"{path}/move", data={"reschedule": "yes"})
+    assert (answer.status_code, answer.headers["location"]) == (303, path)
+    assert (await system.ended(batch))["ledger"]["steps"][0]["outcomes"] == {"moved": 5}
+    again = await editor.get(f"{path}/move")
+    assert "Nobody stands in a version before 2" in plain(again)
+    assert "Move" not in buttons(again)
+
+
 async def test_a_viewer_sees_a_journey_and_changes_nothing(system: System) -> None:
     batch = await waiting_batch(system)
     path = f"{journeys_of(system)}/1"
@@ -170,7 +194,7 @@ async def test_a_viewer_sees_a_journey_and_changes_nothing(system: System) -> No
     assert (await system.batch(batch))["state"] == "running"
 
 
-@pytest.mark.parametrize("rest", ["", "/1", "/1/recall", "/1?from=1&to=2", "/1?version=1"])
+@pytest.mark.parametrize("rest", ["", "/1", "/1/recall", "/1/move", "/1?from=1&to=2", "/1?version=1"])
 async def test_hostile_names_are_text_on_every_page_of_a_journey(
     idle_system: System, editor: httpx.AsyncClient, rest: str
 ) -> None:
@@ -188,13 +212,13 @@ async def test_no_page_of_a_journey_has_anything_inline_that_the_policy_would_st
 ) -> None:
     await idle_system.publish(SPRING)
     await idle_system.publish(WAIT)
-    for rest in ("", "/1", "/1/recall", "/1?from=1&to=2"):
+    for rest in ("", "/1", "/1/recall", "/1/move", "/1?from=1&to=2"):
         text = (await editor.get(journeys_of(idle_system) + rest)).text
         assert not re.search(r'<[^>]*\s(style|on[a-z]+)=|<style|<script(?![^>]*src="/console/)', text), rest
 
 
 async def test_the_journeys_of_other_customers_are_not_there(system: System, editor: httpx.AsyncClient) -> None:
-    for rest in ("", "/1", "/1/recall"):
+    for rest in ("", "/1", "/1/recall", "/1/move"):
         assert (await editor.get(f"/console/{system.customer + 1}/journeys{rest}")).status_code == 404
 
 
