@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from caravan.access import audit
@@ -11,10 +11,10 @@ from caravan.api.accept import wanted
 from caravan.api.access import ACustomer, AnEngine, actor_of
 from caravan.api.answers import BatchesChanged, Commenced, JourneyAnswer, Published, VersionAnswer
 from caravan.api.calls import commence, once, read_body
+from caravan.api.definition import DEFINITION, JourneyId, read_source
 from caravan.engine import control
 from caravan.engine.engine import Engine
 from caravan.engine.publish import publish_draft, read_draft
-from caravan.errors import InvalidInput
 from caravan.store import journeys
 from caravan.store.database import Connection
 from caravan.store.idempotency import Answer
@@ -23,13 +23,6 @@ router = APIRouter(tags=["journeys"])
 
 Control = Callable[[Engine, Connection, int, int], Awaitable[list[str]]]
 
-JourneyId = Path(gt=0, lt=2**63, description="The journey's number, the `entityId` of the batch starter.")
-_DEFINITION = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}},
-    }
-}
 _WRITTEN: dict[str, Any] = {
     "content": {
         "application/yaml": {"schema": {"type": "string"}},
@@ -103,7 +96,7 @@ async def list_versions(customer: ACustomer, engine: AnEngine, journeyid: int = 
     ]
 
 
-@router.put("/journeys/{journeyid}", response_model=Published, openapi_extra=_DEFINITION)
+@router.put("/journeys/{journeyid}", response_model=Published, openapi_extra=DEFINITION)
 async def publish_journey(
     request: Request,
     customer: ACustomer,
@@ -120,11 +113,7 @@ async def publish_journey(
 
     `warnings` tell what is allowed and hardly meant, each with its line.
     """
-    body = await read_body(request)
-    try:
-        source = body.decode()
-    except UnicodeDecodeError:
-        raise InvalidInput("The definition is not UTF-8.") from None
+    source = await read_source(request)
     draft = await read_draft(engine, customer, source, journeyid)
     async with engine.pool.connection() as connection, connection.transaction():
         published = await publish_draft(engine, connection, customer, draft, base)

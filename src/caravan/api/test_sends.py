@@ -11,7 +11,7 @@ from caravan.access.users import email_of
 from caravan.api.access import ACustomer, AnEngine, actor_of
 from caravan.api.answers import Answer
 from caravan.api.calls import key_of, once, read_body, read_object
-from caravan.api.journeys import JourneyId
+from caravan.api.definition import JourneyId
 from caravan.api.spelling import check_members
 from caravan.delivery.result import Result
 from caravan.engine.commence import accept

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from caravan.api.access import ACustomer, AnEngine
 from caravan.api.answers import Answer
 from caravan.api.calls import faults, once, read_body, read_object
+from caravan.api.definition import DEFINITION, JourneyId, read_source
 from caravan.api.spelling import check_members
 from caravan.engine import moving
 from caravan.engine.moving import Waiting
@@ -20,14 +21,7 @@ from caravan.store.database import Connection
 
 router = APIRouter(tags=["journeys"])
 
-JourneyId = Path(gt=0, lt=2**63, description="The journey's number, the `entityId` of the batch starter.")
 Reschedule = Query(False, description="As the move would have it: waits that differ begin anew.")
-_DEFINITION = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {}}},
-    }
-}
 
 
 class MoveOptions(BaseModel):
@@ -74,7 +68,7 @@ async def show_waiting(
     return _answer(journeyid, newest.version, found)
 
 
-@router.post("/journeys/{journeyid}/waiting", response_model=MovesAnswer, openapi_extra=_DEFINITION)
+@router.post("/journeys/{journeyid}/waiting", response_model=MovesAnswer, openapi_extra=DEFINITION)
 async def foresee_waiting(
     request: Request,
     customer: ACustomer,
@@ -83,11 +77,7 @@ async def foresee_waiting(
     reschedule: bool = Reschedule,
 ) -> dict[str, Any]:
     """The same for a definition (YAML or JSON) that is not published yet: who would move into it. Nothing changes."""
-    body = await read_body(request)
-    try:
-        source = body.decode()
-    except UnicodeDecodeError:
-        raise InvalidInput("The definition is not UTF-8.") from None
+    source = await read_source(request)
     draft = await read_draft(engine, customer, source, journeyid)
     async with engine.pool.connection() as connection:
         version = (await journeys.latest(connection, customer, journeyid)).version + 1
