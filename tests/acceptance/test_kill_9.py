@@ -76,3 +76,41 @@ def test_a_batch_that_is_killed_while_it_sends_goes_on_by_itself(
     assert {f"c{contact}@example.com" for contact in sent} <= set(got)
     assert set(got) <= {f"c{contact}@example.com" for contact in sent | unknown}
     assert len(unknown) <= 20
+
+
+LISTENING = """
+journey: 1
+steps:
+  - id: answer
+    wait_for: {event: purchase, timeout: 2 days, then: other}
+  - id: other
+    journey: 2
+"""
+
+
+def test_events_and_ways_into_another_journey_survive_a_kill_9(folder: Path, mails: BackgroundSandbox) -> None:
+    settings = {"SMTP_URL": mails.url, "COHORT_SIZE": "50"}
+    bought = [f"s{number}" for number in range(0, 2_000, 2)]
+    with up(folder, **settings) as first:
+        told = dict(first.told)
+        with first.client() as client:
+            client.publish(2, MAIL.replace("journey: 1", "journey: 2"))
+            client.publish(1, LISTENING)
+            rows = [{"id": f"s{number}", "properties": _address(number)} for number in range(2_000)]
+            batch = client.start_batch(1, rows).batch
+            until(lambda: client.batch(batch).ledger.steps[0].standing == 2_000)
+            client.send_events({"id": each, "event": "purchase", "key": each} for each in bought)
+            until(lambda: client.batch(batch).ledger.steps[0].standing < 2_000, pause=0.01)
+        first.kill_9()
+    with up(folder, **settings) as second, second.client(told) as client:
+        client.send_events({"id": each, "event": "purchase", "key": each} for each in bought)  # the same once more
+        found = until(lambda: (b := client.batch(batch)).ledger.steps[1].outcomes.get("passed") == 1_000 and b)
+        others = list(client.batches(journey=2))
+        until(lambda: _ended(client, [each.id for each in others]))
+        entered = sum(each.ledger.entered for each in others)
+        unknown = {line.contact for each in others for line in client.journal(each.id, outcome="unknown")}
+    assert (found.ledger.steps[0].standing, entered) == (1_000, 1_000)
+    got = Counter(address.partition("@")[0] for address in mails.recipients)
+    assert max(got.values()) == 1
+    assert set(got) <= set(bought) <= set(got) | unknown
+    assert len(unknown) <= 20

@@ -63,6 +63,14 @@ def each_value(expressions: Sequence[str], now: datetime) -> str:
     return f"SELECT {', '.join(filled)} FROM {source}"
 
 
+def each_number(expressions: Sequence[str], now: datetime) -> str:
+    """A query over the same table with a column for each of these numbers (DOUBLE), `n0`, `n1` and so on; one that is
+    null, or less than 0, is 0."""
+    filled, source = _over_contacts(expressions, now)
+    columns = (f"greatest(coalesce(CAST({each} AS DOUBLE), 0), 0) AS n{place}" for place, each in enumerate(filled))
+    return f"SELECT {', '.join(columns)} FROM {source}"
+
+
 def value_sql(node: Node) -> str:
     """What a part of a tree is for a contact, with the same to be filled in as in `to_sql`."""
     return _write(node)

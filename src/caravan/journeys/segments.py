@@ -90,8 +90,33 @@ def compile_segment(text: str, *, counts: bool = False) -> Segment:
     with the place if it is known."""
     segment = _compile(text)[0]
     if segment.counts and not counts:
-        raise InvalidInput(f"only the conditions of a split count events, as {segment.counts[0]} would")
+        raise InvalidInput(f"only splits and the weights of an ab count events, as {segment.counts[0]} would")
     return segment
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number that is reckoned for each contact, of numbers and of events that it counts, each once."""
+
+    sql: str  # of segment_sql.py
+    counts: tuple[Counted, ...]
+
+
+def compile_amount(text: str) -> Amount:
+    """Read a number like `1 + count('opened', 30 days)`. Raises `InvalidInput` as `compile_segment` does."""
+    root = tree.read(read_node(_parse(text)), Kind.NUMBER)
+    if any(each.op in ("property", "id") for each in tree.walk(root)):
+        raise InvalidInput("it can be reckoned of numbers and of counts of events only, like count('opened', 30 days)")
+    counts = tuple(dict.fromkeys(each.value for each in tree.walk(root) if each.op == "count"))
+    if len(counts) > MAX_COUNTS:
+        raise InvalidInput(f"it counts events in more than {MAX_COUNTS} ways")
+    return Amount(segment_sql.value_sql(root), counts)
+
+
+def each_amount(amounts: Sequence[Amount], now: datetime) -> str:
+    """A DuckDB query over the table `contacts` of `first_true`, with a column (DOUBLE, at least 0) for each amount:
+    `n0`, `n1` and so on."""
+    return segment_sql.each_number([each.sql for each in amounts], now)
 
 
 def compile_with_warnings(text: str) -> tuple[Segment, tuple[str, ...]]:

@@ -92,7 +92,7 @@ async def test_where_nothing_is_counted_it_is_said_with_the_line(system: System)
         (
             "journey: 1\nname: N\nexit_when:\n  - {if: \"count('opened') > 1\"}\nsteps:\n  - {id: out, wait: 1 day}\n",
             4,
-            "only the conditions of a split count events, as count('opened') would",
+            "only splits and the weights of an ab count events, as count('opened') would",
         ),
         (LOYAL.replace("count('purchase') > 0", "count(purchase) > 0"), 8, "count takes an event, and how far back"),
         (LOYAL.replace("2 days) = 0", "2 dais) = 0"), 8, "'2 DAIS' is no duration"),
@@ -101,3 +101,33 @@ async def test_where_nothing_is_counted_it_is_said_with_the_line(system: System)
         assert answer.status_code == 422
         (problem,) = answer.json()["problems"]
         assert (problem["line"], words in problem["message"]) == (place, True), problem
+
+
+WEIGHED = """
+journey: 1
+steps:
+  - id: dealt
+    ab:
+      - {weight: "2 * count('purchase', 30 days) - 1", to: more}
+      - {weight: "count('never')", to: less}
+      - {weight: "abs(count('opened') / 0)", to: less}
+  - {id: more, wait: 30 days}
+  - {id: less, wait: 30 days}
+"""
+
+
+async def test_weights_are_reckoned_of_the_events_of_each_contact(system: System) -> None:
+    await system.publish(WEIGHED)
+    await some_history(system)
+    many = {f"other{number}": "Oslo" for number in range(300)}
+    batch = await system.start(people(**CITIES, **many))
+    await system.until(batch, lambda found: sum(each["standing"] for each in found["ledger"]["steps"][1:]) == 305)
+    lines = await system.lines(f"batches/{batch}/journal?step=dealt")
+    went = {each["contact"]: each["detail"] for each in lines}
+    assert {went[each] for each in ("anna", "bo", "dan")} == {"more"}, "all their weight is there"
+    evenly = [way for contact, way in went.items() if contact in many]
+    assert 60 < evenly.count("more") < 140, "one arm of three, since none has a weight"
+    (entry,) = (await system.get("contacts/anna")).json()["entries"]
+    why = entry["stays"][0]["why"]
+    assert [(each["weight"], each["to"]) for each in why["arms"]] == [(3.0, "more"), (0.0, "less"), (0.0, "less")]
+    assert (why["to"], why["agrees"]) == ("more", True)

@@ -392,7 +392,7 @@ def test_other_counts_are_refused(segment: str) -> None:
 
 
 def test_only_who_says_so_counts_events() -> None:
-    with pytest.raises(InvalidInput, match=r"only the conditions of a split count events, as count\('opened'"):
+    with pytest.raises(InvalidInput, match=r"only splits and the weights of an ab count events, as count\('opened'"):
         compile_segment("x > 1 or count('opened', 3 days) > 1")
 
 

@@ -3,12 +3,13 @@
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from caravan.steps.ab import AB, bounds, point
+from caravan.steps.ab import AB, bounds, dealt, point
 
 
 def ab(*weights: object, id: str = "ab") -> AB:
@@ -71,3 +72,40 @@ def test_an_ab_step_has_two_arms_and_no_next() -> None:
     assert [where for where, _ in ab(1, 1).model_copy(update={"next": "x"}).check()] == ["next"]
     assert not list(ab(1, 1).check())
     assert ab(1, 1).targets() == [("ab[0].to", "to0"), ("ab[1].to", "to1")]
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        ("score", "numbers and of counts of events only"),
+        ("1 +", "a weight is a positive number, like 50 or 0.5, or counts events"),
+        ("count('opened') > 2", "a condition can't be used as a number"),
+        ("count()", "a weight is a positive number"),
+        ("now()", "a time can't be used as a number"),
+        ("0", "a weight is a positive number, like 50 or 0.5"),
+        ("-3", "a weight is a positive number, like 50 or 0.5"),
+    ],
+)
+def test_a_weight_that_is_none_is_told(weight: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words.replace("(", r"\(")):
+        ab(weight, 1)
+
+
+def test_a_weight_that_is_reckoned_is_kept_as_it_was_written() -> None:
+    step = ab("1 + count('opened', 30 days)", 2)
+    assert [arm["weight"] for arm in step.as_dict()["ab"]] == ["1 + count('opened', 30 days)", 2]
+    assert step.captions() == ["weight 1 + count('opened', 30 days)", "weight 2"]
+    assert step.asks_the_clock and not ab(1, 2).asks_the_clock
+
+
+@given(
+    weights=st.lists(st.lists(st.floats(0, 1e9), min_size=3, max_size=3), min_size=1, max_size=30),
+    places=st.lists(st.floats(0, 1, exclude_max=True), min_size=30, max_size=30),
+)
+def test_each_contact_takes_the_arm_at_its_point(weights: list[list[float]], places: list[float]) -> None:
+    points = np.array(places[: len(weights)])
+    for arm, row, place in zip(dealt(points, np.array(weights)), weights, points, strict=True):
+        own = row if sum(row) > 0 else [1.0] * 3
+        assert own[arm] > 0 or sum(own[:arm]) > 0
+        assert sum(own[:arm]) <= place * sum(own) * (1 + 1e-9)
+        assert place * sum(own) <= sum(own[: arm + 1]) * (1 + 1e-9)
