@@ -140,6 +140,14 @@ class Settings(BaseSettings):
     )
     bounce_connections: int = Field(100, ge=1, description="Connections that the receiver of bounces has at once.")
     bounce_bytes: int = Field(10 * MIB, ge=1024, description="The largest mail that the receiver of bounces takes.")
+    bounce_tls_cert: Path | None = Field(
+        None,
+        description="A file with the certificate, and those that vouch for it (PEM), with which the receiver of "
+        "bounces offers STARTTLS. It is read again when it changes.",
+    )
+    bounce_tls_key: Path | None = Field(
+        None, description="A file with its private key (PEM). Default: it is in the file of the certificate."
+    )
     bounce_days: int = Field(
         30, ge=1, description="Days for which a message that came back is kept as it came; what it said stays longer."
     )

@@ -17,6 +17,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from caravan.engine.engine import Engine
 from caravan.errors import InvalidSetting
 from caravan.queries.recipient import Recipients
+from caravan.returns.certificate import Certificate
 from caravan.returns.collector import Collector
 from caravan.returns.keys import key_of_address
 from caravan.returns.listening import Listening
@@ -86,8 +87,8 @@ class _Limits:
     _unanswered = 0  # octets since the last reply
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """See asyncio."""
-        if len(self.known) >= self.most:
+        """See asyncio. With STARTTLS it is called once more, for the same connection."""
+        if self not in self.known and len(self.known) >= self.most:
             transport.write(b"421 4.3.2 Too many connections\r\n")
             transport.close()
             return
@@ -135,6 +136,9 @@ async def receiving(engine: Engine) -> AsyncIterator[tuple[str, int]]:
     where = Listening.of(settings.bounce_url)
     receiver = Receiver(engine, settings.bounce_domain)
     kind, known = _Lmtp if where.is_lmtp else _Smtp, set[Any]()
+    certificate = None
+    if settings.bounce_tls_cert is not None:
+        certificate = Certificate(settings.bounce_tls_cert, settings.bounce_tls_key)
     name = socket.getfqdn()
     loop = asyncio.get_running_loop()
 
@@ -147,6 +151,7 @@ async def receiving(engine: Engine) -> AsyncIterator[tuple[str, int]]:
             ident="Caravan",
             timeout=_SECONDS,
             command_call_limit=_MOST_CALLS,
+            tls_context=None if certificate is None else certificate.context(),
             loop=loop,
         )
         protocol.known, protocol.most = known, settings.bounce_connections
