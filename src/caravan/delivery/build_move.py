@@ -16,7 +16,7 @@ from caravan.delivery.outcomes import outage_delay, record_of, retry_delay
 from caravan.delivery.saved import with_saved
 from caravan.steps.cohort_files import file_name, scratch_file, write_part
 from caravan.steps.move import Asked, Move, Passage, Retry, Standing
-from caravan.store.cohorts import NEVER, Part
+from caravan.store.cohorts import NEVER, Part, line_range, with_lines
 from caravan.store.files import Draft
 from caravan.store.journal import AGAIN, LATER, RECORD, Record, still_there, write_journal
 from caravan.store.ledger import FINAL, Outcome
@@ -212,7 +212,7 @@ def _part(
 
 
 def _journal(delivery: CohortDelivery[Message], draft: Draft, done: pa.Table) -> Record:
-    name = file_name(delivery.cohort, "journal")
+    name = with_lines(file_name(delivery.cohort, "journal"), *line_range(done))
     with scratch_file(delivery.tools.scratch) as local:
         write_journal(done, local)
         draft.put(local, name)

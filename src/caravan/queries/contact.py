@@ -122,7 +122,8 @@ async def _look_through(engine: Engine, batch: Batch, contact: str, duck: "_Duck
     first = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step == entry))
     if not first and batch.moved_from is None:  # whose contacts come at any step
         return []
-    rest = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry))
+    lines = frozenset(each.line for each in first) if batch.moved_from is None else None
+    rest = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry, lines))
     async with engine.pool.connection() as connection:
         entered = await cohorts.entered_files(connection, batch.id, entry)
     reader = _Reader(engine, batch, journey, journal, entered, duck, EventCounts(engine.pool, batch.customer_id))

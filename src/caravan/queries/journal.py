@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from caravan.engine.engine import Engine
 from caravan.store import cohorts, listening
 from caravan.store import journal as journal_store
-from caravan.store.cohorts import NEVER, StandingCohort
+from caravan.store.cohorts import NEVER, StandingCohort, may_hold
 from caravan.store.database import snapshot
 from caravan.store.files import Files
 from caravan.store.journal import Entry
@@ -29,6 +29,7 @@ class Filter:
     step: str | None = None
     outcomes: tuple[str, ...] = ()
     contact: str | None = None
+    lines: frozenset[int] | None = None  # all that the contact has in the batch, where that is known
 
     @property
     def wants_standing(self) -> bool:
@@ -63,14 +64,14 @@ class Journal:
     departed: Mapping[int, set[int]]  # who has left these cohorts: {cohort: rows of its file}
     filter: Filter = field(default_factory=Filter)
 
-    def of(self, is_wanted: Callable[[str], bool]) -> "Journal":
-        """What it tells of some steps."""
+    def of(self, is_wanted: Callable[[str], bool], lines: frozenset[int] | None = None) -> "Journal":
+        """What it tells of some steps; of these lines, where they are all that the contact has."""
         return Journal(
             [each for each in self.files if is_wanted(each.step)],
             [(step, table) for step, table in self.windows if is_wanted(step)],
             [each for each in self.standing if is_wanted(each.step)],
             self.departed,
-            self.filter,
+            replace(self.filter, lines=lines),
         )
 
 
@@ -95,8 +96,13 @@ def read_journal(store: Files, journal: Journal) -> Iterator[list[Line]]:
 
 def read_tables(store: Files, journal: Journal) -> Iterator[tuple[str, pa.Table]]:
     """The outcomes that pass the filter, as rows of JOURNAL with their step, some thousand at a time. Blocks."""
+    contact, lines = journal.filter.contact, journal.filter.lines
     for entry in journal.files:
-        for table in journal_store.read_entry(store, entry, journal.filter.contact):
+        if contact is None:
+            tables = journal_store.read_entry(store, entry)
+        else:
+            tables = journal_store.read_contact(store, entry, contact, lines)
+        for table in tables:
             yield entry.step, _filtered(table, journal.filter)
     if journal.filter.wants_journal:
         for step, table in journal.windows:
@@ -108,6 +114,8 @@ def _standing(store: Files, journal: Journal, cohort: StandingCohort) -> Iterato
     retrying = cohort.reason is not None and cohort.stuck_at is None and not cohort.stands
     outcome = RETRYING if retrying else STANDING
     if journal.filter.outcomes and outcome not in journal.filter.outcomes:
+        return
+    if journal.filter.lines is not None and not any(may_hold(cohort.file, each) for each in journal.filter.lines):
         return
     gone, first = np.array(sorted(journal.departed.get(cohort.id, ())), np.int64), 0
     windows = [table["line"] for step, table in journal.windows if step == cohort.step]

@@ -43,7 +43,7 @@ def write_outcomes(
 ) -> Record:
     """Put into the store what each of these contacts met, as a journal file."""
     at = pa.repeat(pa.scalar(tools.clock.now(), JOURNAL.field("at").type), contacts.num_rows)
-    name = file_name(cohort, "journal")
+    name = with_lines(file_name(cohort, "journal"), *line_range(contacts))
     with scratch_file(tools.scratch) as local:
         columns = [contacts["line"], contacts["id"], outcomes, at, details]
         write_journal(pa.table(columns, schema=JOURNAL), local)

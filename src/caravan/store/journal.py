@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caravan.store import sql
-from caravan.store.cohorts import FORGOTTEN
+from caravan.store.cohorts import FORGOTTEN, may_hold
 from caravan.store.database import Connection, row, rows
 from caravan.store.files import Files
 from caravan.store.ledger import Outcome
@@ -115,15 +115,34 @@ async def forget(connection: Connection, batch: str) -> None:
     await connection.execute(_Q.delete_journal, {"batch": batch})
 
 
-def read_entry(store: Files, entry: Entry, contact: str | None = None) -> Iterator[pa.Table]:
-    """What an entry tells of all contacts or of one, as rows of JOURNAL, some thousand at a time. Blocks."""
-    columns, id = (["line", "id"], "id") if entry.outcome is not None else (JOURNAL.names, "contact")
+def read_entry(store: Files, entry: Entry) -> Iterator[pa.Table]:
+    """What an entry tells, as rows of JOURNAL, some thousand at a time. Blocks."""
     with store.local(entry.file) as path, pq.ParquetFile(path) as file:
-        for piece in file.iter_batches(_PIECE, columns=columns):
-            if contact is not None:
-                piece = piece.filter(pc.equal(piece[id], contact))
+        for piece in file.iter_batches(_PIECE, columns=_columns(entry)):
             if piece.num_rows:
                 yield _described(pa.Table.from_batches([piece]), entry)
+
+
+def read_contact(store: Files, entry: Entry, contact: str, lines: Collection[int] | None = None) -> Iterator[pa.Table]:
+    """What an entry tells of one contact, as rows of JOURNAL; of its `lines`, where these are known, which is a small
+    part of the work. Blocks."""
+    if lines is not None and not any(may_hold(entry.file, each) for each in lines):
+        return
+    columns = _columns(entry)
+    id = columns[1]
+    with store.local(entry.file) as path, pq.ParquetFile(path) as file:
+        if lines is None:
+            here = pc.equal(file.read([id])[id], contact)
+        else:
+            here = pc.is_in(file.read(["line"])["line"], pa.array(list(lines), pa.int64()))
+        if pc.any(here).as_py():
+            found = file.read(columns).filter(here)
+            yield _described(found.filter(pc.equal(found[id], contact)), entry)
+
+
+def _columns(entry: Entry) -> list[str]:
+    """What is read of an entry's file: line, id, and what a file of the journal has besides."""
+    return JOURNAL.names if entry.outcome is None else ["line", "id"]
 
 
 def read_left(store: Files, entry: Entry, outcome: str) -> pa.Table:
