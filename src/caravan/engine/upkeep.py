@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from caravan.engine import caps, crossing, direct, erasure, matching, receiving, retention
+from caravan.engine import caps, contact_index, crossing, direct, erasure, matching, receiving, retention
 from caravan.engine.engine import Engine
 from caravan.engine.openings import queue_of
 from caravan.store import batches, cohorts, entries, events, hits, idempotency, returns, sandbox, sms_threads
@@ -27,6 +27,7 @@ async def tidy(engine: Engine, stopping: asyncio.Event | None = None) -> None:
     chores += [make_event_days, forget_events, matching.requeue_matching, matching.forget_copies, erasure.requeue]
     chores += [forget_entries, forget_returns, forget_threads, forget_hits, caps.forget_counts, crossing.end_unused]
     ask_the_store = [retention.delete_read_files, retention.forget_outlived, retention.sweep, direct.sweep]
+    ask_the_store.append(contact_index.keep_up)
     for chore in chores + ask_the_store:
         if stopping is not None and stopping.is_set():
             return

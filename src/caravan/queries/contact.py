@@ -1,16 +1,19 @@
 """One contact in all batches of a customer: each step at which it was, what happened there, and why it went on so."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from threading import Lock
+from typing import Self
 
 import duckdb
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from caravan.engine import contact_index
 from caravan.engine.engine import Engine
 from caravan.engine.openings import hears, step_of
 from caravan.engine.worker import open_duckdb
@@ -21,8 +24,8 @@ from caravan.settings import Settings
 from caravan.steps.event_counts import EventCounts
 from caravan.steps.sort import SortStep
 from caravan.steps.why import Why
-from caravan.store import batches, cohorts
-from caravan.store.batches import Batch
+from caravan.store import batches, cohorts, contact_filters
+from caravan.store.batches import Batch, Starter
 from caravan.store.cohorts import may_hold
 
 _AT_ONCE = 4  # batches that are looked through at once: of a store that is far away, more would be waiting than work
@@ -85,9 +88,10 @@ async def look_up(engine: Engine, customer: int, contact: str, limit: int) -> Co
     """All entries of the contact in the `limit` newest batches, in order of time; maybe none."""
     async with engine.pool.connection() as connection:
         found, total = await batches.with_contacts(connection, customer, limit)
+    key = await asyncio.to_thread(_Key.of, contact)
     with closing(_Duck(engine.settings)) as duck:
         places = asyncio.Semaphore(_AT_ONCE)
-        looked = await asyncio.gather(*(_entries(engine, batch, contact, duck, places) for batch in found))
+        looked = await asyncio.gather(*(_entries(engine, batch, key, duck, places) for batch in found))
     return Contact(contact, _in_order([entry for some in looked for entry in some]), len(found), total)
 
 
@@ -104,30 +108,67 @@ def _in_order(entries: list[Entry]) -> list[Entry]:
     return sorted(entries, key=place)
 
 
-async def _entries(engine: Engine, batch: Batch, contact: str, duck: "_Duck", places: asyncio.Semaphore) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A contact, as it is looked for."""
+
+    contact: str
+    family: str  # of the hash
+    hashed: int
+
+    @classmethod
+    def of(cls, contact: str) -> Self:
+        """Blocks."""
+        return cls(contact, contact_index.family_of_hashes(), contact_index.hash_of(contact))
+
+
+async def _entries(engine: Engine, batch: Batch, key: _Key, duck: "_Duck", places: asyncio.Semaphore) -> list[Entry]:
     async with places:
         try:
-            return await _look_through(engine, batch, contact, duck)
+            return await _look_through(engine, batch, key, duck)
         except FileNotFoundError:  # forgotten meanwhile
             return []
 
 
-async def _look_through(engine: Engine, batch: Batch, contact: str, duck: "_Duck") -> list[Entry]:
+async def _look_through(engine: Engine, batch: Batch, key: _Key, duck: "_Duck") -> list[Entry]:
     assert batch.version is not None
     async with engine.pool.connection() as connection:
         journey = await engine.journeys.get(connection, batch.customer_id, batch.journey_id, batch.version)
-    # Each contact stands at the first step or has left it: the other steps are read only where it is there.
-    journal = await open_journal(engine, batch.id, Filter(contact=contact))
+        # Singles come by many small files, of which some have no cohort: they are found by the journal.
+        by_files = batch.starter != Starter.SINGLE or batch.moved_from is not None
+        files = await contact_filters.entered(connection, batch.id, key.family, key.hashed) if by_files else None
+    if files is None:
+        lines = None
+    else:
+        lines = await asyncio.to_thread(_lines_in, engine, files, key.contact)
+        if not lines:
+            return []
+    journal = await open_journal(engine, batch.id, Filter(contact=key.contact, lines=lines))
     entry = journey.entry.id
-    first = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step == entry))
-    if not first and batch.moved_from is None:  # whose contacts come at any step
-        return []
-    lines = frozenset(each.line for each in first) if batch.moved_from is None else None
-    rest = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry, lines))
+    if lines is None:
+        # Each contact stands at the first step or has left it: the other steps are read only where it is there.
+        found = await asyncio.to_thread(_lines, engine, journal.of(lambda step: step == entry))
+        if not found:
+            return []
+        lines = frozenset(each.line for each in found)
+        found += await asyncio.to_thread(_lines, engine, journal.of(lambda step: step != entry, lines))
+    else:
+        found = await asyncio.to_thread(_lines, engine, journal)
     async with engine.pool.connection() as connection:
         entered = await cohorts.entered_files(connection, batch.id, entry)
     reader = _Reader(engine, batch, journey, journal, entered, duck, EventCounts(engine.pool, batch.customer_id))
-    return await asyncio.to_thread(reader.entries, first + rest)
+    return await asyncio.to_thread(reader.entries, found)
+
+
+def _lines_in(engine: Engine, files: Sequence[str], contact: str) -> frozenset[int]:
+    """The lines that a contact has in files of contacts. Blocks."""
+    lines = set[int]()
+    for file in files:
+        with engine.files.local(file) as path, pq.ParquetFile(path) as opened:
+            here = pc.equal(opened.read(["id"])["id"], contact)
+            if pc.any(here).as_py():
+                lines.update(opened.read(["line"])["line"].filter(here).to_pylist())
+    return frozenset(lines)
 
 
 def _lines(engine: Engine, journal: Journal) -> list[Line]:
