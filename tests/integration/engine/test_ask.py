@@ -388,27 +388,34 @@ async def test_chores_leave_those_alone_who_stand_for_an_answer(system: System, 
 
 
 async def test_whether_an_answer_came_in_time_is_settled_once_for_each(system: System, sink: Sink) -> None:  # noqa: F811
-    """Around the end of the time, by the clock of the machine: who was told that the answer counts went by it."""
-    names = [f"c{number}" for number in range(60)]
-    await system.publish(approval(sink.url).replace("2 days", "3 seconds"))
+    """Around the end of the time, by the clock of the machine: who was told that the answer counts went by it. Where
+    the machine is so slow that all come too late, there is more time."""
     async with working(system):
-        batch = await system.start(contacts(*names))
-        found = await system.until(batch, lambda found: "accepted or rejected" in (found["waitingFor"] or ""))
-        end = datetime.fromisoformat(found["waiting"]["until"])
+        for seconds in (3, 6, 12, 24):
+            await system.publish(approval(sink.url).replace("2 days", f"{seconds} seconds"))
+            accepted, reminded = await _answer_around_the_end(system, sink, [f"c{seconds}-{n}" for n in range(60)])
+            if accepted and reminded:
+                return
+    raise AssertionError("all came in time, or too late")
 
-        async def late_or_not(name: str, number: int) -> bool:
-            moment = end.timestamp() - 0.6 + 0.9 * number / len(names)
-            await asyncio.sleep(max(0, moment - system.clock.now().timestamp()))
-            said = await answer(system, asked(sink)[name]["accept"])
-            assert said.status_code in (200, 410), said.text
-            return said.status_code == 200
 
-        counted = await asyncio.gather(*(late_or_not(name, number) for number, name in enumerate(names)))
-        accepted = {name for name, counts in zip(names, counted, strict=True) if counts}
-        found = await system.until(batch, lambda found: found["ledger"]["steps"][0]["standing"] == 0)
-        there = await system.lines(f"batches/{batch}/journal?outcome=standing")
-        welcomed, reminded = (
-            {each["contact"] for each in there if each["step"] == step} for step in ("welcome", "remind")
-        )
+async def _answer_around_the_end(system: System, sink: Sink, names: list[str]) -> tuple[set[str], set[str]]:  # noqa: F811
+    """Who was told that the answer counts, and who was not."""
+    batch = await system.start(contacts(*names))
+    found = await system.until(batch, lambda found: "accepted or rejected" in (found["waitingFor"] or ""))
+    end = datetime.fromisoformat(found["waiting"]["until"])
+
+    async def late_or_not(name: str, number: int) -> bool:
+        moment = end.timestamp() - 0.6 + 0.9 * number / len(names)
+        await asyncio.sleep(max(0, moment - system.clock.now().timestamp()))
+        said = await answer(system, asked(sink)[name]["accept"])
+        assert said.status_code in (200, 410), said.text
+        return said.status_code == 200
+
+    counted = await asyncio.gather(*(late_or_not(name, number) for number, name in enumerate(names)))
+    accepted = {name for name, counts in zip(names, counted, strict=True) if counts}
+    await system.until(batch, lambda found: found["ledger"]["steps"][0]["standing"] == 0)
+    there = await system.lines(f"batches/{batch}/journal?outcome=standing")
+    welcomed, reminded = ({each["contact"] for each in there if each["step"] == step} for step in ("welcome", "remind"))
     assert (welcomed, reminded) == (accepted, set(names) - accepted)
-    assert accepted and reminded
+    return accepted, reminded

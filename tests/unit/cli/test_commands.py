@@ -13,7 +13,7 @@ from tests.acceptance.conftest import environment
 
 _WITHOUT_A_FOLDER = {
     *("channels check", "demo", "journeys check", "contacts check", "contacts show"),
-    *("journeys pause", "journeys resume", "journeys cancel"),
+    *("journeys pause", "journeys resume", "journeys cancel", "journeys waiting", "journeys move-waiting"),
 }
 
 
