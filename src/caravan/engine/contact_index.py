@@ -43,7 +43,7 @@ def _filter(files: Files, file: str) -> Filter:
             ids = pq.read_table(path, columns=["id"])["id"]
     except FileNotFoundError:  # forgotten meanwhile: it has nobody
         ids = pa.chunked_array([[]], pa.string())
-    with duckdb.connect(config={"threads": 1}) as duck:
+    with _duck().cursor() as duck:
         return contact_filters.build(hashes(duck, ids.combine_chunks()))
 
 
@@ -55,5 +55,11 @@ def family_of_hashes() -> str:
 
 def hash_of(contact: str) -> int:
     """The hash of an id. Blocks."""
-    with duckdb.connect(config={"threads": 1}) as duck:
+    with _duck().cursor() as duck:
         return int(hashes(duck, pa.array([contact]))[0])
+
+
+@cache
+def _duck() -> duckdb.DuckDBPyConnection:
+    """Opened once in a process: that takes longer than to hash 65,536 ids. Each use has a cursor of its own."""
+    return duckdb.connect(config={"threads": 1})

@@ -33,10 +33,10 @@ class Filter:
 def build(hashes: NDArray[np.uint64]) -> Filter:
     """The filter of contacts with these hashes."""
     blocks = max(1, -(-len(hashes) * _BITS // _BLOCK))
-    bits = np.zeros(blocks * _BLOCK, np.uint8)
-    start = _mixed(hashes) % np.uint64(blocks) * np.uint64(_BLOCK)
+    bits = np.zeros(blocks * _BLOCK, np.bool_)
+    start = (_mixed(hashes) % np.uint64(blocks)).astype(np.int64) * _BLOCK
     for shift in _SHIFTS:
-        bits[start + (hashes >> np.uint64(shift)) % np.uint64(_BLOCK)] = 1
+        bits[start + ((hashes >> np.uint64(shift)) & np.uint64(_BLOCK - 1)).astype(np.int64)] = True
     return Filter(blocks, np.packbits(bits, bitorder="little").tobytes())
 
 
