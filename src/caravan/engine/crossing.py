@@ -102,7 +102,7 @@ def _part(tools: Tools, draft: Draft, target: Target, contacts: pa.Table, first:
 
 
 async def end_unused(engine: Engine) -> None:
-    """End batches that nobody has entered for long, since the move for which they were opened was recalled."""
+    """End batches that nobody has entered for long, since those for whom they were opened were recalled, or went on."""
     now = engine.clock.now()
     async with engine.pool.connection() as connection:
         for each in await crossings.unused(connection, now - _UNUSED):

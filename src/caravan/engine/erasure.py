@@ -220,6 +220,7 @@ class _Pass:
                     useless = [each for old, each in files.items() if old not in named]
                     await self._name(connection, batch, files)
                     await erasures.note_replaced(connection, self._id, batch, person.lines, [*files, *useless])
+                draft.keep()
         return sum(rows for _, rows in written.values())
 
     async def _look(

@@ -274,6 +274,7 @@ class _Matching:
                 groups = await asyncio.to_thread(self._write, draft, journey, batch, leavers)
                 async with self._engine.pool.connection() as connection, connection.transaction():
                     await self._commit(connection, journey, batch, leavers, groups)
+                    draft.keep()
         except _Stale:
             return False
         except _Unmoved:

@@ -48,5 +48,6 @@ async def number(connection: Connection, batch: str, count: int) -> int:
 
 
 async def unused(connection: Connection, before: datetime) -> list[str]:
-    """Batches that were opened until then and that nobody entered, in the order in which they may be locked."""
+    """Batches that were opened until then, for those who cross or who move into a newer version, and that nobody
+    entered; in the order in which they may be locked."""
     return [each["id"] for each in await rows(connection, _Q.unused, before=before)]

@@ -63,11 +63,18 @@ class Files(Protocol):
 class Draft:
     """Files that are put into a store before the commit that names them. If the block fails they are deleted: else
     each attempt on a disk that is nearly full would leave less room for the next. Blocks, and may be used by several
-    threads at once."""
+    threads at once.
+
+    A block that also commits calls `keep` before that: a commit whose answer is lost may have been made."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._names: list[str] = []
+        self._kept = False
+
+    def keep(self) -> None:
+        """From here on the files may be named: they stay, whatever happens."""
+        self._kept = True
 
     def put(self, local: Path, name: str) -> None:
         """See `Files.put`."""
@@ -80,7 +87,7 @@ class Draft:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is None or self._kept:
             return
         # A store that is away as well would keep us for each name anew; the sweep of the ended batch finds the rest.
         with suppress(Exception):

@@ -28,7 +28,7 @@ from caravan.delivery.pacer import Pacer
 from caravan.delivery.result import Result
 from caravan.delivery.signing import read_back
 from caravan.delivery.tools import DeliveryTools, Pacing
-from caravan.engine import control, matching, reading, singles, spans, start
+from caravan.engine import control, crossing, matching, moving, reading, singles, spans, start
 from caravan.engine.advance import advance
 from caravan.engine.engine import Engine, Journeys
 from caravan.engine.publish import publish
@@ -68,11 +68,23 @@ steps:
     next: insist
   - id: insist
     webhook: {url: "https://example.com/insist", on_unknown: resend}
+    next: mark
   - id: gone
     exit: {}
+  - id: mark
+    set: {seen: "{{ seen | default: 0 | plus: 1 }}"}
+    next: cross
+  - id: cross
+    journey: 2
+"""
+_OTHER = """
+journey: 2
+steps:
+  - {id: stay, wait: 1 day, next: gone}
+  - {id: gone, exit: {}}
 """
 _LANES = [str(queue) for queue in Queue]
-_STEPS = ("which", "mail", "days", "tell", "insist", "gone")
+_STEPS = ("which", "mail", "days", "tell", "insist", "gone", "mark", "cross")
 _SENDS = {"mail": (1,), "tell": (2, 3), "insist": (3, 4)}  # and how many steps may lie behind
 _EXAMPLES = os.environ.get("STATEFUL_EXAMPLES")
 _DEATHS = st.one_of(
@@ -223,6 +235,7 @@ class Stories(RuleBasedStateMachine):
         await self.process.begin()
         async with self.process.pool.connection() as connection:
             self.world.customer = await add_customer(connection, f"shop {secrets.token_hex(4)}", self.world.clock.now())
+        await publish(self.process.engine, self.world.customer, _OTHER)
         await publish(self.process.engine, self.world.customer, _JOURNEY)
 
     @rule(rows=st.integers(1, 14), death=_DEATHS)
@@ -306,6 +319,18 @@ class Stories(RuleBasedStateMachine):
         # What is matched soon is matched now: the database's clock does not turn.
         await self._do("update procrastinate_jobs set scheduled_at = null where task_name = 'match'")
 
+    @rule(days=st.integers(1, 4), reschedule=st.booleans(), death=_DEATHS)
+    def move(self, days: int, reschedule: bool, death: Death | None) -> None:
+        """Those who wait move into a version that has another time."""
+        version = self.run(self._publish(_JOURNEY.replace("3 days", f"{days} days")))
+        self.run(self._move(version, reschedule), death)
+
+    async def _publish(self, source: str) -> int:
+        return (await publish(self.process.engine, self.world.customer, source)).version
+
+    async def _move(self, version: int, reschedule: bool) -> None:
+        await moving.move_waiting(self.process.engine, self.world.customer, 1, version, reschedule=reschedule)
+
     @rule(mood=st.sampled_from([Result.SENT, Result.RETRY, Result.UNKNOWN, Result.FAILED, Result.UNREACHABLE]))
     def mood(self, mood: Result) -> None:
         self.world.mails.mood = self.world.calls.mood = mood
@@ -337,7 +362,10 @@ class Stories(RuleBasedStateMachine):
                 assert not (told - settled) & standing, "in two places at once"
             if batch["entered"]:
                 everyone = {line for line, _ in told} | {line for line, _ in standing}
-                assert everyone == set(range(1, batch["entered"] + 1)), "somebody is missing"
+                assert len(everyone) == batch["entered"], "somebody is missing"
+                # Of lines that were numbered for those who cross some are nobody's, and who moved keeps its own.
+                if batch["journey_id"] == 1 and batch["moved_from"] is None:
+                    assert everyone == set(range(1, batch["entered"] + 1)), "somebody is missing"
 
     async def _check_ledger(self, batch: dict[str, Any]) -> None:
         rejected = await self._rows(
@@ -425,16 +453,27 @@ class Stories(RuleBasedStateMachine):
         for _ in range(12):
             while await self.process.work(50):
                 pass
-            await self._turn(timedelta(days=3, seconds=1))
+            await self._turn(timedelta(days=4, seconds=1))
+        await crossing.end_unused(self.process.engine)
 
     async def _check_ends(self) -> None:
         for batch in await self._rows("select * from batches"):
             assert batch["state"] in ("completed", "cancelled"), batch
             assert batch["id"] not in self.files or batch["entered"] in (0, self.files[batch["id"]])
         assert not await self._rows("select * from cohorts where closed_at is null")
+        assert await self._sum("select sum(entered) from batches where journey_id = 2") == await self._sum(
+            "select sum(contacts) from ledger_outcomes where step = 'cross' and outcome = 'passed'"
+        ), "whoever crossed has entered the other journey"
+        assert await self._sum("select sum(entered) from batches where moved_from is not null") == await self._sum(
+            "select sum(contacts) from ledger_outcomes where outcome = 'moved'"
+        ), "whoever moved has entered the newer version"
         assert not await self._rows("select * from departures")
         assert not await self._rows("select * from unmatched_events")
         assert not await self._rows("select * from procrastinate_jobs where status = 'doing'")
+
+    async def _sum(self, query: str) -> int:
+        (found,) = await self._rows(query)
+        return found["sum"] or 0
 
     async def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         async with self.process.pool.connection() as connection:

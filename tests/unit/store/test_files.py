@@ -1,5 +1,6 @@
 """What every store of files promises, held to each of them; and what only a remote one has to."""
 
+import ast
 import os
 import shutil
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+import caravan
 from caravan.errors import InvalidSetting, Unavailable
 from caravan.queue import transient
 from caravan.store import bucket, s3_session
@@ -74,6 +76,26 @@ def test_what_a_draft_put_stays_unless_its_block_fails(files: Files, tmp_path: P
         _put_draft(draft, "batches/b_1/dropped", tmp_path)
         raise OSError(28, "No space left on device")
     assert files.names("batches/b_1") == ["batches/b_1/before", "batches/b_1/kept"]
+
+
+def test_what_a_commit_may_have_named_is_kept_whatever_becomes_of_its_answer(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path / "store")
+    with pytest.raises(ConnectionError), Draft(files) as draft:
+        _put_draft(draft, "batches/b/1", tmp_path)
+        draft.keep()
+        raise ConnectionError("the answer to the commit is lost")
+    assert files.names("batches/b") == ["batches/b/1"]
+
+
+def test_a_block_of_a_draft_that_commits_keeps_its_files_before_that() -> None:
+    source, found = Path(caravan.__file__).parent, []
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.With) and any("Draft(" in ast.unparse(each) for each in node.items):
+                block = "\n".join(map(ast.unparse, node.body))
+                if ".transaction()" in block:
+                    found.append((path.name, ".keep()" in block))
+    assert sorted(found) == [("erasure.py", True), ("matching.py", True)]
 
 
 def _put_draft(draft: Draft, name: str, tmp_path: Path) -> None:

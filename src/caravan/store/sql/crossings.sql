@@ -26,5 +26,6 @@ on conflict do nothing
 update batches set numbered = numbered + %(count)s where id = %(id)s returning numbered - %(count)s + 1 as first
 
 -- name: unused
--- In the order in which they may be locked.
-select id from batches where crosses and state = 'running' and entered = 0 and created_at <= %(before)s order by id
+-- Batches that were opened for contacts of others, of whom none has come. In the order in which they may be locked.
+select id from batches
+where (crosses or moved_from is not null) and state = 'running' and entered = 0 and created_at <= %(before)s order by id
