@@ -8,7 +8,6 @@ others go on as they were, and `looked` says why.
 
 import asyncio
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -151,12 +150,12 @@ class _Mover:
         if target is None:
             return
         fresh = self.reschedule and not _is_plain(step_of(self.new, cohort.step))
-        part, ids = await asyncio.to_thread(_write, engine, cohort, gone, target, fresh=fresh)
+        written = await asyncio.to_thread(_write, engine, cohort, gone, target, fresh=fresh)
         async with engine.pool.connection() as connection, connection.transaction():
             locked = {id: await batches.lock(connection, id) for id in sorted((batch.id, target))}
-            moved = await self._commit(connection, locked[batch.id], locked[target], cohort, part, ids)
+            moved = await self._commit(connection, locked[batch.id], locked[target], cohort, written)
         if not moved:
-            await asyncio.to_thread(engine.files.delete, part.file)
+            await asyncio.to_thread(engine.files.delete, written.part.file)
 
     async def _target(self, connection: Connection, batch: Batch) -> str | None:
         """The batch that takes them, opened if there is none; None if theirs does not run any more."""
@@ -169,8 +168,9 @@ class _Mover:
             return await moving.target(connection, batch.id, self.version)
 
     async def _commit(
-        self, connection: Connection, batch: Batch, target: Batch, cohort: Cohort, part: Part, ids: Sequence[str]
+        self, connection: Connection, batch: Batch, target: Batch, cohort: Cohort, written: "_Written"
     ) -> bool:
+        part = written.part
         now = self.engine.clock.now()
         if batch.state != BatchState.RUNNING or target.state != BatchState.RUNNING:
             return False
@@ -185,13 +185,13 @@ class _Mover:
         await cohorts.close(connection, cohort.id, _TOKEN, now)
         await ledger.add_left(connection, batch.id, cohort.step, {Outcome.MOVED: part.size})
         detail = f"to version {self.version} by batch {target.id}"
-        record = Record(cohort.step, cohort.part.file, Outcome.MOVED, detail)
+        record = Record(cohort.step, written.left, Outcome.MOVED, detail)
         await journal.add_records(connection, batch.id, [record], now)
         if hears(self.old, step_of(self.old, cohort.step)):
             await listening.forget(connection, [cohort.id])
         await arrivals.enter(connection, target.id, part.size)
         if self.new.rules_as_dict().get("reentry") is not None:
-            await moving.move_entries(connection, batch, target.id, ids)
+            await moving.move_entries(connection, batch, target.id, written.ids)
         await open_cohorts(self.engine, connection, target, self.new, [self._opening(cohort, part, now)])
         await finish_if_empty(connection, batch, now)
         return True
@@ -221,18 +221,35 @@ def _is_plain(step: CohortStep) -> bool:
     return not isinstance(step, Wait) or step.wait.plain
 
 
-def _write(engine: Engine, cohort: Cohort, gone: list[int], target: str, *, fresh: bool) -> tuple[Part, list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The files of those who move: in the batch that takes them, and in the one that they leave; and their ids."""
+
+    part: Part
+    left: str
+    ids: list[str]
+
+
+def _write(engine: Engine, cohort: Cohort, gone: list[int], target: str, *, fresh: bool) -> _Written:
     """Those of a cohort who still stand, in a file of the batch that takes them, with what the step keeps of each
-    unless they are to begin anew; and their ids. Blocks."""
+    unless they are to begin anew. Blocks."""
     with engine.files.local(cohort.part.file) as path:
         contacts = pq.read_table(path)
     stays = np.ones(contacts.num_rows, np.bool_)
     stays[gone] = False
     contacts = contacts.filter(pa.array(stays))
-    if fresh:
-        contacts = contacts.select(CONTACTS.names).replace_schema_metadata(None)
-    name = with_lines(f"batches/{target}/moved-{cohort.id}-{secrets.token_hex(4)}.parquet", *line_range(contacts))
-    with Draft(engine.files) as draft, scratch_file(engine.scratch) as local:
+    ids = [each for each in contacts["id"].to_pylist() if each != FORGOTTEN]
+    with Draft(engine.files) as draft:
+        left = _put(engine, draft, cohort.batch, cohort, contacts) if gone else cohort.part.file
+        if fresh:
+            contacts = contacts.select(CONTACTS.names).replace_schema_metadata(None)
+        return _Written(Part(_put(engine, draft, target, cohort, contacts), contacts.num_rows), left, ids)
+
+
+def _put(engine: Engine, draft: Draft, batch: str, cohort: Cohort, contacts: pa.Table) -> str:
+    name = f"batches/{batch}/moved-{cohort.id}-{secrets.token_hex(4)}.parquet"
+    name = with_lines(name, *line_range(contacts))
+    with scratch_file(engine.scratch) as local:
         cohorts.write_contacts(contacts, local)
         draft.put(local, name)
-    return Part(name, contacts.num_rows), [each for each in contacts["id"].to_pylist() if each != FORGOTTEN]
+    return name

@@ -121,6 +121,12 @@ async def test_an_event_before_and_after_the_move_leads_on_once(system: System) 
     await move(system)
     new = await taken(system, batch)
     assert new["ledger"]["entered"] == 39
+    journal = await system.lines(f"batches/{batch}/journal?step=answer")
+    assert sorted((each["outcome"], each["contact"]) for each in journal if each["contact"] in ("c1", "c2")) == [
+        ("moved", "c2"),
+        ("passed", "c1"),
+    ]
+    assert len(journal) == 40, "each is told of once"
     for number in (1, 2):
         assert (await system.post("events", {"id": f"c{number}", "event": "purchase"})).status_code == 200
     await system.until(new["id"], at("answer", 38))
