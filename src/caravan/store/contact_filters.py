@@ -46,6 +46,12 @@ def _mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return (hashes * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(16)
 
 
+async def any_large(connection: Connection) -> bool:
+    """Whether any cohort is so large that it should have a filter."""
+    found = await row(connection, _Q.any_large)
+    return bool(found and found["there"])
+
+
 async def missing(connection: Connection, family: str, limit: int) -> list[tuple[int, str]]:
     """Cohorts that should have a filter, the newest first: (id, file)."""
     found = await rows(connection, _Q.missing, family=family, limit=limit)

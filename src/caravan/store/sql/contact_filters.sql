@@ -1,3 +1,6 @@
+-- name: any_large
+select exists (select from cohorts where entry and size >= 4096) as there
+
 -- name: missing
 -- Cohorts by which at least so many contacts entered, and that have no filter of this hash function.
 select c.id, c.file from cohorts c
