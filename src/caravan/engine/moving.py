@@ -33,6 +33,7 @@ from caravan.store.files import Draft
 from caravan.store.journal import Record
 from caravan.store.ledger import Outcome
 
+_LOOKS: Final = 20  # at those who wait, after which others that are changing all the time stay where they are
 _TOKEN: Final = "moving"  # of a claim that is closed in the same transaction
 
 
@@ -124,13 +125,18 @@ async def request(
 
 
 async def move_waiting(engine: Engine, customer: int, journey: int, version: int, *, reschedule: bool) -> None:
-    """Move all that can move, in one pass. It can end anywhere and be repeated."""
-    async with engine.pool.connection() as connection:
-        new = await engine.journeys.get(connection, customer, journey, version)
-        found = await _standing(engine, connection, customer, journey, version)
-    for batch, old, cohort in found:
-        if _hindrance(old, new, version, cohort, engine.clock.now(), reschedule=reschedule) is None:
-            await _Mover(engine, old, new, version, reschedule).move(batch, cohort)
+    """Move all that can move. Cohorts that somebody leaves by an event in that moment are moved by the next look. It
+    can end anywhere and be repeated."""
+    for _ in range(_LOOKS):
+        async with engine.pool.connection() as connection:
+            new = await engine.journeys.get(connection, customer, journey, version)
+            found = await _standing(engine, connection, customer, journey, version)
+        overtaken = 0
+        for batch, old, cohort in found:
+            if _hindrance(old, new, version, cohort, engine.clock.now(), reschedule=reschedule) is None:
+                overtaken += not await _Mover(engine, old, new, version, reschedule).move(batch, cohort)
+        if not overtaken:
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +147,14 @@ class _Mover:
     version: int
     reschedule: bool
 
-    async def move(self, batch: Batch, cohort: Cohort) -> None:
-        """Move one cohort, unless something has happened to it since."""
+    async def move(self, batch: Batch, cohort: Cohort) -> bool:
+        """Move one cohort; False if something has happened to it since it was looked at."""
         engine = self.engine
         async with engine.pool.connection() as connection:
             target = await self._target(connection, batch)
             gone = await listening.departed(connection, cohort.id)
         if target is None:
-            return
+            return False
         fresh = self.reschedule and not _is_plain(step_of(self.new, cohort.step))
         written = await asyncio.to_thread(_write, engine, cohort, gone, target, fresh=fresh)
         async with engine.pool.connection() as connection, connection.transaction():
@@ -156,6 +162,7 @@ class _Mover:
             moved = await self._commit(connection, locked[batch.id], locked[target], cohort, written)
         if not moved:
             await asyncio.to_thread(engine.files.delete, written.part.file)
+        return moved
 
     async def _target(self, connection: Connection, batch: Batch) -> str | None:
         """The batch that takes them, opened if there is none; None if theirs does not run any more."""

@@ -243,6 +243,33 @@ async def test_a_move_that_is_killed_is_finished_by_the_next_and_moves_each_once
     assert (await taken(system, batch))["ledger"]["entered"] == 450
 
 
+async def test_whom_an_event_overtakes_is_left_out_and_all_others_move(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await system.publish(FIRST.replace("wait: 3 days", "wait: 1 minute"))
+    batch = await system.start(rows(90))  # one cohort
+    await system.until(batch, at("hold", 90))
+    await system.turn(minutes=2)
+    await system.until(batch, at("answer", 90))
+    await system.publish(FIRST.replace("First", "Second"))
+    real, events, loop = moving._write, iter(("c1", "c2")), asyncio.get_running_loop()
+
+    async def happen(contact: str) -> None:
+        before = (await system.batch(batch))["ledger"]["steps"][1]["standing"]
+        await system.post("events", {"id": contact, "event": "purchase"})
+        await system.until(batch, at("answer", before - 1))
+
+    def write(*arguments: Any, **named: Any) -> Any:
+        if contact := next(events, None):
+            asyncio.run_coroutine_threadsafe(happen(contact), loop).result()
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(moving, "_write", write)
+    await moving.move_waiting(system.engine, system.customer, 1, 2, reschedule=False)
+    assert outcomes(await system.batch(batch), "answer") == {"passed": 2, "moved": 88}
+    assert (await taken(system, batch))["ledger"]["entered"] == 88
+
+
 async def test_moves_amid_events_and_times_that_end_lose_nobody(idle_system: System) -> None:
     system = idle_system
     await system.publish(FIRST.replace("wait: 3 days", "wait: 0 seconds").replace("4 days", "1 hour"))
